@@ -1,0 +1,82 @@
+# How a folder of the house becomes a target: flags, include roots, outside libraries.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo)
+endif()
+
+# ccache when it is there. Two checkouts share its results: paths below the checkout are relative
+# to it, and the build folder's name is not part of the key.
+find_program(BIB_CCACHE ccache)
+if(BIB_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}
+                                  CCACHE_NOHASHDIR=1 ${BIB_CCACHE})
+endif()
+
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(fmt REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(CLI11 REQUIRED)
+pkg_check_modules(LIBUV REQUIRED IMPORTED_TARGET libuv)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(LZ4 REQUIRED IMPORTED_TARGET liblz4)
+# By file, because these packages' CMake files ask for much that we do not use (or do not exist).
+find_library(BIB_ROCKSDB_LIBRARY rocksdb REQUIRED)
+find_library(BIB_FLATBUFFERS_LIBRARY flatbuffers REQUIRED)
+find_program(BIB_FLATC flatc REQUIRED)
+
+# Warnings and sanitizers for our own code; the outside libraries' headers are system headers.
+add_library(bib_flags INTERFACE)
+# Designated initialisers name what matters; the other members have their defaults.
+target_compile_options(bib_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
+                                           -Wno-missing-field-initializers
+                                           -fno-omit-frame-pointer)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # GCC 12 sees an overlapping copy in every std::string operator+ (GCC bug 105651).
+  target_compile_options(bib_flags INTERFACE -Wno-restrict)
+else()
+  # In GCC's -Wconversion this one is not included; the two compilers are to agree.
+  target_compile_options(bib_flags INTERFACE -Wno-sign-conversion)
+endif()
+if(BIB_SANITIZE)
+  target_compile_options(bib_flags INTERFACE -fsanitize=${BIB_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(bib_flags INTERFACE -fsanitize=${BIB_SANITIZE})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # Instrumented code confuses these two; the plain build has them.
+    target_compile_options(bib_flags INTERFACE -Wno-maybe-uninitialized -Wno-stringop-overflow)
+  endif()
+endif()
+if(BIB_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    message(FATAL_ERROR "BIB_FUZZ needs clang: cmake --preset fuzz")
+  endif()
+  target_compile_options(bib_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+# The include root of a folder is one link in the build tree, NAME -> DIR, so that only targets
+# that link bib_NAME can include "NAME/...".
+function(bib_include_root name dir)
+  set(root ${CMAKE_BINARY_DIR}/include/${name})
+  file(MAKE_DIRECTORY ${root})
+  file(CREATE_LINK ${dir} ${root}/${name} SYMBOLIC)
+endfunction()
+
+# bib_folder(NAME DIR): the static library bib_NAME made of the .cc files in DIR, with its include
+# root. A folder without sources yet is an empty library.
+function(bib_folder name dir)
+  file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.cc)
+  if(NOT sources)
+    set(sources ${CMAKE_BINARY_DIR}/empty/${name}.cc)
+    file(CONFIGURE OUTPUT ${sources} CONTENT "// bib_${name} has no sources yet.\n")
+  endif()
+  bib_include_root(${name} ${dir})
+  add_library(bib_${name} STATIC ${sources})
+  target_include_directories(bib_${name} PUBLIC ${CMAKE_BINARY_DIR}/include/${name})
+  target_link_libraries(bib_${name} PRIVATE bib_flags)
+endfunction()

@@ -1,0 +1,4 @@
+// Linking is the test: see CMakeLists.txt beside this file.
+int main() {
+  return 0;
+}

@@ -1,0 +1,150 @@
+#!/usr/bin/env bash
+# Formats, checks the arrows, builds and tests. What CI runs.
+#
+# usage: tools/check.sh [STEP]
+#
+#   (none)     deps, format-check, arrows, build (preset dev) and test
+#   full       the same, then asan and tsan
+#   format     rewrites our files in the house's format
+#   format-check  says which files are not in it
+#   arrows     who includes whom
+#   build      configures and builds preset dev
+#   test       builds, and runs the tests of preset dev
+#   asan, tsan, release, fuzz   builds that preset and runs its tests
+#   coverage   builds and tests with counters; the report goes to build/coverage/report.txt
+#   tidy [all | FILE...]   clang-tidy over the files changed since HEAD, all files, or those named
+#
+# Missing packages are installed first (tools/deps.sh). BIB_JOBS sets the number of parallel jobs,
+# all cores when not set. Exit code: 0 all passed, 1 a step failed (the last thing printed says
+# which), 2 wrong usage.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+jobs=${BIB_JOBS:-$(nproc)}
+
+usage() {
+  sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//;p}' tools/check.sh
+}
+
+# Our sources of the given patterns, tracked or new, that exist.
+our_files() {
+  git ls-files --cached --others --exclude-standard -- "$@" | sort -u |
+    while IFS= read -r file; do if [[ -f $file ]]; then printf '%s\n' "$file"; fi; done
+}
+
+# step NAME COMMAND...: a heading, the command, and how long it took. Ends the script if it fails.
+# (Inside the command bash's -e is off: each of the functions below says by itself when it fails.)
+step() {
+  local name=$1 began=$SECONDS result=0
+  shift
+  echo "== $name"
+  "$@" || result=1
+  # The tests have printed their time, and their counts close the output.
+  if [[ $name != test* ]]; then
+    [[ $result -eq 0 ]] || echo -n "FAILED: "
+    echo "$name: $((SECONDS - began)) s"
+  fi
+  [[ $result -eq 0 ]] || exit 1
+}
+
+deps() { tools/deps.sh "$@"; }
+
+format() { our_files '*.cc' '*.h' | xargs -r -d '\n' clang-format-14 -i; }
+
+format_check() {
+  our_files '*.cc' '*.h' | xargs -r -d '\n' -P "$jobs" -n 16 clang-format-14 --dry-run -Werror || {
+    echo "tools/check.sh format puts this right"
+    return 1
+  }
+}
+
+build() {
+  local preset=$1
+  # The configure step is long and dull; its words matter when it fails.
+  local log
+  log=$(cmake --preset "$preset" 2>&1) || { printf '%s\n' "$log"; return 1; }
+  cmake --build --preset "$preset" --parallel "$jobs"
+}
+
+# ctest counts a skipped test as passed; the closing line does not.
+run_tests() {
+  local preset=$1 log=build/$1/tests.log result=0 counts failed total skipped
+  ctest --preset "$preset" --parallel "$jobs" --no-label-summary |
+    tee "$log" | grep -vE '^ +Start +[0-9]+: ' || result=1
+  counts=$(sed -nE 's/^[0-9]+% tests passed, ([0-9]+) tests? failed out of ([0-9]+)$/\1 \2/p' "$log")
+  read -r failed total <<<"${counts:-1 1}"
+  skipped=$(grep -cE '\*\*\*Skipped +[0-9.]+ sec$' "$log" || true)
+  echo "$preset: $((total - failed - skipped)) passed, $failed failed, $skipped skipped"
+  return "$result"
+}
+
+build_and_test() {
+  local preset=$1
+  step "build $preset" build "$preset"
+  step "test $preset" run_tests "$preset"
+}
+
+coverage_report() {
+  gcovr --root . --object-directory build/coverage --exclude 'tests/' --exclude 'build/' \
+    --output build/coverage/report.txt &&
+    tail -n 3 build/coverage/report.txt
+}
+
+tidy() {
+  local files
+  case ${1-} in
+    all) files=$(our_files '*.cc') ;;
+    '') files=$({ git diff --name-only --diff-filter=d HEAD -- '*.cc' 2>/dev/null
+                  git ls-files --others --exclude-standard -- '*.cc'; } | sort -u) ;;
+    *) files=$(printf '%s\n' "$@") ;;
+  esac
+  if [[ -z $files ]]; then
+    echo "no .cc file has changed since HEAD (tools/check.sh tidy all looks at all of them)"
+    return 0
+  fi
+  xargs -d '\n' -P "$jobs" -n 1 clang-tidy-14 --quiet -p build/dev \
+    --extra-arg=-Wno-unknown-warning-option <<<"$files"
+}
+
+what=${1-all}
+if [[ $# -gt 1 && $what != tidy ]]; then
+  usage >&2
+  exit 2
+fi
+case $what in
+  all | full)
+    step deps deps
+    step format format_check
+    step arrows tools/arrows.sh
+    build_and_test dev
+    if [[ $what == full ]]; then
+      build_and_test asan
+      build_and_test tsan
+    fi
+    ;;
+  format) step deps deps; step format format ;;
+  format-check) step deps deps; step format format_check ;;
+  arrows) step arrows tools/arrows.sh ;;
+  build) step deps deps; step "build dev" build dev ;;
+  test) step deps deps; build_and_test dev ;;
+  asan | tsan | release) step deps deps; build_and_test "$what" ;;
+  fuzz) step deps deps --fuzz; build_and_test fuzz ;;
+  coverage)
+    step deps deps --coverage
+    build_and_test coverage
+    step report coverage_report
+    ;;
+  tidy)
+    shift
+    step deps deps --tidy
+    step "configure dev" cmake --preset dev
+    step "schemas" cmake --build --preset dev --target bib_schema
+    step tidy tidy "$@"
+    ;;
+  -h | --help | help) usage ;;
+  *)
+    echo "tools/check.sh: unknown step: $what" >&2
+    usage >&2
+    exit 2
+    ;;
+esac
