@@ -1,0 +1,182 @@
+#include "client_samples.h"
+
+namespace bib::wire {
+namespace {
+
+std::vector<CommandBody> bodies() {
+  using namespace std::string_view_literals;
+  return {
+      CreateTopic{.path = "physics/cern",
+                  .description = "Collisions",
+                  .schema = "{}",
+                  .owners = {"alice", "bob"},
+                  .tags = {"open", ""},
+                  .parents = true,
+                  .may_exist = true},
+      CreateTopic{.path = "a"},
+      UpdateTopic{.path = "physics/cern",
+                  .description = "Collisions",
+                  .schema = "{}",
+                  .owners = TextList{"alice"},
+                  .tags = TextList{"open"}},
+      UpdateTopic{.path = "physics/cern",
+                  .description = "",
+                  .schema = "",
+                  .owners = TextList{},
+                  .tags = TextList{}},
+      UpdateTopic{.path = "a"},
+      SetTopicStatus{.path = "physics/cern", .status = TopicStatus::kArchived},
+      SetTopicStatus{.path = "a"},
+      AddDatasetVersion{sample_dataset_version()},
+      AddDatasetVersion{{.topic = "a", .dataset = "b", .version = "1"}},
+      SetConfig{.key = "limits/upload", .value = "with\na line break and a \0 zero"sv},
+      SetConfig{.key = "k"},
+      UnsetConfig{.key = "limits/upload"},
+      UnsetConfig{.key = "k"},
+      IssueJoinToken{.secret_sha256 = sample_secret(), .expires_at_us = -5},
+      IssueJoinToken{.secret_sha256 = sample_secret()},
+      RegisterTask{
+          .name = "resample", .version = "2.1", .definition = "{}", .description = "Resamples"},
+      RegisterTask{.name = "t", .version = "1"},
+      SubmitJob{.id = "job-1", .task = "resample", .task_version = "2.1", .parameters = "{}"},
+      SubmitJob{.id = "j", .task = "t"},
+      SetJobState{.id = "job-1", .state = JobState::kCancelled, .message = "enough"},
+      SetJobState{.id = "j"},
+  };
+}
+
+ClusterId sample_cluster() {
+  return ClusterId{sample_client(0xc0).bytes};
+}
+
+}  // namespace
+
+std::vector<ClientHello> client_hellos() {
+  return {{.protocol = 3, .client = sample_client(7), .program = "bib 0.1.0"},
+          {.protocol = 0, .client = sample_client(7)}};
+}
+
+std::vector<ServerHello> server_hellos() {
+  return {{.protocol = 1,
+           .version = "0.1.0",
+           .node = NodeId(11),
+           .cluster = sample_cluster(),
+           .cluster_name = "papers",
+           .leader = NodeId(12),
+           .leader_api_address = "10.0.0.2:7411",
+           .members = {{.id = NodeId(11),
+                        .raft_address = "10.0.0.1:7410",
+                        .api_address = "10.0.0.1:7411",
+                        .voter = true},
+                       {.id = NodeId(12), .voter = false}}},
+          {.protocol = 0}};
+}
+
+std::vector<Command> commands() {
+  std::vector<Command> list;
+  for (CommandBody& body : bodies()) {
+    const std::uint64_t number = list.size() + 1;
+    list.push_back({.client = sample_client(9),
+                    .sequence = RequestSequence(number),
+                    .acknowledged_below = RequestSequence(number / 2),
+                    .body = std::move(body)});
+    if (number % 2 == 0) list.back().expected_revision = Revision(number - 2);
+  }
+  return list;
+}
+
+std::vector<CommandReply> command_replies() {
+  return {{.position = {.index = LogIndex(77), .offset = 3},
+           .revision = Revision(5),
+           .unchanged = true,
+           .replayed = true},
+          {}};
+}
+
+std::vector<ErrorReply> error_replies() {
+  return {{.code = ErrorCode::kNotLeader,
+           .message = "this node is not the leader; ask 10.0.0.2:7411",
+           .leader = NodeId(12),
+           .leader_api_address = "10.0.0.2:7411",
+           .current_revision = Revision(4)},
+          {.code = static_cast<ErrorCode>(200)}};
+}
+
+std::vector<Query> queries() {
+  using namespace std::string_view_literals;
+  return {{.consistency = Consistency::kStale,
+           .table = QueryTable::kJobs,
+           .key = "k\0v"sv,
+           .scope = "t\0d"sv,
+           .prefix = "p",
+           .after = "a",
+           .limit = kQueryLimitMax},
+          {.table = QueryTable::kTopics, .key = "", .limit = 0},
+          {.consistency = Consistency::kLeader, .table = QueryTable::kVersions, .limit = 1}};
+}
+
+std::vector<QueryReply> query_replies() {
+  static constexpr std::array<std::uint8_t, 13> value = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
+  return {{.rows = {{.key = "a", .value = value},
+                    {.key = "ab", .value = ByteView(value).first(1)},
+                    {.key = "abc", .value = value}},
+           .next = "abc",
+           .applied_index = LogIndex(99)},
+          {}};
+}
+
+std::vector<ReadEvents> read_events_requests() {
+  return {{.from = {.index = LogIndex(5), .offset = 2},
+           .limit = 10,
+           .follow = true,
+           .stream_prefix = "topic/"},
+          {}};
+}
+
+std::vector<EventsReply> events_replies() {
+  static constexpr std::array<std::uint8_t, 9> event = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+  return {{.events = {{.position = {.index = LogIndex(5), .offset = 2},
+                       .term = Term(3),
+                       .time_us = 17,
+                       .event = event},
+                      {.position = {.index = LogIndex(6), .offset = 0},
+                       .term = Term(3),
+                       .time_us = -1,
+                       .event = ByteView(event).first(1)}},
+           .next = {.index = LogIndex(6), .offset = 1},
+           .end = true},
+          {}};
+}
+
+std::vector<StatusReply> status_replies() {
+  return {{.cluster = sample_cluster(),
+           .cluster_name = "papers",
+           .node = NodeId(11),
+           .version = "0.1.0",
+           .role = "leader",
+           .leader = NodeId(11),
+           .term = Term(4),
+           .commit = LogIndex(100),
+           .applied = LogIndex(99),
+           .last = LogIndex(101),
+           .first = LogIndex(50),
+           .members = {{.id = NodeId(11),
+                        .raft_address = "10.0.0.1:7410",
+                        .api_address = "10.0.0.1:7411",
+                        .voter = true,
+                        .leader = true,
+                        .healthy = true,
+                        .match = LogIndex(101),
+                        .known = true},
+                       {.id = NodeId(12), .voter = false}},
+           .projections = {{.name = "topics",
+                            .version = 1,
+                            .rows = 12,
+                            .digest_low = 0xffffffffffffffffULL,
+                            .digest_high = 1}},
+           .uptime_us = 5'000'000,
+           .resident_bytes = 1U << 26},
+          {}};
+}
+
+}  // namespace bib::wire

@@ -1,0 +1,257 @@
+// The requests, as a node reads them. Replies are in client_decode_reply.cc.
+#include <cstring>
+
+#include "schema/client_generated.h"
+#include "wire/checksum.h"
+#include "wire/client_envelope.h"
+#include "wire/client_message.h"
+#include "wire/field_checker.h"
+#include "wire/flatbuffers_io.h"
+#include "wire/little_endian.h"
+
+namespace bib::wire {
+namespace {
+
+namespace fbs = ::bib::wire::fb::client;
+
+constexpr std::size_t kSecretHashSize = 32;
+// A request is an envelope, a command and its body.
+constexpr flatbuffers::uoffset_t kRequestTablesMax = 16;
+// One more than is allowed, so that the check sees an excess without reading all of it.
+constexpr std::size_t kListReadMax = kListSizeMax + 1;
+
+constexpr std::size_t kSequencePlace = 16;
+constexpr std::size_t kAcknowledgedPlace = 24;
+constexpr std::size_t kExpectedRevisionPlace = 32;
+// What the digest covers begins at the expected revision: the same request has the same digest
+// under any acknowledgement.
+constexpr std::size_t kDigestBegin = kExpectedRevisionPlace;
+
+CommandBody read_body(const fbs::CreateTopic& table, FieldChecker& check) {
+  CreateTopic body{.path = text_of(table.path()),
+                   .description = text_of(table.description()),
+                   .schema = text_of(table.schema()),
+                   .owners = texts_of(table.owners(), kListReadMax),
+                   .tags = texts_of(table.tags(), kListReadMax),
+                   .parents = table.parents(),
+                   .may_exist = table.may_exist()};
+  check.required_name("path", body.path);
+  check.text("description", body.description);
+  check.text("schema", body.schema);
+  check.names("owners", body.owners);
+  check.names("tags", body.tags);
+  return body;
+}
+
+std::optional<TextList> optional_names(const char* field, const flatbuffers::Vector<FbText>* texts,
+                                       FieldChecker& check) {
+  if (texts == nullptr) return std::nullopt;
+  TextList list = texts_of(texts, kListReadMax);
+  check.names(field, list);
+  return list;
+}
+
+CommandBody read_body(const fbs::UpdateTopic& table, FieldChecker& check) {
+  UpdateTopic body{.path = text_of(table.path()),
+                   .description = optional_text_of(table.description()),
+                   .schema = optional_text_of(table.schema()),
+                   .owners = optional_names("owners", table.owners(), check),
+                   .tags = optional_names("tags", table.tags(), check)};
+  check.required_name("path", body.path);
+  check.text("description", body.description.value_or(""));
+  check.text("schema", body.schema.value_or(""));
+  return body;
+}
+
+CommandBody read_body(const fbs::SetTopicStatus& table, FieldChecker& check) {
+  check.at_most("status", table.status(), static_cast<std::uint8_t>(TopicStatus::kArchived));
+  check.required_name("path", text_of(table.path()));
+  return SetTopicStatus{.path = text_of(table.path()),
+                        .status = static_cast<TopicStatus>(table.status())};
+}
+
+CommandBody read_body(const fbs::AddDatasetVersion& table, FieldChecker& check) {
+  DatasetVersionAdded version = dataset_version_of(table, kListReadMax);
+  check.required_name("topic", version.topic);
+  check.required_name("dataset", version.dataset);
+  check.required_name("version", version.version);
+  check.name("hash", version.hash);
+  check.name("format", version.format);
+  check.name("licence", version.licence);
+  check.text("description", version.description);
+  check.text("homepage", version.homepage);
+  check.names("owners", version.owners);
+  check.names("tags", version.tags);
+  check.list_size("holders", version.holders.size(), kListSizeMax);
+  check.text("source", version.source);
+  return AddDatasetVersion{std::move(version)};
+}
+
+CommandBody read_body(const fbs::SetConfig& table, FieldChecker& check) {
+  SetConfig body{.key = text_of(table.key()), .value = text_of(table.value())};
+  check.required_name("key", body.key);
+  check.value("value", body.value);
+  return body;
+}
+
+CommandBody read_body(const fbs::UnsetConfig& table, FieldChecker& check) {
+  check.required_name("key", text_of(table.key()));
+  return UnsetConfig{.key = text_of(table.key())};
+}
+
+CommandBody read_body(const fbs::IssueJoinToken& table, FieldChecker& check) {
+  const ByteView secret = bytes_of(table.secret_sha256());
+  check.require("secret_sha256", secret.size() == kSecretHashSize, "does not have 32 bytes");
+  return IssueJoinToken{.secret_sha256 = secret, .expires_at_us = table.expires_at_us()};
+}
+
+CommandBody read_body(const fbs::RegisterTask& table, FieldChecker& check) {
+  RegisterTask body{.name = text_of(table.name()),
+                    .version = text_of(table.version()),
+                    .definition = text_of(table.definition()),
+                    .description = text_of(table.description())};
+  check.required_name("name", body.name);
+  check.required_name("version", body.version);
+  check.value("definition", body.definition);
+  check.text("description", body.description);
+  return body;
+}
+
+CommandBody read_body(const fbs::SubmitJob& table, FieldChecker& check) {
+  SubmitJob body{.id = text_of(table.id()),
+                 .task = text_of(table.task()),
+                 .task_version = text_of(table.task_version()),
+                 .parameters = text_of(table.parameters())};
+  check.required_name("id", body.id);
+  check.required_name("task", body.task);
+  check.name("task_version", body.task_version);
+  check.value("parameters", body.parameters);
+  return body;
+}
+
+CommandBody read_body(const fbs::SetJobState& table, FieldChecker& check) {
+  check.at_most("state", table.state(), static_cast<std::uint8_t>(JobState::kCancelled));
+  SetJobState body{.id = text_of(table.id()),
+                   .state = static_cast<JobState>(table.state()),
+                   .message = text_of(table.message())};
+  check.required_name("id", body.id);
+  check.text("message", body.message);
+  return body;
+}
+
+template <typename Table>
+Result<CommandBody> read_checked(const Table* table) {
+  FieldChecker check(fbs::EnumNameCommandBody(fbs::CommandBodyTraits<Table>::enum_value));
+  CommandBody body = read_body(*table, check);
+  BIB_TRY_VOID(std::move(check).status());
+  return body;
+}
+
+Result<CommandBody> read_union(const fbs::Command& command) {
+  switch (command.body_type()) {
+    case fbs::CommandBody::CreateTopic:
+      return read_checked(command.body_as_CreateTopic());
+    case fbs::CommandBody::UpdateTopic:
+      return read_checked(command.body_as_UpdateTopic());
+    case fbs::CommandBody::SetTopicStatus:
+      return read_checked(command.body_as_SetTopicStatus());
+    case fbs::CommandBody::AddDatasetVersion:
+      return read_checked(command.body_as_AddDatasetVersion());
+    case fbs::CommandBody::SetConfig:
+      return read_checked(command.body_as_SetConfig());
+    case fbs::CommandBody::UnsetConfig:
+      return read_checked(command.body_as_UnsetConfig());
+    case fbs::CommandBody::IssueJoinToken:
+      return read_checked(command.body_as_IssueJoinToken());
+    case fbs::CommandBody::RegisterTask:
+      return read_checked(command.body_as_RegisterTask());
+    case fbs::CommandBody::SubmitJob:
+      return read_checked(command.body_as_SubmitJob());
+    case fbs::CommandBody::SetJobState:
+      return read_checked(command.body_as_SetJobState());
+    case fbs::CommandBody::NONE:
+      return fail(ErrorCode::kInvalid, "Command.body has no type");
+  }
+  return fail(ErrorCode::kUnsupported,
+              "command number {} is not known here (1 to {} are): the client is newer than the "
+              "node; upgrade the node",
+              static_cast<int>(command.body_type()), static_cast<int>(fbs::CommandBody::MAX));
+}
+
+}  // namespace
+
+Result<ClientHello> decode_client_hello(ByteView body) {
+  BIB_TRY(const auto* table, open_envelope<fbs::ClientHello>(body, kRequestTablesMax));
+  ClientHello hello{.protocol = table->protocol(),
+                    .client = id_of<ClientId>(table->client()),
+                    .program = text_of(table->program())};
+  FieldChecker check("ClientHello");
+  check.require("client", !hello.client.is_none(), "is zero; draw 16 random bytes");
+  check.name("program", hello.program);
+  BIB_TRY_VOID(std::move(check).status());
+  return hello;
+}
+
+Result<Command> decode_command(ByteView body) {
+  if (body.size() < kCommandHeadSize) {
+    return fail(ErrorCode::kInvalid, "a command of {} bytes is shorter than its head of {}",
+                body.size(), kCommandHeadSize);
+  }
+  Command command;
+  std::memcpy(command.client.bytes.data(), body.data(), command.client.bytes.size());
+  command.sequence = RequestSequence(load_u64(body.data() + kSequencePlace));
+  command.acknowledged_below = RequestSequence(load_u64(body.data() + kAcknowledgedPlace));
+  const std::uint64_t expected_revision = load_u64(body.data() + kExpectedRevisionPlace);
+  if (expected_revision != kAnyRevision) command.expected_revision = Revision(expected_revision);
+  FieldChecker check("Command");
+  check.require("client", !command.client.is_none(), "is zero; draw 16 random bytes");
+  check.require("sequence", command.sequence.value() != 0, "is 0; a client counts from 1");
+  check.require("acknowledged_below", command.acknowledged_below <= command.sequence,
+                "is larger than the command's own sequence, which is not answered yet");
+  BIB_TRY_VOID(std::move(check).status());
+  BIB_TRY(const auto* table,
+          open_envelope<fbs::Command>(body.subspan(kCommandHeadSize), kRequestTablesMax));
+  BIB_TRY(command.body, read_union(*table));
+  command.digest = checksum64(body.subspan(kDigestBegin));
+  return command;
+}
+
+Result<Query> decode_query(ByteView body) {
+  BIB_TRY(const auto* table, open_envelope<fbs::Query>(body, kRequestTablesMax));
+  FieldChecker check("Query");
+  check.at_most("consistency", static_cast<std::uint8_t>(table->consistency()),
+                static_cast<std::uint8_t>(fbs::Consistency::MAX));
+  check.require("table", table->table_() >= static_cast<std::uint8_t>(QueryTable::kTopics),
+                "is 0; say which table to read");
+  check.at_most("table", table->table_(), static_cast<std::uint8_t>(QueryTable::kJobs));
+  Query query{.consistency = static_cast<Consistency>(table->consistency()),
+              .table = static_cast<QueryTable>(table->table_()),
+              .key = optional_text_of(table->key()),
+              .scope = text_of(table->scope()),
+              .prefix = text_of(table->prefix()),
+              .after = text_of(table->after()),
+              .limit = table->limit()};
+  check.query_key("key", query.key.value_or(""));
+  check.query_key("scope", query.scope);
+  check.query_key("prefix", query.prefix);
+  check.query_key("after", query.after);
+  check.require("limit", query.key || query.limit != 0, "is 0; ask for at least one row");
+  check.at_most("limit", query.limit, kQueryLimitMax);
+  BIB_TRY_VOID(std::move(check).status());
+  return query;
+}
+
+Result<ReadEvents> decode_read_events(ByteView body) {
+  BIB_TRY(const auto* table, open_envelope<fbs::ReadEvents>(body, kRequestTablesMax));
+  ReadEvents request{
+      .from = {.index = LogIndex(table->from_index()), .offset = table->from_offset()},
+      .limit = table->limit(),
+      .follow = table->follow(),
+      .stream_prefix = text_of(table->stream_prefix())};
+  FieldChecker check("ReadEvents");
+  check.query_key("stream_prefix", request.stream_prefix);
+  BIB_TRY_VOID(std::move(check).status());
+  return request;
+}
+
+}  // namespace bib::wire
