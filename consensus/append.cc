@@ -1,0 +1,144 @@
+// The follower's side of replication (Raft §5.3).
+//
+// Happy path: the message follows an entry that this log has; what is new enters the log; once it
+// is durable, and the term is still the same, one answer acknowledges all that this leader has
+// proven so far.
+//
+// Failure modes:
+//   - the entry before is missing or differs: refused, with a place to try next;
+//   - an entry differs in its term: it and all after it are truncated, and only then;
+//   - the message is old, repeated or reordered: nothing changes, the answer is still true;
+//   - the message contradicts what is committed or proven: dropped and counted.
+
+#include <algorithm>
+#include <utility>
+
+#include "consensus/raft.h"
+#include "wire/check.h"
+
+namespace bib::consensus {
+
+using wire::EntryInfo;
+using wire::LogIndex;
+using wire::MessageKind;
+using wire::PeerMessage;
+using wire::Term;
+
+namespace {
+
+// Contiguous, of terms that do not fall and none after the leader's. Decoding has checked it; the
+// core does not depend on that.
+bool is_well_formed(const PeerMessage& message) {
+  LogIndex index = message.log_index;
+  Term term = message.log_term;
+  if (term > message.term || (index == LogIndex()) != (term == Term())) return false;
+  for (const EntryInfo& entry : message.entries) {
+    if (entry.index != index + 1 || entry.term < term || entry.term > message.term ||
+        entry.term == Term()) {
+      return false;
+    }
+    index = entry.index;
+    term = entry.term;
+  }
+  return true;
+}
+
+}  // namespace
+
+Accepted Raft::on_append(const PeerMessage& message) {
+  if (!is_well_formed(message)) return drop(DropReason::kMalformed);
+  if (contradicts(message)) return drop(DropReason::kContradiction);
+  // Below the base nothing is known, and nothing need be: it is committed, so the leader has it.
+  if (message.log_index >= log_.base().index &&
+      !log_.matches({message.log_index, message.log_term})) {
+    refuse_append(message);
+    return {};
+  }
+  const Accepted accepted = take_entries(message);
+  const LogIndex end = message.log_index + message.entries.size();
+  proved_ = std::max(proved_, end);
+  learn_commit(message.commit, end);
+  ack_is_due_ = true;
+  return accepted;
+}
+
+// A correct leader's log has what is committed (Raft §5.4.3), and never changes what it has said
+// in its term (leader append-only, figure 3).
+bool Raft::contradicts(const PeerMessage& message) const {
+  auto differs = [&](LogIndex index, Term term) {
+    return index <= proved_ && index >= log_.base().index && log_.term_at(index) != term;
+  };
+  if (differs(message.log_index, message.log_term)) return true;
+  return std::any_of(message.entries.begin(), message.entries.end(),
+                     [&](const EntryInfo& entry) { return differs(entry.index, entry.term); });
+}
+
+Accepted Raft::take_entries(const PeerMessage& message) {
+  Accepted accepted;
+  for (const EntryInfo& entry : message.entries) {
+    const bool present =
+        entry.index <= log_.base().index || log_.matches({entry.index, entry.term});
+    if (!present) break;
+    ++accepted.already_present;
+  }
+  accepted.appended = message.entries.size() - accepted.already_present;
+  if (accepted.appended == 0) return accepted;
+  const auto fresh =
+      message.entries.begin() + static_cast<std::ptrdiff_t>(accepted.already_present);
+  if (fresh->index <= log_.last_index()) truncate_log(fresh->index);
+  for (auto entry = fresh; entry != message.entries.end(); ++entry) {
+    BIB_CHECK(entry->index == log_.last_index() + 1);
+    log_.append(entry->term, entry->size);
+    if (entry->membership) use_membership(entry->index, *entry->membership);
+  }
+  return accepted;
+}
+
+void Raft::refuse_append(const PeerMessage& message) {
+  // Where the logs may still meet: not after this log's end, nor where its terms are above that of
+  // the leader's entry; and everything committed does match.
+  const std::optional<LogPosition> below =
+      log_.last_at_or_below(message.log_index, message.log_term);
+  LogPosition hint = log_.base();
+  if (below && below->index > hint.index) hint = *below;
+  if (commit_ > hint.index) hint = {commit_, *log_.term_at(commit_)};
+  PeerMessage reply = message_to(message.from, MessageKind::kAppendReply);
+  reply.rejected = true;
+  reply.log_index = message.log_index;
+  reply.hint_index = hint.index;
+  reply.hint_term = hint.term;
+  send_when_durable(std::move(reply));
+}
+
+// Proves nothing about the log; the answer reports what earlier messages have proven: durable
+// (match) and arrived (hint_index).
+void Raft::on_heartbeat(const PeerMessage& message) {
+  learn_commit(message.commit, proved_);
+  PeerMessage reply = message_to(message.from, MessageKind::kHeartbeatReply);
+  reply.match = std::min(durable_, proved_);
+  reply.hint_index = proved_;
+  reply.context = message.context;
+  send_when_durable(std::move(reply));
+}
+
+// Raft figure 2: the lesser of the leader's commit index and the last entry that is proven to be
+// the leader's.
+void Raft::learn_commit(LogIndex commit, LogIndex proved) {
+  const LogIndex index = std::min(commit, proved);
+  if (index > commit_) advance_commit(index);
+}
+
+bool Raft::ack_can_go() const {
+  if (!ack_is_due_ || role_ != Role::kFollower || leader_ == wire::NodeId()) return false;
+  return durable_ >= proved_ || durable_ > acked_;
+}
+
+void Raft::acknowledge_leader() {
+  PeerMessage reply = message_to(leader_, MessageKind::kAppendReply);
+  reply.match = std::min(durable_, proved_);
+  acked_ = reply.match;
+  ack_is_due_ = durable_ < proved_;
+  send_when_durable(std::move(reply));
+}
+
+}  // namespace bib::consensus

@@ -1,0 +1,279 @@
+// Elections (Raft §5.2, §5.4.1), pre-vote (dissertation §9.6), suspicion.
+//
+// Happy path: a follower hears nothing for its election timeout, or sees the connection to its
+// leader close; it asks whether it could win (pre-vote: no term, vote or timer changes anywhere);
+// a quorum says yes; it enters the next term, makes term and vote durable, asks for votes, and
+// leads.
+//
+// Failure modes:
+//   - others still hear the leader: they refuse, and one broken link disturbs nobody;
+//   - the other log is newer, or the other node is in a later term: its refusal carries its term;
+//     the asker enters that term and tries again soon (a long log of an old term and a short log of
+//     a new one cannot block each other);
+//   - a split vote: all who lost try again after a short random time;
+//   - a crash between vote and reply: the vote is durable before the reply leaves.
+
+#include <algorithm>
+#include <utility>
+
+#include "consensus/raft.h"
+#include "wire/check.h"
+
+namespace bib::consensus {
+
+using wire::LogIndex;
+using wire::MessageKind;
+using wire::NodeId;
+using wire::PeerMessage;
+using wire::Term;
+
+// ---- timers ----
+
+void Raft::tick_election() {
+  ++election_elapsed_;
+  const bool suspicion_is_due = suspicion_ticks_ > 0 && --suspicion_ticks_ == 0;
+  const bool is_alone = role_ == Role::kFollower && membership().voters_outgoing.empty() &&
+                        membership().voters == std::vector<NodeId>{config_.self};
+  if (!suspicion_is_due && !is_alone && election_elapsed_ < election_timeout_) return;
+  if (may_campaign()) {
+    start_pre_vote();
+  } else {
+    leader_ = NodeId();
+    restart_election_timer();
+  }
+}
+
+void Raft::restart_election_timer() {
+  election_elapsed_ = 0;
+  election_timeout_ = static_cast<unsigned>(
+      random_.between(config_.election_ticks_min, 2ULL * config_.election_ticks_min - 1));
+}
+
+// After a failure that tells something: nobody is disturbed by a pre-vote, so do not wait long.
+void Raft::retry_election_soon() {
+  election_elapsed_ = 0;
+  election_timeout_ = static_cast<unsigned>(random_.between(1, config_.election_ticks_min));
+}
+
+// A closed connection is stronger evidence than silence. The delay gives each voter a place in the
+// queue, another one in each term, so that the survivors do not split the vote.
+void Raft::suspect_leader() {
+  std::size_t place = 0;
+  std::size_t voters = 0;
+  for (NodeId id : all_ids(membership())) {
+    if (id == leader_ || !membership().is_voter(id)) continue;
+    if (id < config_.self) ++place;
+    ++voters;
+  }
+  if (voters > 0) place = (place + term_.value()) % voters;
+  suspicion_ticks_ = std::min(config_.election_ticks_min, static_cast<unsigned>(1 + 2 * place));
+  leader_ = NodeId();
+}
+
+bool Raft::hears_leader() const {
+  return leader_ != NodeId() &&
+         (role_ == Role::kLeader || election_elapsed_ < config_.election_ticks_min);
+}
+
+// ---- roles ----
+
+void Raft::adopt_term(Term term) {
+  BIB_CHECK(term > term_, "term from {} to {}", term_.value(), term.value());
+  stop_leading_or_asking();
+  term_ = term;
+  vote_ = NodeId();
+  hard_state_is_pending_ = true;
+  proved_ = commit_;
+  acked_ = std::min(durable_, proved_);
+  ack_is_due_ = false;
+}
+
+void Raft::stop_leading_or_asking() {
+  if (role_ == Role::kLeader) leave_leadership();
+  role_ = Role::kFollower;
+  leader_ = NodeId();
+  ballots_.clear();
+}
+
+void Raft::leave_leadership() {
+  if (is_transferring()) end_transfer(TransferOutcome::kDone);
+  refuse_waiting_reads();
+  peers_.clear();
+  effects_.wants_membership_entry.reset();
+  restart_election_timer();
+}
+
+void Raft::follow(NodeId leader) {
+  if (role_ != Role::kFollower || leader_ != leader) {
+    stop_leading_or_asking();
+    leader_ = leader;
+    restart_election_timer();
+  }
+  election_elapsed_ = 0;
+  suspicion_ticks_ = 0;
+}
+
+void Raft::become_leader() {
+  role_ = Role::kLeader;
+  leader_ = config_.self;
+  suspicion_ticks_ = 0;
+  ballots_.clear();
+  heartbeat_elapsed_ = 0;
+  leave_joint_was_asked_ = false;
+  read_round_is_new_ = false;
+  peers_.clear();
+  rebuild_peers();
+  // Commits what is left of earlier terms (Raft §5.4.2, §8).
+  const LogPosition noop = append_own(static_cast<std::uint32_t>(wire::kEntryHeaderSize));
+  term_start_ = noop.index;
+  effects_.noop_entries.push_back(noop);
+}
+
+// ---- asking ----
+
+// A voter of the membership in effect; or, while that one is uncommitted, of the one before: its
+// log may be the only one that can finish the change (dissertation §4.2.2, figure 4.6).
+bool Raft::may_campaign() const {
+  if (membership().is_voter(config_.self)) return true;
+  return membership_index() > commit_ && membership_before_last().is_voter(config_.self);
+}
+
+void Raft::start_pre_vote() {
+  role_ = Role::kPreCandidate;
+  leader_ = NodeId();
+  suspicion_ticks_ = 0;
+  ballots_.clear();
+  restart_election_timer();
+  count_ballot(config_.self, true);
+  if (role_ == Role::kPreCandidate) ask_for_votes(MessageKind::kPreVote, false);
+}
+
+void Raft::start_campaign(bool transfer) {
+  adopt_term(term_ + 1);
+  role_ = Role::kCandidate;
+  vote_ = config_.self;
+  suspicion_ticks_ = 0;
+  restart_election_timer();
+  // The own ballot follows when the vote is durable.
+  ask_for_votes(MessageKind::kVote, transfer);
+}
+
+void Raft::ask_for_votes(MessageKind kind, bool transfer) {
+  for (NodeId id : all_ids(membership())) {
+    if (id == config_.self || !membership().is_voter(id)) continue;
+    PeerMessage message = message_to(id, kind);
+    message.log_index = log_.last_index();
+    message.log_term = log_.last_term();
+    message.transfer = transfer;
+    if (kind == MessageKind::kPreVote) {
+      message.term = term_ + 1;
+      send(std::move(message));
+    } else {
+      send_when_durable(std::move(message));
+    }
+  }
+}
+
+void Raft::count_ballot(NodeId voter, bool granted) {
+  auto known = std::find_if(ballots_.begin(), ballots_.end(),
+                            [&](const Ballot& ballot) { return ballot.voter == voter; });
+  if (known == ballots_.end()) {
+    if (!membership().is_voter(voter)) return;
+    ballots_.push_back({voter, granted});
+  } else {
+    // A refusal may be a late answer to an earlier question; a grant never is.
+    known->granted = known->granted || granted;
+  }
+  auto count = [&](const std::vector<NodeId>& voters) {
+    VoteCount result{.voters = voters.size()};
+    for (const Ballot& ballot : ballots_) {
+      if (!std::binary_search(voters.begin(), voters.end(), ballot.voter)) continue;
+      ++(ballot.granted ? result.granted : result.refused);
+    }
+    return majority_vote(result);
+  };
+  const VoteResult result =
+      joint_vote(count(membership().voters), count(membership().voters_outgoing));
+  if (result == VoteResult::kPending) return;
+  if (result == VoteResult::kLost) {
+    stop_leading_or_asking();
+    retry_election_soon();
+  } else if (role_ == Role::kPreCandidate) {
+    start_campaign(false);
+  } else {
+    become_leader();
+  }
+}
+
+// ---- answering ----
+
+// Raft §5.4.1: only to a log that has everything this one has. Once in a term, and to nobody else
+// once a leader of the term is known.
+bool Raft::may_vote_for(const PeerMessage& message) const {
+  const bool log_is_as_new =
+      message.log_term > log_.last_term() ||
+      (message.log_term == log_.last_term() && message.log_index >= log_.last_index());
+  if (!log_is_as_new) return false;
+  if (message.term > term_) return true;
+  return vote_ == message.from || (vote_ == NodeId() && leader_ == NodeId());
+}
+
+void Raft::on_pre_vote(const PeerMessage& message) {
+  const bool granted = !hears_leader() && may_vote_for(message);
+  PeerMessage reply = message_to(message.from, MessageKind::kPreVoteReply);
+  if (granted) {
+    // Echoes the term that was asked about; promises nothing.
+    reply.term = message.term;
+    send(std::move(reply));
+    return;
+  }
+  if (hears_leader()) drop(DropReason::kLeaderAlive);
+  reply.rejected = true;
+  send_when_durable(std::move(reply));
+}
+
+void Raft::on_pre_vote_reply(const PeerMessage& message) {
+  if (role_ != Role::kPreCandidate) {
+    drop(DropReason::kUnexpected);
+    return;
+  }
+  if (!message.rejected) {
+    if (message.term == term_ + 1) {
+      count_ballot(message.from, true);
+    } else {
+      drop(DropReason::kStaleTerm);
+    }
+    return;
+  }
+  if (message.term > term_) {
+    adopt_term(message.term);
+    retry_election_soon();
+    return;
+  }
+  count_ballot(message.from, false);
+}
+
+void Raft::on_vote(const PeerMessage& message) {
+  const bool granted = may_vote_for(message);
+  // A repeated question gets the same answer and changes nothing.
+  if (granted && vote_ != message.from) {
+    stop_leading_or_asking();
+    vote_ = message.from;
+    hard_state_is_pending_ = true;
+    suspicion_ticks_ = 0;
+    restart_election_timer();
+  }
+  PeerMessage reply = message_to(message.from, MessageKind::kVoteReply);
+  reply.rejected = !granted;
+  send_when_durable(std::move(reply));
+}
+
+void Raft::on_vote_reply(const PeerMessage& message) {
+  if (role_ != Role::kCandidate) {
+    drop(DropReason::kUnexpected);
+    return;
+  }
+  count_ballot(message.from, !message.rejected);
+}
+
+}  // namespace bib::consensus

@@ -1,0 +1,404 @@
+// Raft's inputs and outputs: construction, the dispatch of messages, durability, effects.
+
+#include "consensus/raft.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "wire/check.h"
+
+namespace bib::consensus {
+
+using wire::LogIndex;
+using wire::MessageKind;
+using wire::NodeId;
+using wire::PeerMessage;
+using wire::Term;
+
+namespace {
+
+LogView make_view(const RaftConfig& config, const Restored& restored) {
+  const wire::Status status = check_restored(config, restored);
+  BIB_CHECK(status, "{}", status.error().message);
+  LogView log(restored.base);
+  std::size_t run = 0;
+  for (std::uint32_t size : restored.sizes) {
+    const LogIndex index = log.last_index() + 1;
+    while (run + 1 < restored.terms.size() && restored.terms[run + 1].first <= index) ++run;
+    log.append(restored.terms[run].term, size);
+  }
+  return log;
+}
+
+wire::Status check_terms(const Restored& restored) {
+  if (restored.terms.empty() != restored.sizes.empty()) {
+    return wire::fail(wire::ErrorCode::kCorrupt,
+                      "the log has entries without terms, or terms "
+                      "without entries");
+  }
+  if (restored.terms.empty()) return {};
+  if (restored.terms.front().first != restored.base.index + 1) {
+    return wire::fail(wire::ErrorCode::kCorrupt, "the log's first entry is {}, but its base is {}",
+                      restored.terms.front().first.value(), restored.base.index.value());
+  }
+  if (restored.terms.front().term < restored.base.term || restored.terms.front().term == Term()) {
+    return wire::fail(wire::ErrorCode::kCorrupt, "the log's terms fall below that of its base");
+  }
+  const LogIndex last = restored.base.index + restored.sizes.size();
+  for (std::size_t i = 1; i < restored.terms.size(); ++i) {
+    const TermRun& run = restored.terms[i];
+    if (run.first <= restored.terms[i - 1].first || run.first > last ||
+        run.term <= restored.terms[i - 1].term) {
+      return wire::fail(wire::ErrorCode::kCorrupt, "the log's terms do not rise at entry {}",
+                        run.first.value());
+    }
+  }
+  return {};
+}
+
+bool nothing_in(const Effects& effects) {
+  return effects.noop_entries.empty() && effects.send_now.empty() && !effects.write &&
+         effects.send_after_sync.empty() && !effects.commit && !effects.role &&
+         !effects.membership && !effects.committed_membership && effects.drop_peers.empty() &&
+         !effects.wants_membership_entry && effects.reads_ready.empty() &&
+         effects.reads_refused.empty() && effects.send_snapshots.empty() &&
+         !effects.receive_snapshot && !effects.transfer;
+}
+
+}  // namespace
+
+wire::Status check_restored(const RaftConfig& config, const Restored& restored) {
+  if (config.self == NodeId() || config.heartbeat_ticks == 0 ||
+      config.election_ticks_min <= config.heartbeat_ticks || config.append_entries_max == 0 ||
+      config.flight.messages_max == 0) {
+    return wire::fail(wire::ErrorCode::kConfig,
+                      "consensus needs a node id, a heartbeat of at least one tick, a longer "
+                      "election timeout, and limits above zero");
+  }
+  BIB_TRY_VOID(check_terms(restored));
+  const LogIndex last = restored.base.index + restored.sizes.size();
+  const Term last_term = restored.terms.empty() ? restored.base.term : restored.terms.back().term;
+  if (restored.hard_state.term < last_term) {
+    return wire::fail(wire::ErrorCode::kCorrupt,
+                      "the stored term {} is below the log's last term {}",
+                      restored.hard_state.term.value(), last_term.value());
+  }
+  if (restored.applied < restored.base.index || restored.applied > last) {
+    return wire::fail(wire::ErrorCode::kCorrupt,
+                      "the applied index {} is outside the log, which holds {} to {}",
+                      restored.applied.value(), restored.base.index.value() + 1, last.value());
+  }
+  for (std::size_t i = 0; i < restored.memberships.size(); ++i) {
+    const LogIndex index = restored.memberships[i].index;
+    const bool in_place =
+        i == 0 || (index > restored.base.index && index > restored.memberships[i - 1].index);
+    if (!in_place || index > last) {
+      return wire::fail(wire::ErrorCode::kCorrupt, "a membership stands at {}, out of order",
+                        index.value());
+    }
+  }
+  return {};
+}
+
+Raft::Raft(const RaftConfig& config, const Restored& restored)
+    : config_(config),
+      random_(config.seed + config.self.value() * 0xd1342543de82ef95ULL),
+      term_(restored.hard_state.term),
+      vote_(restored.hard_state.vote),
+      log_(make_view(config, restored)),
+      memberships_(restored.memberships),
+      commit_(restored.applied),
+      applied_(restored.applied),
+      durable_(log_.last_index()),
+      handed_(log_.last_index()),
+      proved_(restored.applied),
+      acked_(restored.applied) {
+  restart_election_timer();
+  told_ = {role_, term_, leader_};
+}
+
+// ---- inputs ----
+
+void Raft::tick() {
+  if (role_ == Role::kLeader) {
+    tick_leader();
+  } else {
+    tick_election();
+  }
+}
+
+Accepted Raft::step(const PeerMessage& message) {
+  if (message.to != config_.self || message.from == NodeId() || message.from == config_.self) {
+    return drop(DropReason::kMisaddressed);
+  }
+  if (message.term == Term()) return drop(DropReason::kMalformed);
+  if (message.kind == MessageKind::kPreVoteReply) {
+    on_pre_vote_reply(message);
+    return {};
+  }
+  if (!admit_term(message)) return {};
+  switch (message.kind) {
+    case MessageKind::kPreVote:
+      on_pre_vote(message);
+      return {};
+    case MessageKind::kPreVoteReply:
+      return {};
+    case MessageKind::kVote:
+      on_vote(message);
+      return {};
+    case MessageKind::kVoteReply:
+      on_vote_reply(message);
+      return {};
+    case MessageKind::kAppend:
+    case MessageKind::kHeartbeat:
+    case MessageKind::kSnapshot:
+      return step_from_leader(message);
+    case MessageKind::kAppendReply:
+      on_append_reply(message);
+      return {};
+    case MessageKind::kHeartbeatReply:
+      on_heartbeat_reply(message);
+      return {};
+    case MessageKind::kTimeoutNow:
+      on_timeout_now(message);
+      return {};
+    case MessageKind::kReadIndex:
+      on_read_index(message);
+      return {};
+    case MessageKind::kReadIndexReply:
+      on_read_index_reply(message);
+      return {};
+    case MessageKind::kSnapshotReply:
+      on_snapshot_reply(message);
+      return {};
+  }
+  return drop(DropReason::kMalformed);
+}
+
+// Whether the message is of the current term, which it may have raised (Raft §5.1).
+bool Raft::admit_term(const PeerMessage& message) {
+  if (message.term < term_) {
+    answer_stale(message);
+    return false;
+  }
+  if (message.term == term_) return true;
+  switch (message.kind) {
+    case MessageKind::kPreVote:
+      return true;  // asks about a term that nobody has entered yet
+    case MessageKind::kVote:
+      // Whoever hears a leader does not help to depose it (dissertation §4.2.3), unless the
+      // leader itself asked for it.
+      if (hears_leader() && !message.transfer) {
+        drop(DropReason::kLeaderAlive);
+        return false;
+      }
+      break;
+    default:
+      break;
+  }
+  adopt_term(message.term);
+  return true;
+}
+
+// A node left behind in an old term must learn of the new one, or it could neither lead nor follow;
+// pre-vote and check-quorum leave no other way.
+void Raft::answer_stale(const PeerMessage& message) {
+  drop(DropReason::kStaleTerm);
+  MessageKind kind;
+  switch (message.kind) {
+    case MessageKind::kPreVote:
+      kind = MessageKind::kPreVoteReply;
+      break;
+    case MessageKind::kVote:
+      kind = MessageKind::kVoteReply;
+      break;
+    case MessageKind::kAppend:
+    case MessageKind::kHeartbeat:
+    case MessageKind::kSnapshot:
+      kind = MessageKind::kAppendReply;
+      break;
+    default:
+      return;
+  }
+  PeerMessage reply = message_to(message.from, kind);
+  reply.rejected = true;
+  send_when_durable(std::move(reply));
+}
+
+Accepted Raft::step_from_leader(const PeerMessage& message) {
+  // Election safety (Raft §5.2): one leader in a term. Anything else is not a correct peer.
+  if (role_ == Role::kLeader || (leader_ != NodeId() && leader_ != message.from)) {
+    return drop(DropReason::kContradiction);
+  }
+  follow(message.from);
+  switch (message.kind) {
+    case MessageKind::kAppend:
+      return on_append(message);
+    case MessageKind::kHeartbeat:
+      on_heartbeat(message);
+      return {};
+    default:
+      on_snapshot(message);
+      return {};
+  }
+}
+
+void Raft::peer_disconnected(NodeId peer_id) {
+  if (Progress* peer = find_peer(peer_id); peer != nullptr) {
+    if (peer->state == ProgressState::kReplicate) peer->become_probe();
+    // Until the peer is heard again.
+    peer->paused = true;
+    peer->probe_last = LogIndex(kEverything);
+    return;
+  }
+  if (peer_id == leader_ && role_ == Role::kFollower) suspect_leader();
+}
+
+void Raft::peer_connected(NodeId peer_id) {
+  Progress* peer = find_peer(peer_id);
+  if (peer == nullptr) return;
+  // What was under way on the old connection may be lost.
+  if (peer->state == ProgressState::kReplicate) peer->become_probe();
+  peer->paused = false;
+  send_heartbeat(*peer);
+  flush_is_wanted_ = true;
+}
+
+void Raft::applied(LogIndex index) {
+  BIB_CHECK(index >= applied_ && index <= commit_, "applied {} after {}, commit is {}",
+            index.value(), applied_.value(), commit_.value());
+  applied_ = index;
+}
+
+void Raft::durable(const AppendDone& done) {
+  BIB_CHECK(!outstanding_.empty() && outstanding_.front().sequence <= done.append_sequence,
+            "write {} is not outstanding", done.append_sequence);
+  while (!outstanding_.empty() && outstanding_.front().sequence <= done.append_sequence) {
+    const OutstandingWrite& write = outstanding_.front();
+    // An entry that was truncated after it was written, and perhaps written anew with the same
+    // term, is not proven by the old write: `durable` has been lowered by the truncation.
+    durable_ = std::max(durable_, write.durable);
+    durable_sequence_ = write.sequence;
+    if (write.sequence == done.append_sequence) {
+      BIB_CHECK(write.end == (LogPosition{done.index, done.term}),
+                "write {} ended at {}, term {}; reported as {}, term {}", write.sequence,
+                write.end.index.value(), write.end.term.value(), done.index.value(),
+                done.term.value());
+    }
+    outstanding_.pop_front();
+  }
+  BIB_CHECK(durable_sequence_ == done.append_sequence, "write {} was never handed out",
+            done.append_sequence);
+  // A candidate's own vote counts once it cannot be forgotten.
+  if (role_ == Role::kCandidate && hard_state_is_durable()) count_ballot(config_.self, true);
+  if (role_ == Role::kLeader) commit_what_a_quorum_has();
+}
+
+// ---- outputs ----
+
+bool Raft::has_effects() const {
+  return flush_is_wanted_ || write_is_wanted() || ack_can_go() ||
+         told_ != RoleChange{role_, term_, leader_} || !nothing_in(effects_);
+}
+
+Effects Raft::take_effects() {
+  if (role_ == Role::kLeader && flush_is_wanted_) flush_peers();
+  flush_is_wanted_ = false;
+  if (ack_can_go()) acknowledge_leader();
+  if (write_is_wanted() || !effects_.send_after_sync.empty()) effects_.write = make_write();
+  const RoleChange now{role_, term_, leader_};
+  if (told_ != now) {
+    effects_.role = now;
+    told_ = now;
+  }
+  // A no-op that was truncated in the same turn is nobody's business any more.
+  std::erase_if(effects_.noop_entries, [&](LogPosition place) { return !log_.matches(place); });
+  return std::exchange(effects_, Effects{});
+}
+
+bool Raft::write_is_wanted() const {
+  return hard_state_is_pending_ || pending_reset_ || pending_truncate_ ||
+         handed_ < log_.last_index();
+}
+
+LogWrite Raft::make_write() {
+  LogWrite write;
+  write.append_sequence = next_sequence_++;
+  if (hard_state_is_pending_) {
+    write.hard_state = HardState{term_, vote_};
+    hard_state_is_pending_ = false;
+    hard_sequence_ = write.append_sequence;
+  }
+  write.reset_to = std::exchange(pending_reset_, std::nullopt);
+  write.truncate_from = std::exchange(pending_truncate_, std::nullopt);
+  write.first = handed_ + 1;
+  write.last = log_.last_index();
+  write.end = log_.last();
+  handed_ = write.last;
+  outstanding_.push_back({write.append_sequence, write.end, write.end.index});
+  return write;
+}
+
+bool Raft::hard_state_is_durable() const {
+  return !hard_state_is_pending_ && durable_sequence_ >= hard_sequence_;
+}
+
+PeerMessage Raft::message_to(NodeId to, MessageKind kind) const {
+  PeerMessage message;
+  message.kind = kind;
+  message.from = config_.self;
+  message.to = to;
+  message.term = term_;
+  return message;
+}
+
+void Raft::send(PeerMessage message) {
+  effects_.send_now.push_back(std::move(message));
+}
+
+void Raft::send_when_durable(PeerMessage message) {
+  if (hard_state_is_durable()) {
+    send(std::move(message));
+  } else {
+    effects_.send_after_sync.push_back(std::move(message));
+  }
+}
+
+Accepted Raft::drop(DropReason reason) {
+  ++dropped_[static_cast<std::size_t>(reason)];
+  return {};
+}
+
+// ---- the log's end and the commit index ----
+
+void Raft::advance_commit(LogIndex index) {
+  BIB_CHECK(index > commit_ && index <= log_.last_index(), "commit from {} to {}, log ends at {}",
+            commit_.value(), index.value(), log_.last_index().value());
+  const LogIndex before = std::exchange(commit_, index);
+  effects_.commit = commit_;
+  membership_committed(before);
+}
+
+void Raft::truncate_log(LogIndex from) {
+  BIB_CHECK(from > commit_, "truncate from {}, commit is {}", from.value(), commit_.value());
+  const LogIndex kept = from - 1;
+  log_.truncate_from(from);
+  if (handed_ > kept) {
+    pending_truncate_ = pending_truncate_ ? std::min(*pending_truncate_, from) : from;
+    handed_ = kept;
+  }
+  durable_ = std::min(durable_, kept);
+  for (OutstandingWrite& write : outstanding_) write.durable = std::min(write.durable, kept);
+  // The driver can no longer attach the bytes of what is gone.
+  std::erase_if(effects_.send_now, [&](const PeerMessage& message) {
+    return !message.entries.empty() && message.entries.back().index >= from;
+  });
+  bool reverted = false;
+  while (!memberships_.empty() && memberships_.back().index >= from) {
+    memberships_.pop_back();
+    reverted = true;
+  }
+  if (reverted) membership_changed();
+}
+
+}  // namespace bib::consensus

@@ -1,0 +1,81 @@
+// Leadership transfer (Raft dissertation §3.10).
+//
+// Happy path: proposals stop; the target is brought up to the log's end; it is told to campaign at
+// once, and its request for votes says so, which lets nodes answer that still hear this leader.
+//
+// Failure modes: the target does not win within an election timeout, or is removed: the leader
+// resumes. A late campaign of the target is an ordinary election.
+
+#include <algorithm>
+#include <utility>
+
+#include "consensus/raft.h"
+
+namespace bib::consensus {
+
+using wire::ErrorCode;
+using wire::MessageKind;
+using wire::NodeId;
+using wire::PeerMessage;
+
+wire::Result<NodeId> Raft::transfer_leadership(std::optional<NodeId> target) {
+  if (role_ != Role::kLeader) {
+    return wire::fail(ErrorCode::kNotLeader, "this node does not lead; ask the leader");
+  }
+  if (target == config_.self) {
+    return wire::fail(ErrorCode::kInvalid, "this node leads already; name another voter");
+  }
+  Progress* successor = target ? find_peer(*target) : best_successor();
+  const bool can_lead =
+      successor != nullptr &&
+      std::binary_search(membership().voters.begin(), membership().voters.end(), successor->id);
+  if (!can_lead) {
+    return wire::fail(ErrorCode::kNotFound,
+                      "there is no such voter to hand over to; see the list of members");
+  }
+  transferee_ = successor->id;
+  transfer_elapsed_ = 0;
+  flush_is_wanted_ = true;
+  continue_transfer(*successor);
+  return transferee_;
+}
+
+// The voter that is alive and has most; of equals the first.
+Progress* Raft::best_successor() {
+  Progress* best = nullptr;
+  for (NodeId id : membership().voters) {
+    Progress* peer = find_peer(id);
+    if (peer == nullptr || peer->ticks_since_heard >= config_.election_ticks_min) continue;
+    if (best == nullptr || peer->match > best->match) best = peer;
+  }
+  return best;
+}
+
+void Raft::continue_transfer(Progress& peer) {
+  if (peer.id == transferee_ && peer.match == log_.last_index()) send_timeout_now(peer);
+}
+
+void Raft::send_timeout_now(Progress& peer) {
+  send(message_to(peer.id, MessageKind::kTimeoutNow));
+}
+
+void Raft::tick_transfer() {
+  if (is_transferring() && ++transfer_elapsed_ >= config_.election_ticks_min) {
+    end_transfer(TransferOutcome::kTimedOut);
+  }
+}
+
+void Raft::end_transfer(TransferOutcome outcome) {
+  transferee_ = NodeId();
+  effects_.transfer = outcome;
+}
+
+void Raft::on_timeout_now(const PeerMessage& message) {
+  if (role_ != Role::kFollower || message.from != leader_ || !may_campaign()) {
+    drop(DropReason::kUnexpected);
+    return;
+  }
+  start_campaign(true);
+}
+
+}  // namespace bib::consensus
