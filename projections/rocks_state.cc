@@ -1,0 +1,230 @@
+#include "projections/rocks_state.h"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/table.h>
+#include <rocksdb/utilities/checkpoint.h>
+#include <rocksdb/write_batch.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "wire/check.h"
+
+namespace bib::projections {
+
+using wire::ByteView;
+using wire::ErrorCode;
+using wire::fail;
+using wire::Result;
+
+namespace {
+
+rocksdb::Slice to_slice(std::string_view text) {
+  return {text.data(), text.size()};
+}
+rocksdb::Slice to_slice(ByteView bytes) {
+  return to_slice(wire::as_text(bytes));
+}
+std::string_view to_text(const rocksdb::Slice& slice) {
+  return {slice.data(), slice.size()};
+}
+
+wire::Status check(const rocksdb::Status& status, std::string_view doing,
+                   const std::string& directory) {
+  if (status.ok()) return {};
+  if (status.IsCorruption()) {
+    return fail(
+        ErrorCode::kCorrupt,
+        "The state in {} is damaged ({}, while {}). It is a view of the log: stop the node, "
+        "remove that directory and start the node again to rebuild it.",
+        directory, status.ToString(), doing);
+  }
+  return fail(ErrorCode::kIo,
+              "The state in {} failed while {}: {}. Check the disk's space and health, then start "
+              "the node again.",
+              directory, doing, status.ToString());
+}
+
+rocksdb::Options database_options(const RocksOptions& options) {
+  rocksdb::Options result;
+  result.create_if_missing = !options.read_only;
+  result.create_missing_column_families = !options.read_only;
+  if (options.env != nullptr) result.env = options.env;
+  result.atomic_flush = true;
+  result.db_write_buffer_size = options.write_buffers_total_bytes;
+  result.allow_concurrent_memtable_write = false;  // one writer: the store thread
+  result.max_background_jobs = 2;
+  result.max_open_files = 256;
+  result.keep_log_file_num = 2;
+  result.info_log_level = rocksdb::WARN_LEVEL;
+  result.stats_dump_period_sec = 0;
+  result.stats_persist_period_sec = 0;
+  return result;
+}
+
+rocksdb::ColumnFamilyOptions family_options(const RocksOptions& options,
+                                            const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = cache;
+  table.cache_index_and_filter_blocks = true;
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.format_version = 5;
+  rocksdb::ColumnFamilyOptions result;
+  result.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  result.write_buffer_size = options.write_buffer_bytes;
+  result.max_write_buffer_number = 3;
+  result.memtable_whole_key_filtering = true;
+  result.memtable_prefix_bloom_size_ratio = 0.05;
+  result.compression = rocksdb::kLZ4Compression;
+  result.target_file_size_base = 32U << 20;
+  result.max_bytes_for_level_base = 64U << 20;
+  return result;
+}
+
+class RocksCursor final : public Cursor {
+ public:
+  RocksCursor(std::unique_ptr<rocksdb::Iterator> iterator, const std::string& directory)
+      : iterator_(std::move(iterator)), directory_(directory) {}
+  void seek(std::string_view key) override { iterator_->Seek(to_slice(key)); }
+  void next() override { iterator_->Next(); }
+  bool valid() const override { return iterator_->Valid(); }
+  std::string_view key() const override { return to_text(iterator_->key()); }
+  ByteView value() const override { return wire::as_bytes(to_text(iterator_->value())); }
+  wire::Status status() const override {
+    return check(iterator_->status(), "listing rows", directory_);
+  }
+
+ private:
+  std::unique_ptr<rocksdb::Iterator> iterator_;
+  const std::string& directory_;
+};
+
+}  // namespace
+
+struct RocksStore::Impl {
+  std::string directory;
+  std::shared_ptr<rocksdb::Cache> cache;
+  std::unique_ptr<rocksdb::DB> db;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;  // by family, then the default one
+
+  ~Impl() {
+    for (auto* handle : handles) db->DestroyColumnFamilyHandle(handle);
+  }
+  rocksdb::ColumnFamilyHandle* handle(Family family) const { return handles[family_index(family)]; }
+
+  Result<RowPtr> find(const RowKey& key, const rocksdb::ReadOptions& read) const {
+    rocksdb::PinnableSlice value;
+    const auto status = db->Get(read, handle(key.family), to_slice(key.key), &value);
+    if (status.IsNotFound()) return RowPtr();
+    BIB_TRY_VOID(check(status, "reading a row", directory));
+    return StoredRow::make(key, wire::as_bytes(to_text(value)));
+  }
+};
+
+class RocksStore::View final : public StateReader {
+ public:
+  explicit View(const Impl& impl) : impl_(impl), snapshot_(impl.db->GetSnapshot()) {
+    read_.snapshot = snapshot_;
+  }
+  ~View() override { impl_.db->ReleaseSnapshot(snapshot_); }
+  View(const View&) = delete;
+  View& operator=(const View&) = delete;
+
+  Result<RowPtr> find(const RowKey& key) const override { return impl_.find(key, read_); }
+  std::unique_ptr<Cursor> cursor(Family family) const override {
+    std::unique_ptr<rocksdb::Iterator> iterator(impl_.db->NewIterator(read_, impl_.handle(family)));
+    return std::make_unique<RocksCursor>(std::move(iterator), impl_.directory);
+  }
+
+ private:
+  const Impl& impl_;
+  const rocksdb::Snapshot* snapshot_;
+  rocksdb::ReadOptions read_;
+};
+
+RocksStore::RocksStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+RocksStore::~RocksStore() = default;
+
+Result<std::unique_ptr<RocksStore>> RocksStore::open(const std::string& directory,
+                                                     const RocksOptions& options) {
+  auto impl = std::make_unique<Impl>();
+  impl->directory = directory;
+  impl->cache = rocksdb::NewLRUCache(options.block_cache_bytes, 2);
+  const rocksdb::Options database = database_options(options);
+  const auto family = family_options(options, impl->cache);
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  for (const Family each : kFamilies) families.emplace_back(std::string(family_name(each)), family);
+  families.emplace_back(rocksdb::kDefaultColumnFamilyName, family);
+  rocksdb::DB* db = nullptr;
+  const auto status =
+      options.read_only
+          ? rocksdb::DB::OpenForReadOnly(database, directory, families, &impl->handles, &db)
+          : rocksdb::DB::Open(database, directory, families, &impl->handles, &db);
+  BIB_TRY_VOID(check(status, "opening it", directory));
+  impl->db.reset(db);
+  return std::unique_ptr<RocksStore>(new RocksStore(std::move(impl)));
+}
+
+wire::Status RocksStore::destroy(const std::string& directory, const RocksOptions& options) {
+  return check(rocksdb::DestroyDB(directory, database_options(options)), "removing it", directory);
+}
+
+Result<RowPtr> RocksStore::find(const RowKey& key) const {
+  return impl_->find(key, rocksdb::ReadOptions());
+}
+
+std::shared_ptr<const StateReader> RocksStore::view() const {
+  return std::make_shared<View>(*impl_);
+}
+
+wire::Status RocksStore::write(std::span<const RowPtr> rows) {
+  rocksdb::WriteBatch batch;
+  for (const RowPtr& row : rows) {
+    auto* handle = impl_->handle(row->family());
+    const auto status = row->is_tombstone()
+                            ? batch.Delete(handle, to_slice(row->key()))
+                            : batch.Put(handle, to_slice(row->key()), to_slice(row->value()));
+    BIB_TRY_VOID(check(status, "collecting rows", impl_->directory));
+  }
+  rocksdb::WriteOptions write;
+  write.disableWAL = true;
+  return check(impl_->db->Write(write, &batch), "writing rows", impl_->directory);
+}
+
+wire::Status RocksStore::flush() {
+  rocksdb::FlushOptions flush;
+  flush.wait = true;
+  return check(impl_->db->Flush(flush, impl_->handles), "flushing", impl_->directory);
+}
+
+wire::Status RocksStore::checkpoint(const std::string& directory) {
+  BIB_TRY_VOID(flush());
+  rocksdb::Checkpoint* made = nullptr;
+  BIB_TRY_VOID(check(rocksdb::Checkpoint::Create(impl_->db.get(), &made), "preparing a checkpoint",
+                     impl_->directory));
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
+  return check(checkpoint->CreateCheckpoint(directory), "making a checkpoint", impl_->directory);
+}
+
+RocksStore::Memory RocksStore::memory() const {
+  Memory memory;
+  memory.block_cache = impl_->cache->GetUsage();
+  for (auto* handle : impl_->handles) {
+    std::uint64_t value = 0;
+    if (impl_->db->GetIntProperty(handle, rocksdb::DB::Properties::kSizeAllMemTables, &value)) {
+      memory.memtables += value;
+    }
+    if (impl_->db->GetIntProperty(handle, rocksdb::DB::Properties::kEstimateTableReadersMem,
+                                  &value)) {
+      memory.table_readers += value;
+    }
+  }
+  return memory;
+}
+
+}  // namespace bib::projections

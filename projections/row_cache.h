@@ -1,0 +1,46 @@
+// RowCache: applied rows that were read or written lately, so that reading a row again does not go
+// down to RocksDB. Four ways, bounded in bytes; rows above row_bytes_max and exactly-once records
+// are not kept. The node loop owns it. It holds the row as applied, so one hit answers for the
+// active delta, the frozen ones and the store.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "projections/stored_row.h"
+
+namespace bib::projections {
+
+class RowCache {
+ public:
+  static constexpr std::size_t kRowBytesMax = 4096;
+
+  explicit RowCache(std::size_t bytes_max);
+
+  // Null when it is not known here; never a tombstone.
+  const StoredRow* find(const RowKey& key) const;
+  // `row` is the newest of its key; a tombstone, or a row that is not kept, drops the one before.
+  void update(const RowPtr& row);
+  void clear();
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  static constexpr std::size_t kWays = 4;
+  struct Way {
+    std::uint64_t hash = 0;
+    RowPtr row;
+  };
+
+  std::size_t set_of(std::uint64_t hash) const { return (hash & set_mask_) * kWays; }
+  void assign(Way& way, RowPtr row);
+  void evict_until_it_fits();
+
+  std::size_t bytes_max_;
+  std::size_t bytes_ = 0;
+  std::size_t set_mask_ = 0;
+  std::size_t hand_ = 0;
+  std::vector<Way> ways_;
+};
+
+}  // namespace bib::projections
