@@ -1,0 +1,221 @@
+#include "engine/client_server.h"
+
+#include <utility>
+
+#include "wire/check.h"
+
+namespace bib::engine {
+
+using wire::ErrorCode;
+using wire::FrameKind;
+
+namespace {
+
+constexpr std::uint64_t kGreetingTimeoutMs = 10000;
+constexpr std::size_t kOutgoingBytesMax = 128U << 20;
+
+}  // namespace
+
+class ClientServer::Session final : public Connection::Handler {
+ public:
+  Session(ClientServer& server, SessionId id, std::unique_ptr<Connection> connection)
+      : server_(server),
+        id_(id),
+        connection_(std::move(connection)),
+        greeting_(server.loop_, [this] { server_.end(id_); }) {
+    greeting_.start(kGreetingTimeoutMs, 0);
+    connection_->start(this);
+  }
+
+  void on_frame(wire::Frame&& frame) override {
+    if (!greeted_) return on_hello(frame);
+    ++unanswered_;
+    if (unanswered_ >= server_.options_.requests_max) {
+      paused_ = true;
+      connection_->pause_reading();
+    }
+    dispatch(frame);
+  }
+
+  void on_closed(const wire::Error& reason) override {
+    if (reason.code != ErrorCode::kIo) {
+      server_.logger_.warn("api", "a client's connection was closed: {}", reason.message);
+    }
+    server_.end(id_);
+  }
+
+  void on_drained() override { server_.handler_->on_session_drained(id_); }
+
+  void send(std::uint64_t request, FrameKind kind, wire::ByteView body) {
+    connection_->send(kind, request, body);
+    if (!dirty_) {
+      dirty_ = true;
+      server_.dirty_.push_back(id_);
+    }
+  }
+
+  void answered() {
+    if (unanswered_ > 0) --unanswered_;
+  }
+
+  // May end this session.
+  void flush() {
+    dirty_ = false;
+    ClientServer& server = server_;
+    const SessionId id = id_;
+    connection_->flush();
+    const Session* still_here = server.find(id);
+    if (still_here != nullptr && still_here->outgoing_bytes() == 0) {
+      server.handler_->on_session_drained(id);
+    }
+  }
+
+  // Reads on once half of what was waiting is answered. May end this session.
+  void resume_if_room() {
+    if (!paused_ || unanswered_ > server_.options_.requests_max / 2) return;
+    paused_ = false;
+    connection_->resume_reading();
+  }
+
+  std::size_t outgoing_bytes() const { return connection_->outgoing_bytes(); }
+
+ private:
+  void on_hello(const wire::Frame& frame) {
+    const auto hello = frame.kind == FrameKind::kClientHello
+                           ? wire::decode_client_hello(frame.body.view())
+                           : wire::fail(ErrorCode::kInvalid, "the first frame must be a greeting");
+    if (!hello) return refuse(frame.id, hello.error());
+    if (hello->protocol != wire::kClientProtocol) {
+      return refuse(frame.id, wire::Error{ErrorCode::kUnsupported,
+                                          fmt::format("this node speaks client protocol {}, not {}",
+                                                      wire::kClientProtocol, hello->protocol)});
+    }
+    greeting_.stop();
+    greeted_ = true;
+    send(frame.id, FrameKind::kServerHello, encoder_.encode(server_.handler_->hello()));
+  }
+
+  void dispatch(const wire::Frame& frame) {
+    const ClientServer::Asker asker{id_, frame.id};
+    const wire::ByteView body = frame.body.view();
+    switch (frame.kind) {
+      case FrameKind::kCommand: {
+        const auto command = wire::decode_command(body);
+        if (!command) return refuse(frame.id, command.error());
+        return server_.handler_->on_command(asker, *command);
+      }
+      case FrameKind::kQuery: {
+        const auto query = wire::decode_query(body);
+        if (!query) return refuse(frame.id, query.error());
+        return server_.handler_->on_query(asker, *query);
+      }
+      case FrameKind::kReadEvents: {
+        const auto request = wire::decode_read_events(body);
+        if (!request) return refuse(frame.id, request.error());
+        return server_.handler_->on_read_events(asker, *request);
+      }
+      case FrameKind::kStatus:
+        return server_.handler_->on_status(asker);
+      default:
+        return refuse(frame.id, wire::Error{ErrorCode::kInvalid,
+                                            fmt::format("a client does not send frames of kind {}",
+                                                        static_cast<unsigned>(frame.kind))});
+    }
+  }
+
+  void refuse(std::uint64_t request, const wire::Error& error) {
+    wire::ErrorReply reply;
+    reply.code = error.code;
+    reply.message = error.message;
+    send(request, FrameKind::kErrorReply, encoder_.encode(reply));
+    answered();
+  }
+
+  ClientServer& server_;
+  SessionId id_;
+  std::unique_ptr<Connection> connection_;
+  Timer greeting_;
+  wire::ClientEncoder encoder_;
+  std::uint32_t unanswered_ = 0;
+  bool greeted_ = false;
+  bool paused_ = false;
+  bool dirty_ = false;
+};
+
+wire::Result<std::unique_ptr<ClientServer>> ClientServer::open(EventLoop& loop, Logger& logger,
+                                                               ClientServerOptions options,
+                                                               Handler* handler) {
+  std::unique_ptr<ClientServer> server(new ClientServer(loop, logger, std::move(options), handler));
+  ClientServer* raw = server.get();
+  const ConnectionLimits limits{wire::kClientFrameBodyMax, kOutgoingBytesMax};
+  const auto on_connection = [raw](std::unique_ptr<Connection> c) { raw->accept(std::move(c)); };
+  BIB_TRY(server->tcp_, Listener::open(loop, raw->options_.listen_address, limits, on_connection));
+  if (!raw->options_.socket_path.empty()) {
+    BIB_TRY(server->unix_, Listener::open(loop, raw->options_.socket_path, limits, on_connection));
+  }
+  return server;
+}
+
+ClientServer::ClientServer(EventLoop& loop, Logger& logger, ClientServerOptions options,
+                           Handler* handler)
+    : loop_(loop), logger_(logger), options_(std::move(options)), handler_(handler) {}
+
+ClientServer::~ClientServer() = default;
+
+void ClientServer::stop_listening() {
+  tcp_.reset();
+  unix_.reset();
+}
+
+void ClientServer::accept(std::unique_ptr<Connection> connection) {
+  if (sessions_.size() >= options_.sessions_max) {
+    logger_.warn("api", "refused a client: {} are connected (limits.client_connections)",
+                 sessions_.size());
+    return;  // closed by its destructor
+  }
+  const auto id = static_cast<SessionId>(next_session_++);
+  sessions_.emplace(static_cast<std::uint64_t>(id),
+                    std::make_unique<Session>(*this, id, std::move(connection)));
+}
+
+void ClientServer::end(SessionId session) {
+  const auto found = sessions_.find(static_cast<std::uint64_t>(session));
+  if (found == sessions_.end()) return;
+  const std::unique_ptr<Session> gone = std::move(found->second);
+  sessions_.erase(found);
+  handler_->on_session_end(session);
+}
+
+ClientServer::Session* ClientServer::find(SessionId session) const {
+  const auto found = sessions_.find(static_cast<std::uint64_t>(session));
+  return found == sessions_.end() ? nullptr : found->second.get();
+}
+
+void ClientServer::answer(Asker asker, FrameKind kind, wire::ByteView body) {
+  Session* session = find(asker.session);
+  if (session == nullptr) return;
+  session->send(asker.request, kind, body);
+  session->answered();
+}
+
+void ClientServer::answer_partly(Asker asker, FrameKind kind, wire::ByteView body) {
+  if (Session* session = find(asker.session)) session->send(asker.request, kind, body);
+}
+
+std::size_t ClientServer::outgoing_bytes(SessionId session) const {
+  const Session* found = find(session);
+  return found == nullptr ? 0 : found->outgoing_bytes();
+}
+
+void ClientServer::flush() {
+  // Flushing may end sessions and resuming may make more dirty: take what there is now.
+  std::vector<SessionId> dirty;
+  dirty.swap(dirty_);
+  for (const SessionId id : dirty) {
+    if (Session* session = find(id)) session->flush();
+    if (Session* session = find(id)) session->resume_if_room();
+  }
+  if (!dirty_.empty()) loop_.continue_soon();
+}
+
+}  // namespace bib::engine

@@ -1,0 +1,96 @@
+// ClientServer: the API's listeners and sessions.
+//
+// Lives on the node loop. A session is one connection: it greets, then its frames are checked and
+// handed to the Handler with the session's number; answers go back by that number and are dropped
+// if the session is gone. Everything that one turn produces for a session leaves in one write.
+// Bounded: sessions by `sessions_max`; requests that are not answered yet by `requests_max` for
+// each session, beyond which its socket is not read.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/connection.h"
+#include "engine/event_loop.h"
+#include "engine/logger.h"
+#include "wire/client_message.h"
+#include "wire/frame.h"
+
+namespace bib::engine {
+
+// Numbers a session for the life of the process.
+enum class SessionId : std::uint64_t {};
+
+struct ClientServerOptions {
+  std::string listen_address;
+  std::string socket_path;
+  std::uint32_t sessions_max = 1024;
+  std::uint32_t requests_max = 4096;
+};
+
+class ClientServer {
+ public:
+  // Where an answer belongs.
+  struct Asker {
+    SessionId session{};
+    std::uint64_t request = 0;
+  };
+
+  struct Handler {
+    virtual ~Handler() = default;
+    // Fills the answer to a greeting; its views must last until the next call.
+    virtual wire::ServerHello hello() = 0;
+    virtual void on_command(Asker asker, const wire::Command& command) = 0;
+    virtual void on_query(Asker asker, const wire::Query& query) = 0;
+    virtual void on_read_events(Asker asker, const wire::ReadEvents& request) = 0;
+    virtual void on_status(Asker asker) = 0;
+    virtual void on_session_end(SessionId session) = 0;
+    // What was sent to the session has left memory.
+    virtual void on_session_drained(SessionId session) = 0;
+  };
+
+  static wire::Result<std::unique_ptr<ClientServer>> open(EventLoop& loop, Logger& logger,
+                                                          ClientServerOptions options,
+                                                          Handler* handler);
+  ~ClientServer();
+  ClientServer(const ClientServer&) = delete;
+  ClientServer& operator=(const ClientServer&) = delete;
+
+  const std::string& listen_address() const { return tcp_->address(); }
+  void stop_listening();
+
+  // The one answer to a request (or the last of several).
+  void answer(Asker asker, wire::FrameKind kind, wire::ByteView body);
+  // An answer that more will follow.
+  void answer_partly(Asker asker, wire::FrameKind kind, wire::ByteView body);
+  // Bytes that wait to leave for this session; 0 when it is gone.
+  std::size_t outgoing_bytes(SessionId session) const;
+  std::size_t session_count() const { return sessions_.size(); }
+
+  // Once per turn.
+  void flush();
+
+ private:
+  class Session;
+
+  ClientServer(EventLoop& loop, Logger& logger, ClientServerOptions options, Handler* handler);
+  void accept(std::unique_ptr<Connection> connection);
+  void end(SessionId session);
+  Session* find(SessionId session) const;
+
+  EventLoop& loop_;
+  Logger& logger_;
+  ClientServerOptions options_;
+  Handler* handler_;
+  std::unique_ptr<Listener> tcp_;
+  std::unique_ptr<Listener> unix_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
+  std::vector<SessionId> dirty_;
+  std::uint64_t next_session_ = 1;
+};
+
+}  // namespace bib::engine

@@ -1,0 +1,93 @@
+// CommandDesk: where clients' commands become events.
+//
+// Lives on the node loop. A leader that is ready decides each command as it arrives; all that one
+// turn decided becomes one entry (propose_open_batch(), once per turn and before any other
+// proposal). The client is answered when the entry is applied. While a new leader is not ready yet,
+// commands are parked, within bounds; a node that does not lead names the leader. When leadership
+// is lost, whoever waits is told so and asks the next leader with the same bytes: exactly once.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/client_server.h"
+#include "engine/clock.h"
+#include "engine/raft_driver.h"
+#include "projections/projector.h"
+#include "wire/client_message.h"
+
+namespace bib::engine {
+
+struct CommandDeskOptions {
+  wire::ClusterId cluster;
+  std::uint64_t uncommitted_bytes_max = 64U << 20;
+  std::uint64_t unwritten_bytes_max = 256U << 20;  // rows that RocksDB does not have yet
+  std::size_t parked_max = 8192;
+  std::size_t parked_bytes_max = 32U << 20;
+};
+
+class CommandDesk {
+ public:
+  CommandDesk(CommandDeskOptions options, RaftDriver& driver, projections::Projector& projector,
+              ClientServer& clients, Clock& clock);
+
+  void on_command(ClientServer::Asker asker, const wire::Command& command);
+  void on_outcomes(std::span<const projections::Outcome> outcomes);
+  void on_leadership_lost();
+
+  // The leader's own command, without a client. False: not now.
+  bool decide_own(const wire::CommandBody& body);
+  void expire_sessions(const projections::ExpiredSessions& expired);
+
+  // Once per turn: first the parked commands, if they can be decided now.
+  void decide_parked();
+  void propose_open_batch();
+
+  // "Not leader" with what is known of the leader, or "no leader".
+  void answer_not_leader(ClientServer::Asker asker);
+
+  // An error that the node must not survive.
+  const std::optional<wire::Error>& failure() const { return failure_; }
+  std::size_t waiting() const { return waiting_.size(); }
+
+ private:
+  struct Request {
+    wire::ClientId client;
+    wire::RequestSequence sequence;
+    bool operator==(const Request&) const = default;
+  };
+  struct RequestHash {
+    std::size_t operator()(const Request& request) const noexcept {
+      return std::hash<wire::ClientId>{}(request.client) ^
+             std::hash<wire::RequestSequence>{}(request.sequence);
+    }
+  };
+  struct Parked {
+    ClientServer::Asker asker;
+    std::vector<std::uint8_t> body;
+  };
+
+  void park(ClientServer::Asker asker, const wire::Command& command);
+  void decide(ClientServer::Asker asker, const wire::Command& command);
+  void begin_turn();
+  void answer_error(ClientServer::Asker asker, const wire::Error& error,
+                    wire::Revision current_revision = {});
+
+  CommandDeskOptions options_;
+  RaftDriver& driver_;
+  projections::Projector& projector_;
+  ClientServer& clients_;
+  Clock& clock_;
+  wire::ClientEncoder encoder_;
+  // Mostly one asker for a request; retries on another connection add more.
+  std::unordered_multimap<Request, ClientServer::Asker, RequestHash> waiting_;
+  std::deque<Parked> parked_;
+  std::size_t parked_bytes_ = 0;
+  wire::LogIndex batch_index_;
+  std::optional<wire::Error> failure_;
+};
+
+}  // namespace bib::engine

@@ -1,0 +1,58 @@
+// JoinDesk: answers new nodes that ask to become members.
+//
+// Lives on the node loop. Only the leader admits; others name it. The token's hash must be among
+// the cluster's tokens and must not have expired; the new node becomes a learner, and a voter when
+// it has caught up, if it wants to. The answer goes out when the membership entry is committed. A
+// learner that asks again is welcome (its first answer may have been lost); a voter that asks again
+// has lost its disk and is refused, because it could vote twice in one term.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "engine/clock.h"
+#include "engine/command_desk.h"
+#include "engine/logger.h"
+#include "engine/raft_driver.h"
+#include "projections/projector.h"
+#include "wire/peer_hello.h"
+
+namespace bib::engine {
+
+class JoinDesk {
+ public:
+  using Reply = std::function<void(const wire::JoinReply&)>;
+
+  JoinDesk(std::string cluster_name, wire::ClusterId cluster, RaftDriver& driver,
+           projections::Projector& projector, CommandDesk& commands, Clock& clock, Logger& logger);
+
+  void on_join_request(const wire::JoinRequest& request, Reply reply);
+  // Once per turn: answers those whose membership entry is committed.
+  void answer_committed();
+  void on_leadership_lost();
+
+ private:
+  struct Waiting {
+    wire::LogIndex index;  // of the membership entry
+    wire::NodeId node;
+    Reply reply;
+  };
+
+  wire::Status check(const wire::JoinRequest& request) const;
+  wire::Status check_token(const std::string& secret) const;
+  wire::Status check_member(const wire::Member& node) const;
+  void refuse(const Reply& reply, const wire::Error& error) const;
+  void welcome(const Reply& reply) const;
+
+  std::string cluster_name_;
+  wire::ClusterId cluster_;
+  RaftDriver& driver_;
+  projections::Projector& projector_;
+  CommandDesk& commands_;
+  Clock& clock_;
+  Logger& logger_;
+  std::vector<Waiting> waiting_;
+};
+
+}  // namespace bib::engine

@@ -1,0 +1,293 @@
+#include "engine/node.h"
+
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "engine/clock.h"
+#include "engine/entropy.h"
+#include "engine/event_loop.h"
+#include "engine/file.h"
+#include "engine/joiner.h"
+#include "engine/log_recovery.h"
+#include "engine/log_store.h"
+#include "engine/logger.h"
+#include "engine/running_node.h"
+#include "wire/check.h"
+#include "wire/entry.h"
+#include "wire/event.h"
+#include "wire/join_token.h"
+
+namespace bib::engine {
+
+using wire::ErrorCode;
+
+namespace {
+
+wire::ClusterId random_cluster_id(Entropy& entropy) {
+  wire::ClusterId id;
+  for (std::size_t i = 0; i < id.bytes.size(); i += 8) {
+    const std::uint64_t chance = entropy.next();
+    for (std::size_t j = 0; j < 8; ++j) {
+      id.bytes[i + j] = static_cast<std::uint8_t>(chance >> (8 * j));
+    }
+  }
+  return id;
+}
+
+}  // namespace
+
+struct Node::Impl {
+  explicit Impl(NodeConfig node_config)
+      : config(std::move(node_config)),
+        logger(parse_log_level(config.log_level).value_or(LogLevel::kInfo)) {}
+
+  NodeConfig config;
+  Logger logger;
+  SystemClock clock;
+  SystemEntropy entropy;
+  FileSystem& files = posix_file_system();
+  std::unique_ptr<DirectoryLock> lock;
+  std::unique_ptr<projections::RocksStore> store;  // outlives the loop's last turn
+  EventLoop loop;
+  std::unique_ptr<Joiner> joiner;
+  std::unique_ptr<RunningNode> running;
+  std::vector<uv_signal_t*> signals;
+  wire::Status outcome;
+  bool ended = false;
+
+  // ---- before the loop turns
+  wire::Status prepare();
+  wire::Member self() const;
+  wire::Status open_and_start(wire::ClusterId cluster, std::vector<wire::Member> first_members);
+  wire::Result<LogStore::Recovered> open_log(wire::ClusterId cluster);
+  wire::Status found_cluster(LogStore::Recovered& log, wire::ClusterId cluster);
+  wire::Result<std::unique_ptr<projections::Projector>> open_projector(wire::LogIndex log_end);
+  wire::Status begin_joining();
+  wire::Result<std::vector<std::string>> join_addresses(std::string& secret) const;
+
+  // ---- while it turns
+  void watch_signals();
+  void on_signal();
+  void on_turn();
+  void on_joined(wire::Result<wire::JoinReply> reply);
+  void end(wire::Status status);
+
+  std::string log_directory() const { return join_path(config.data_dir, "log"); }
+  std::string state_directory() const { return join_path(config.data_dir, "state"); }
+};
+
+wire::Status Node::Impl::prepare() {
+  BIB_TRY_VOID(validate(config));
+  if (config.api_socket.empty()) config.api_socket = join_path(config.data_dir, "bibd.sock");
+  BIB_TRY_VOID(files.make_directories(config.data_dir));
+  std::error_code ignored;  // a directory of somebody else's keeps its mode
+  std::filesystem::permissions(config.data_dir, std::filesystem::perms::owner_all, ignored);
+  BIB_TRY(lock, files.lock(config.data_dir));
+  BIB_TRY(const std::optional<LogIdentity> identity, read_identity(files, log_directory()));
+  if (identity) {
+    if (identity->node != config.node_id) {
+      return wire::fail(ErrorCode::kConfig,
+                        "{} belongs to node {}, but cluster.node_id says {}: correct node_id, or "
+                        "use another data_dir",
+                        config.data_dir, to_string(identity->node), to_string(config.node_id));
+    }
+    return open_and_start(identity->cluster, {});
+  }
+  if (config.bootstrap) return open_and_start(random_cluster_id(entropy), {});
+  return begin_joining();
+}
+
+wire::Member Node::Impl::self() const {
+  wire::Member member;
+  member.id = config.node_id;
+  member.raft_address = config.advertise_addr.empty() ? config.listen_addr : config.advertise_addr;
+  member.api_address =
+      config.api_advertise_addr.empty() ? config.api_listen_addr : config.api_advertise_addr;
+  member.wants_vote = config.is_voter;
+  return member;
+}
+
+wire::Result<LogStore::Recovered> Node::Impl::open_log(wire::ClusterId cluster) {
+  BIB_TRY_VOID(files.make_directories(log_directory()));
+  LogStoreOptions options;
+  options.cluster = cluster;
+  options.node = config.node_id;
+  options.segment_bytes = config.log.segment_bytes;
+  options.schema = wire::event_schema();
+  options.random = [this] { return entropy.next(); };
+  options.now_us = [this] { return clock.now_us(); };
+  return LogStore::open(files, log_directory(), options);
+}
+
+// The founder's log begins with the membership of itself alone, in term 1.
+wire::Status Node::Impl::found_cluster(LogStore::Recovered& log, wire::ClusterId cluster) {
+  wire::Membership membership;
+  membership.voters = {config.node_id};
+  membership.members = {self()};
+  const wire::EntryStamp stamp{cluster, wire::Term(1), wire::LogIndex(1), clock.now_us()};
+  const wire::Bytes entry = wire::make_membership_entry(stamp, wire::encode_membership(membership));
+  LogWrite write;
+  write.hard_state = wire::HardState{wire::Term(1), wire::NodeId()};
+  write.entries = {entry};
+  BIB_TRY_VOID(log.store->append(std::span<const LogWrite>(&write, 1)));
+  log.hard_state = *write.hard_state;
+  log.log.append(wire::Term(1), static_cast<std::uint32_t>(entry.size()));
+  log.memberships = {LoggedMembership{wire::LogIndex(1), membership, {}}};
+  logger.info("node", "founded cluster '{}' ({})", config.cluster_name, to_string(cluster));
+  return {};
+}
+
+// A state that this build cannot use, or that knows more than the log, is derived anew.
+wire::Result<std::unique_ptr<projections::Projector>> Node::Impl::open_projector(
+    wire::LogIndex log_end) {
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    BIB_TRY(store, projections::RocksStore::open(state_directory()));
+    auto projector = projections::Projector::open(*store);
+    if (projector && (*projector)->applied_index() <= log_end) return projector;
+    if (projector) {
+      return wire::fail(ErrorCode::kCorrupt,
+                        "the rows in {} stand at entry {}, but the log ends at {}: entries that "
+                        "were durable are missing. Run `raft-inspect verify {}`; if this node's "
+                        "disk was rolled back, remove its data and let it join again",
+                        state_directory(), (*projector)->applied_index().value(), log_end.value(),
+                        config.data_dir);
+    }
+    if (projector.error().code != ErrorCode::kUnsupported) return projector;
+    logger.warn("store", "{}; deriving the rows from the log anew", projector.error().message);
+    store.reset();
+    BIB_TRY_VOID(projections::RocksStore::destroy(state_directory()));
+  }
+  return wire::fail(ErrorCode::kCorrupt, "the rows in {} cannot be derived anew",
+                    state_directory());
+}
+
+wire::Status Node::Impl::open_and_start(wire::ClusterId cluster,
+                                        std::vector<wire::Member> first_members) {
+  BIB_TRY(LogStore::Recovered log, open_log(cluster));
+  if (!log.torn.empty()) logger.warn("log", "{}", log.torn);
+  const bool empty = log.log.last_index() == wire::LogIndex() && log.memberships.empty();
+  if (empty && config.bootstrap) BIB_TRY_VOID(found_cluster(log, cluster));
+  OpenedState state;
+  state.cluster = cluster;
+  BIB_TRY(state.projector, open_projector(log.log.last_index()));
+  state.store = store.get();
+  logger.info("node", "log: entries {} to {}, {}; rows stand at {}", log.log.first_index().value(),
+              log.log.last_index().value(),
+              log.closed_cleanly ? "closed cleanly" : "not closed cleanly",
+              state.projector->applied_index().value());
+  state.log = std::move(log);
+  BIB_TRY(running, RunningNode::start({loop, files, clock, entropy, logger}, config,
+                                      std::move(state), std::move(first_members),
+                                      [this](wire::Status status) { end(std::move(status)); }));
+  return {};
+}
+
+wire::Result<std::vector<std::string>> Node::Impl::join_addresses(std::string& secret) const {
+  std::vector<std::string> addresses = config.join_addrs;
+  if (config.join_token.empty()) {
+    return wire::fail(ErrorCode::kConfig,
+                      "{} holds no log yet, and the configuration says neither how to found a "
+                      "cluster nor how to join one: run `bib setup --daemon --cluster` or `bib "
+                      "setup --daemon --cluster-join <token>`",
+                      config.data_dir);
+  }
+  BIB_TRY(const wire::JoinToken token, wire::decode_join_token(config.join_token));
+  if (wire::is_expired(token, const_cast<Impl*>(this)->clock.now_us())) {
+    return wire::fail(ErrorCode::kUnauthenticated,
+                      "the join token has expired: make a new one with `bib cluster token create` "
+                      "on a member and run `bib setup --daemon --cluster-join <token> --force`");
+  }
+  secret = token.token;
+  addresses.insert(addresses.begin(), token.leader_addr);
+  return addresses;
+}
+
+wire::Status Node::Impl::begin_joining() {
+  wire::JoinRequest request;
+  request.cluster_name = config.cluster_name;
+  request.node = self();
+  BIB_TRY(std::vector<std::string> addresses, join_addresses(request.token));
+  logger.info("join", "asking {} to let node {} join cluster '{}'", addresses.front(),
+              to_string(config.node_id), config.cluster_name);
+  joiner = std::make_unique<Joiner>(
+      loop, logger, std::move(request), std::move(addresses),
+      [this](wire::Result<wire::JoinReply> reply) { on_joined(std::move(reply)); });
+  return {};
+}
+
+void Node::Impl::on_joined(wire::Result<wire::JoinReply> reply) {
+  joiner.reset();
+  if (!reply) {
+    return end(
+        wire::fail(reply.error().code, "the cluster refused this node: {}", reply.error().message));
+  }
+  logger.info("join", "joined cluster {}", to_string(reply->cluster));
+  if (auto status = open_and_start(reply->cluster, reply->membership.members); !status) {
+    running.reset();
+    end(std::move(status));
+  }
+}
+
+void Node::Impl::watch_signals() {
+  for (const int number : {SIGINT, SIGTERM}) {
+    auto* handle = new uv_signal_t;
+    BIB_CHECK(uv_signal_init(loop.raw(), handle) == 0);
+    handle->data = this;
+    uv_signal_start(
+        handle, [](uv_signal_t* signal, int) { static_cast<Impl*>(signal->data)->on_signal(); },
+        number);
+    signals.push_back(handle);
+  }
+}
+
+void Node::Impl::on_signal() {
+  if (running) {
+    running->stop();
+    return loop.continue_soon();
+  }
+  joiner.reset();
+  end({});
+}
+
+void Node::Impl::end(wire::Status status) {
+  outcome = std::move(status);
+  ended = true;
+  loop.continue_soon();
+}
+
+void Node::Impl::on_turn() {
+  if (running && !ended) running->on_turn();
+  if (!ended) return;
+  running.reset();
+  joiner.reset();
+  for (uv_signal_t* signal : signals) close_and_delete(signal);
+  signals.clear();
+  loop.stop();
+}
+
+wire::Result<std::unique_ptr<Node>> Node::create(NodeConfig config) {
+  auto impl = std::make_unique<Impl>(std::move(config));
+  if (auto status = impl->prepare(); !status) {
+    // What was opened on the loop has to be given back before the loop goes.
+    impl->running.reset();
+    impl->joiner.reset();
+    impl->loop.stop();
+    (void)impl->loop.run();
+    return tl::unexpected(status.error());
+  }
+  return std::unique_ptr<Node>(new Node(std::move(impl)));
+}
+
+Node::Node(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Node::~Node() = default;
+
+wire::Status Node::run() {
+  impl_->watch_signals();
+  impl_->loop.set_turn_handler([this] { impl_->on_turn(); });
+  const wire::Status closed = impl_->loop.run();
+  if (impl_->outcome && !closed) return closed;
+  return impl_->outcome;
+}
+
+}  // namespace bib::engine

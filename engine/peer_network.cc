@@ -1,0 +1,219 @@
+#include "engine/peer_network.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "engine/peer_link.h"
+
+namespace bib::engine {
+namespace {
+
+constexpr std::uint64_t kGreetingTimeoutMs = 5000;
+
+}  // namespace
+
+// A connection that another node dialled: its greeting, then its messages; or a request to join.
+class PeerNetwork::Incoming final : public Connection::Handler {
+ public:
+  Incoming(PeerNetwork& network, std::unique_ptr<Connection> connection)
+      : network_(network),
+        connection_(std::move(connection)),
+        greeting_(network.loop_, [this] { network_.forget_incoming(this); }),
+        alive_(std::make_shared<Incoming*>(this)) {
+    greeting_.start(kGreetingTimeoutMs, 0);
+    connection_->start(this);
+  }
+
+  bool is_from(wire::NodeId peer, wire::BootId boot) const {
+    return hello_ && hello_->from == peer && hello_->boot == boot;
+  }
+
+  void on_frame(wire::Frame&& frame) override {
+    if (hello_) {
+      if (frame.kind == wire::FrameKind::kPeerMessage) return on_message(frame);
+    } else if (frame.kind == wire::FrameKind::kPeerHello) {
+      return on_hello(frame);
+    } else if (frame.kind == wire::FrameKind::kJoinRequest) {
+      return on_join(frame);
+    }
+    network_.forget_incoming(this);
+  }
+
+  void on_closed(const wire::Error& reason) override {
+    if (hello_) {
+      network_.logger_.info("peer", "{} is gone: {}", to_string(hello_->from), reason.message);
+    }
+    network_.forget_incoming(this);
+  }
+
+  const std::optional<wire::PeerHello>& hello() const { return hello_; }
+
+ private:
+  void on_hello(const wire::Frame& frame) {
+    auto hello = wire::decode_peer_hello(frame.body.view());
+    if (!hello) return network_.forget_incoming(this);
+    const wire::PeerHelloReply reply = network_.check_hello(*hello);
+    connection_->send(wire::FrameKind::kPeerHelloReply, 0, wire::encode(reply));
+    connection_->flush();
+    if (reply.error.code != wire::ErrorCode::kNone) {
+      network_.logger_.warn("peer", "refused {}: {}", to_string(hello->from), reply.error.message);
+      return;  // the other side closes; the greeting timer does if it does not
+    }
+    greeting_.stop();
+    hello_ = std::move(*hello);
+    network_.ensure_link(*hello_);
+  }
+
+  void on_message(const wire::Frame& frame) {
+    auto received = wire::decode_peer_message(frame.body);
+    if (!received) {
+      network_.logger_.warn("peer", "a message of {} cannot be read: {}", to_string(hello_->from),
+                            received.error().message);
+      ++network_.dropped_;
+      return network_.forget_incoming(this);
+    }
+    const bool fits = received->envelope.cluster == network_.options_.cluster &&
+                      received->envelope.boot == hello_->boot &&
+                      received->message.from == hello_->from &&
+                      received->message.to == network_.options_.self;
+    if (!fits) {
+      ++network_.dropped_;
+      return;
+    }
+    network_.handler_->on_peer_message(std::move(received->message));
+  }
+
+  void on_join(const wire::Frame& frame) {
+    auto request = wire::decode_join_request(frame.body.view());
+    if (!request) return network_.forget_incoming(this);
+    greeting_.stop();
+    std::weak_ptr<Incoming*> self = alive_;
+    network_.handler_->on_join_request(*request, [self](const wire::JoinReply& reply) {
+      const auto incoming = self.lock();
+      if (!incoming) return;
+      Connection& connection = *(*incoming)->connection_;
+      connection.send(wire::FrameKind::kJoinReply, 0, wire::encode(reply));
+      connection.flush();
+    });
+  }
+
+  PeerNetwork& network_;
+  std::unique_ptr<Connection> connection_;
+  Timer greeting_;
+  std::optional<wire::PeerHello> hello_;
+  std::shared_ptr<Incoming*> alive_;
+};
+
+wire::Result<std::unique_ptr<PeerNetwork>> PeerNetwork::open(EventLoop& loop, Logger& logger,
+                                                             PeerNetworkOptions options,
+                                                             Handler* handler) {
+  std::unique_ptr<PeerNetwork> network(new PeerNetwork(loop, logger, std::move(options), handler));
+  PeerNetwork* raw = network.get();
+  const ConnectionLimits limits{wire::kPeerFrameBodyMax, 16U << 20};
+  BIB_TRY(network->listener_,
+          Listener::open(loop, raw->options_.listen_address, limits,
+                         [raw](std::unique_ptr<Connection> c) { raw->accept(std::move(c)); }));
+  return network;
+}
+
+PeerNetwork::PeerNetwork(EventLoop& loop, Logger& logger, PeerNetworkOptions options,
+                         Handler* handler)
+    : loop_(loop), logger_(logger), options_(std::move(options)), handler_(handler) {}
+
+PeerNetwork::~PeerNetwork() = default;
+
+void PeerNetwork::accept(std::unique_ptr<Connection> connection) {
+  if (incoming_.size() >= options_.connections_max) return;  // dropped: closed by its destructor
+  auto incoming = std::make_unique<Incoming>(*this, std::move(connection));
+  Incoming* key = incoming.get();
+  incoming_.emplace(key, std::move(incoming));
+}
+
+void PeerNetwork::forget_incoming(Incoming* incoming) {
+  const auto found = incoming_.find(incoming);
+  if (found == incoming_.end()) return;
+  const std::unique_ptr<Incoming> gone = std::move(found->second);
+  incoming_.erase(found);
+  if (!gone->hello()) return;
+  const wire::NodeId peer = gone->hello()->from;
+  const wire::BootId boot = gone->hello()->boot;
+  const bool another = std::any_of(incoming_.begin(), incoming_.end(), [&](const auto& entry) {
+    return entry.second->is_from(peer, boot);
+  });
+  if (!another) handler_->on_peer_disconnected(peer, boot);
+}
+
+wire::PeerHelloReply PeerNetwork::check_hello(const wire::PeerHello& hello) const {
+  wire::PeerHelloReply reply;
+  reply.cluster = options_.cluster;
+  reply.from = options_.self;
+  reply.boot = options_.boot;
+  if (hello.protocol != wire::kPeerProtocol) {
+    reply.error = {wire::ErrorCode::kUnsupported,
+                   fmt::format("this node speaks peer protocol {}, not {}", wire::kPeerProtocol,
+                               hello.protocol)};
+  } else if (hello.cluster != options_.cluster) {
+    reply.error = {
+        wire::ErrorCode::kForbidden,
+        fmt::format("this node belongs to cluster '{}' ({}), not to {}", options_.cluster_name,
+                    to_string(options_.cluster), to_string(hello.cluster))};
+  } else if (hello.to != options_.self) {
+    reply.error = {
+        wire::ErrorCode::kInvalid,
+        fmt::format("this is node {}, not {}", to_string(options_.self), to_string(hello.to))};
+  } else if (hello.from == options_.self) {
+    reply.error = {wire::ErrorCode::kInvalid,
+                   fmt::format("two nodes have the id {}: give one of them another node_id",
+                               to_string(options_.self))};
+  }
+  return reply;
+}
+
+void PeerNetwork::set_members(const std::vector<wire::Member>& members) {
+  std::map<wire::NodeId, std::unique_ptr<Link>> kept;
+  for (const wire::Member& member : members) {
+    if (member.id == options_.self) continue;
+    const auto found = links_.find(member.id);
+    if (found != links_.end() && found->second->member().raft_address == member.raft_address) {
+      kept[member.id] = std::move(found->second);
+    } else {
+      kept[member.id] = std::make_unique<Link>(*this, member);
+    }
+  }
+  for (auto& [id, link] : links_) {
+    if (link && is_greeted_by(id) && !kept.contains(id)) kept[id] = std::move(link);
+  }
+  links_ = std::move(kept);
+}
+
+bool PeerNetwork::is_greeted_by(wire::NodeId peer) const {
+  return std::any_of(incoming_.begin(), incoming_.end(), [&](const auto& entry) {
+    return entry.second->hello() && entry.second->hello()->from == peer;
+  });
+}
+
+void PeerNetwork::ensure_link(const wire::PeerHello& hello) {
+  if (links_.contains(hello.from) || hello.raft_address.empty()) return;
+  if (links_.size() >= options_.connections_max) return;
+  wire::Member member;
+  member.id = hello.from;
+  member.raft_address = hello.raft_address;
+  links_[hello.from] = std::make_unique<Link>(*this, member);
+}
+
+void PeerNetwork::send(const wire::PeerMessage& message) {
+  const auto link = links_.find(message.to);
+  if (link == links_.end() || !link->second->send(message)) ++dropped_;
+}
+
+void PeerNetwork::flush() {
+  for (auto& [id, link] : links_) link->flush();
+}
+
+bool PeerNetwork::is_connected(wire::NodeId peer) const {
+  const auto link = links_.find(peer);
+  return link != links_.end() && link->second->is_established();
+}
+
+}  // namespace bib::engine

@@ -1,0 +1,93 @@
+// PeerNetwork: the connections between this node and the others.
+//
+// Lives on the node loop. Each ordered pair of nodes has one connection, dialled by the sender and
+// carrying only its messages; the receiver's answers travel on its own. Messages are dropped, never
+// queued, while a link is down or takes nothing: Raft repeats what matters. What does not fit
+// (another cluster, another sender than greeted, another addressee) is dropped and counted.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/connection.h"
+#include "engine/event_loop.h"
+#include "engine/logger.h"
+#include "wire/ids.h"
+#include "wire/membership.h"
+#include "wire/peer_hello.h"
+#include "wire/peer_message.h"
+
+namespace bib::engine {
+
+struct PeerNetworkOptions {
+  wire::NodeId self;
+  wire::BootId boot;
+  wire::ClusterId cluster;
+  std::string cluster_name;
+  std::string listen_address;
+  std::string advertise_address;           // what other nodes are told to dial
+  std::size_t link_bytes_max = 64U << 20;  // waiting to one peer; more is dropped
+  std::uint32_t connections_max = 256;     // incoming
+};
+
+class PeerNetwork {
+ public:
+  struct Handler {
+    virtual ~Handler() = default;
+    virtual void on_peer_message(wire::PeerMessage&& message) = 0;
+    virtual void on_peer_connected(wire::NodeId peer) = 0;
+    // The last connection that this run (boot id) of the peer had dialled is closed.
+    virtual void on_peer_disconnected(wire::NodeId peer, wire::BootId boot) = 0;
+    // `reply` may be called later, once; it does nothing if the asker is gone by then.
+    virtual void on_join_request(const wire::JoinRequest& request,
+                                 std::function<void(const wire::JoinReply&)> reply) = 0;
+    virtual wire::LogIndex last_log_index() const = 0;
+  };
+
+  static wire::Result<std::unique_ptr<PeerNetwork>> open(EventLoop& loop, Logger& logger,
+                                                         PeerNetworkOptions options,
+                                                         Handler* handler);
+  ~PeerNetwork();
+  PeerNetwork(const PeerNetwork&) = delete;
+  PeerNetwork& operator=(const PeerNetwork&) = delete;
+
+  const std::string& listen_address() const { return listener_->address(); }
+
+  // Dials the members that are new, forgets those that are gone, follows changed addresses. A node
+  // that is no member but keeps a connection to this one keeps its link, too: while this node
+  // catches up, the leader may not be in the membership that it has read so far.
+  void set_members(const std::vector<wire::Member>& members);
+
+  // Takes the message onto its link, or drops it. Leaves with the next flush().
+  void send(const wire::PeerMessage& message);
+  void flush();
+
+  bool is_connected(wire::NodeId peer) const;
+  std::uint64_t dropped_messages() const { return dropped_; }
+
+ private:
+  class Link;
+  class Incoming;
+
+  PeerNetwork(EventLoop& loop, Logger& logger, PeerNetworkOptions options, Handler* handler);
+  void accept(std::unique_ptr<Connection> connection);
+  void forget_incoming(Incoming* incoming);
+  wire::PeerHelloReply check_hello(const wire::PeerHello& hello) const;
+  void ensure_link(const wire::PeerHello& hello);
+  bool is_greeted_by(wire::NodeId peer) const;
+
+  EventLoop& loop_;
+  Logger& logger_;
+  PeerNetworkOptions options_;
+  Handler* handler_;
+  std::unique_ptr<Listener> listener_;
+  std::map<wire::NodeId, std::unique_ptr<Link>> links_;
+  std::map<Incoming*, std::unique_ptr<Incoming>> incoming_;
+  std::uint64_t dropped_ = 0;
+};
+
+}  // namespace bib::engine

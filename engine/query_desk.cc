@@ -1,0 +1,135 @@
+#include "engine/query_desk.h"
+
+#include <utility>
+
+namespace bib::engine {
+
+using wire::ErrorCode;
+using wire::FrameKind;
+
+QueryDesk::Owned::Owned(const wire::Query& query)
+    : fields(query),
+      key(query.key.value_or("")),
+      scope(query.scope),
+      prefix(query.prefix),
+      after(query.after) {}
+
+wire::Query QueryDesk::Owned::view() const {
+  wire::Query query = fields;
+  if (fields.key) query.key = key;
+  query.scope = scope;
+  query.prefix = prefix;
+  query.after = after;
+  return query;
+}
+
+QueryDesk::QueryDesk(EventLoop& loop, QueryDeskOptions options, RaftDriver& driver,
+                     projections::Projector& projector, ClientServer& clients,
+                     CommandDesk& commands)
+    : loop_(loop),
+      options_(options),
+      driver_(driver),
+      projector_(projector),
+      clients_(clients),
+      commands_(commands),
+      alive_(std::make_shared<QueryDesk*>(this)) {}
+
+QueryDesk::~QueryDesk() = default;
+
+void QueryDesk::on_query(ClientServer::Asker asker, const wire::Query& query) {
+  switch (query.consistency) {
+    case wire::Consistency::kStale:
+      return run(asker, query);
+    case wire::Consistency::kLeader:
+      if (driver_.raft().role() != consensus::Role::kLeader) {
+        return commands_.answer_not_leader(asker);
+      }
+      return run(asker, query);
+    case wire::Consistency::kLinearizable:
+      break;
+  }
+  if (waiting_.size() >= options_.waiting_max) {
+    return answer(asker, wire::fail(ErrorCode::kOverloaded,
+                                    "too many reads are waiting; try again in a moment"));
+  }
+  const std::uint64_t token = next_token_++;
+  waiting_.emplace(
+      token, Waiting{asker, std::make_shared<Owned>(query), loop_.now_ms() + options_.wait_ms});
+  driver_.request_read(token);
+}
+
+void QueryDesk::on_read_ready(std::uint64_t token) {
+  const auto found = waiting_.find(token);
+  if (found == waiting_.end()) return;
+  const Waiting waiting = std::move(found->second);
+  waiting_.erase(found);
+  run(waiting.asker, waiting.query->view());
+}
+
+void QueryDesk::on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) {
+  const auto found = waiting_.find(token);
+  if (found == waiting_.end()) return;
+  const ClientServer::Asker asker = found->second.asker;
+  waiting_.erase(found);
+  if (reason == consensus::ReadRefusal::kOverloaded) {
+    return answer(asker, wire::fail(ErrorCode::kOverloaded,
+                                    "too many reads are waiting; try again in a moment"));
+  }
+  answer(asker, wire::fail(ErrorCode::kNoQuorum,
+                           "no leader could confirm the read; try again, or read with "
+                           "--consistency stale"));
+}
+
+void QueryDesk::sweep() {
+  while (!waiting_.empty() && waiting_.begin()->second.deadline_ms <= loop_.now_ms()) {
+    on_read_refused(waiting_.begin()->first, consensus::ReadRefusal::kNoLeader);
+  }
+}
+
+void QueryDesk::run(ClientServer::Asker asker, const wire::Query& query) {
+  if (!query.key) return run_page(asker, query);
+  answer(asker, projector_.query(query));
+}
+
+void QueryDesk::run_page(ClientServer::Asker asker, const wire::Query& query) {
+  auto frozen = projector_.view();
+  if (!frozen) return answer(asker, tl::unexpected(frozen.error()));
+  auto view = std::make_shared<projections::QueryView>(std::move(*frozen));
+  using Page = wire::Result<std::vector<std::uint8_t>>;
+  auto page = std::make_shared<Page>();
+  run_on_pool(
+      loop_,
+      [view = std::move(view), query = std::make_shared<const Owned>(query), page] {
+        const auto result = view->run(query->view());
+        if (!result) {
+          *page = tl::unexpected(result.error());
+          return;
+        }
+        wire::ClientEncoder encoder;
+        const wire::ByteView body = encoder.encode(result->reply());
+        *page = std::vector<std::uint8_t>(body.begin(), body.end());
+      },
+      [self = std::weak_ptr<QueryDesk*>(alive_), asker, page] {
+        const auto alive = self.lock();
+        if (!alive) return;
+        QueryDesk& desk = **alive;
+        if (*page) return desk.clients_.answer(asker, FrameKind::kQueryReply, **page);
+        desk.answer(asker, tl::unexpected(page->error()));
+      });
+}
+
+void QueryDesk::answer(ClientServer::Asker asker,
+                       const wire::Result<projections::QueryResult>& result) {
+  if (result) {
+    return clients_.answer(asker, FrameKind::kQueryReply, encoder_.encode(result->reply()));
+  }
+  if (result.error().code == ErrorCode::kIo || result.error().code == ErrorCode::kCorrupt) {
+    failure_ = result.error();
+  }
+  wire::ErrorReply reply;
+  reply.code = result.error().code;
+  reply.message = result.error().message;
+  clients_.answer(asker, FrameKind::kErrorReply, encoder_.encode(reply));
+}
+
+}  // namespace bib::engine

@@ -1,0 +1,72 @@
+// QueryDesk: answers queries for rows, with the consistency that the client asks for.
+//
+// Lives on the node loop. linearizable: any node, after a read-index round (Raft dissertation
+// §6.4); leader: from the node that believes to lead, without a round; stale: from this node's
+// applied state. One row is read on the loop; a page is read on libuv's pool over a frozen view.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "engine/client_server.h"
+#include "engine/command_desk.h"
+#include "engine/event_loop.h"
+#include "engine/raft_driver.h"
+#include "projections/projector.h"
+
+namespace bib::engine {
+
+struct QueryDeskOptions {
+  std::size_t waiting_max = 16384;
+  std::uint64_t wait_ms = 5000;  // for a read-index round
+};
+
+class QueryDesk {
+ public:
+  QueryDesk(EventLoop& loop, QueryDeskOptions options, RaftDriver& driver,
+            projections::Projector& projector, ClientServer& clients, CommandDesk& commands);
+  ~QueryDesk();
+
+  void on_query(ClientServer::Asker asker, const wire::Query& query);
+  void on_read_ready(std::uint64_t token);
+  void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason);
+  // Now and then: gives up reads whose question was lost.
+  void sweep();
+
+  const std::optional<wire::Error>& failure() const { return failure_; }
+
+ private:
+  // A query with text of its own.
+  struct Owned {
+    explicit Owned(const wire::Query& query);
+    wire::Query view() const;
+
+    wire::Query fields;
+    std::string key, scope, prefix, after;
+  };
+  struct Waiting {
+    ClientServer::Asker asker;
+    std::shared_ptr<const Owned> query;
+    std::uint64_t deadline_ms = 0;
+  };
+
+  void run(ClientServer::Asker asker, const wire::Query& query);
+  void run_page(ClientServer::Asker asker, const wire::Query& query);
+  void answer(ClientServer::Asker asker, const wire::Result<projections::QueryResult>& result);
+
+  EventLoop& loop_;
+  QueryDeskOptions options_;
+  RaftDriver& driver_;
+  projections::Projector& projector_;
+  ClientServer& clients_;
+  CommandDesk& commands_;
+  wire::ClientEncoder encoder_;
+  std::map<std::uint64_t, Waiting> waiting_;  // by token, so in the order of their deadlines
+  std::uint64_t next_token_ = 1;
+  std::shared_ptr<QueryDesk*> alive_;
+  std::optional<wire::Error> failure_;
+};
+
+}  // namespace bib::engine

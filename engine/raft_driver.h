@@ -1,0 +1,155 @@
+// RaftDriver: turns the consensus core's effects into work, through three small interfaces, so that
+// a simulator drives this same file.
+//
+// Lives on the node loop. Inputs (ticks, messages, completions, proposals) are recorded as they
+// come; run_effects() is called once per turn and does everything that they asked for, in this
+// order: messages to the peers, then the disk, then applying. Owns the core and the cache of recent
+// entries. A failure that the node must not survive is returned by run_effects(): the caller stops.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "consensus/raft.h"
+#include "engine/clock.h"
+#include "engine/entry_cache.h"
+#include "wire/bytes.h"
+#include "wire/ids.h"
+#include "wire/result.h"
+
+namespace bib::engine {
+
+// Where durable things go. Asynchronous: answers come as on_durable() and on_log_read().
+class LogSink {
+ public:
+  virtual ~LogSink() = default;
+  // Strictly in order. `entries` are write.first .. write.last.
+  virtual void submit(const consensus::LogWrite& write, std::vector<wire::Bytes> entries) = 0;
+  // Reads durable entries first .. last, at least one and then up to about `bytes_max`.
+  virtual void read(std::uint64_t token, wire::LogIndex first, wire::LogIndex last,
+                    std::size_t bytes_max) = 0;
+};
+
+// May drop any message.
+class PeerSender {
+ public:
+  virtual ~PeerSender() = default;
+  virtual void send(const wire::PeerMessage& message) = 0;
+};
+
+// What the log is for.
+class Applier {
+ public:
+  virtual ~Applier() = default;
+  // Every committed entry, once, in order. An error stops the node.
+  virtual wire::Status apply(const wire::Bytes& entry) = 0;
+  virtual void on_role(const consensus::RoleChange& change) = 0;
+  virtual void on_membership(const wire::Membership& membership) = 0;
+  // Applied far enough for the read that was asked with this token.
+  virtual void on_read_ready(std::uint64_t token) = 0;
+  virtual void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) = 0;
+};
+
+struct RaftDriverOptions {
+  wire::ClusterId cluster;
+  std::size_t cache_bytes = 16U << 20;
+  // Applying stops for this turn behind so many bytes, so that a heartbeat is never late.
+  std::size_t apply_bytes_per_turn = 512U << 10;
+  std::size_t read_bytes = 1U << 20;      // one read from the log's files
+  std::size_t waiting_appends_max = 256;  // per peer, behind such a read; more are dropped
+  unsigned promote_every_ticks = 10;      // how often learners are looked at
+};
+
+class RaftDriver {
+ public:
+  RaftDriver(const consensus::RaftConfig& config, const consensus::Restored& restored,
+             RaftDriverOptions options, LogSink& log, PeerSender& peers, Applier& applier,
+             Clock& clock);
+
+  // ---- inputs
+  void tick();
+  void on_message(wire::PeerMessage&& message);
+  void on_peer_connected(wire::NodeId peer) { raft_.peer_connected(peer); }
+  void on_peer_disconnected(wire::NodeId peer) { raft_.peer_disconnected(peer); }
+  void on_durable(std::uint64_t append_sequence);
+  void on_log_read(std::uint64_t token, wire::Result<std::vector<wire::Bytes>> entries);
+
+  // ---- proposals (leader)
+  // An entry that was built for raft().next_proposal().
+  tl::expected<consensus::ProposedAt, consensus::ProposeRefusal> propose(wire::Bytes entry);
+  wire::Status change_membership(std::span<const consensus::MembershipChange> changes);
+  void request_read(std::uint64_t token) { raft_.request_read(token); }
+  wire::Result<wire::NodeId> transfer_leadership() {
+    return raft_.transfer_leadership(std::nullopt);
+  }
+
+  // ---- once per turn
+  wire::Status run_effects();
+  // run_effects() stopped at a limit: call it again in the next turn, do not wait for an input.
+  bool has_more_work() const { return more_to_apply_; }
+
+  const consensus::Raft& raft() const { return raft_; }
+  // A leader decides against all of the log before it: true once everything that it inherited is
+  // applied.
+  bool is_ready_to_decide() const;
+  // The projections have forgotten what is on its way (a proposal failed): not ready again until
+  // everything that is in the log now is applied.
+  void decide_only_after_log();
+  // The members' contact lines of the membership in effect.
+  const std::vector<wire::Member>& members() const { return raft_.membership().members; }
+  std::size_t cached_bytes() const { return cache_.bytes(); }
+
+ private:
+  struct AfterSync {
+    std::uint64_t append_sequence;
+    std::vector<wire::PeerMessage> messages;
+  };
+  // Appends to one peer that wait for entries from the log's files; later ones queue behind.
+  struct Backlog {
+    std::deque<wire::PeerMessage> messages;
+    std::uint64_t read_token = 0;  // 0: none under way
+  };
+
+  void take_effects();
+  void build_noops(const std::vector<consensus::LogPosition>& places);
+  void send(wire::PeerMessage&& message);
+  bool attach_from_cache(wire::PeerMessage& message) const;
+  void enqueue_behind_read(wire::PeerMessage&& message);
+  void read_for(wire::NodeId peer, Backlog& backlog);
+  void continue_backlog(wire::NodeId peer, const std::vector<wire::Bytes>& entries);
+  void submit(const consensus::LogWrite& write);
+  void handle_notices(consensus::Effects& effects);
+  wire::Status propose_membership_entry(const wire::Membership& membership);
+  void promote_learners();
+  wire::Status apply_committed();
+  bool take_entry_to_apply(wire::LogIndex index, wire::Bytes& entry);
+  void answer_reads();
+  wire::EntryStamp stamp_for(consensus::LogPosition place) const;
+
+  RaftDriverOptions options_;
+  LogSink& log_;
+  PeerSender& peers_;
+  Applier& applier_;
+  Clock& clock_;
+  consensus::Raft raft_;
+  EntryCache cache_;
+  std::deque<AfterSync> after_sync_;
+  std::deque<consensus::AppendDone> writes_;  // handed out, not yet durable
+  std::map<wire::NodeId, Backlog> backlogs_;
+  std::map<std::uint64_t, wire::NodeId> reads_for_peers_;  // read token -> peer
+  std::uint64_t next_read_token_ = 1;
+  std::uint64_t apply_read_token_ = 0;
+  std::deque<wire::Bytes> apply_buffer_;  // from the log's files; the first is apply_buffer_first_
+  wire::LogIndex apply_buffer_first_;
+  wire::LogIndex applied_;
+  std::multimap<wire::LogIndex, std::uint64_t> reads_waiting_;  // by the index to be applied
+  std::optional<wire::Error> failure_;
+  bool more_to_apply_ = false;
+  wire::LogIndex decide_after_;  // leader: decides once this is applied
+  unsigned ticks_since_promotion_ = 0;
+};
+
+}  // namespace bib::engine

@@ -1,0 +1,300 @@
+#include "engine/running_node.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "projections/join_tokens.h"
+#include "projections/sessions.h"
+#include "wire/check.h"
+#include "wire/secret.h"
+#include "wire/version.h"
+
+namespace bib::engine {
+namespace {
+
+using wire::ErrorCode;
+
+// One tick of the consensus core.
+constexpr std::uint32_t kTickMs = 10;
+constexpr std::uint64_t kHousekeepingMs = 250;
+constexpr std::uint64_t kExpiryMs = 60'000;
+constexpr std::size_t kCarryBytes = 8U << 20;
+constexpr std::uint64_t kHandOverMs = 1000;
+constexpr std::int64_t kTokenLifeUs = 24LL * 3600 * 1'000'000;
+
+unsigned in_ticks(std::uint32_t milliseconds) {
+  return std::max(1U, milliseconds / kTickMs);
+}
+
+consensus::Restored restored_from(const LogStore::Recovered& log, wire::LogIndex applied) {
+  consensus::Restored restored;
+  restored.hard_state = {log.hard_state.term, log.hard_state.vote};
+  restored.base = log.log.base();
+  restored.applied = applied;
+  for (wire::LogIndex index = log.log.first_index(); index <= log.log.last_index(); ++index) {
+    const wire::Term term = *log.log.term_at(index);
+    if (restored.terms.empty() || restored.terms.back().term != term) {
+      restored.terms.push_back(consensus::TermRun{index, term});
+    }
+    restored.sizes.push_back(log.log.size_of(index));
+  }
+  for (const LoggedMembership& logged : log.memberships) {
+    restored.memberships.push_back(consensus::MembershipAt{logged.index, logged.membership});
+  }
+  return restored;
+}
+
+}  // namespace
+
+wire::Result<std::unique_ptr<RunningNode>> RunningNode::start(
+    World world, const NodeConfig& config, OpenedState state,
+    std::vector<wire::Member> first_members, std::function<void(wire::Status)> on_stopped) {
+  std::unique_ptr<RunningNode> node(new RunningNode(world, config, std::move(on_stopped)));
+  BIB_TRY_VOID(node->assemble(std::move(state), first_members));
+  return node;
+}
+
+RunningNode::RunningNode(World world, const NodeConfig& config,
+                         std::function<void(wire::Status)> on_stopped)
+    : world_(world),
+      config_(config),
+      on_stopped_(std::move(on_stopped)),
+      boot_(world.entropy.next()),
+      started_ms_(world.loop.now_ms()),
+      alive_(std::make_shared<RunningNode*>(this)) {}
+
+RunningNode::~RunningNode() = default;
+
+wire::Status RunningNode::assemble(OpenedState state,
+                                   const std::vector<wire::Member>& first_members) {
+  cluster_ = state.cluster;
+  store_ = state.store;
+  projector_ = std::move(state.projector);
+  const consensus::RaftConfig raft = raft_config();
+  const consensus::Restored restored = restored_from(state.log, projector_->applied_index());
+  BIB_TRY_VOID(consensus::check_restored(raft, restored));
+  log_ = std::make_unique<NodeLog>(world_.loop, world_.files, std::move(state.log.store), this);
+  RaftDriverOptions options;
+  options.cluster = cluster_;
+  options.cache_bytes = config_.log.cache_bytes;
+  driver_ =
+      std::make_unique<RaftDriver>(raft, restored, options, *log_, *this, *this, world_.clock);
+
+  PeerNetworkOptions peers;
+  peers.self = config_.node_id;
+  peers.boot = boot_;
+  peers.cluster = cluster_;
+  peers.cluster_name = config_.cluster_name;
+  peers.listen_address = config_.listen_addr;
+  peers.advertise_address =
+      config_.advertise_addr.empty() ? config_.listen_addr : config_.advertise_addr;
+  BIB_TRY(network_, PeerNetwork::open(world_.loop, world_.logger, peers, this));
+  ClientServerOptions api;
+  api.listen_address = config_.api_listen_addr;
+  api.socket_path = config_.api_socket;
+  api.sessions_max = config_.limits.client_connections;
+  api.requests_max = config_.limits.requests_in_flight;
+  BIB_TRY(clients_, ClientServer::open(world_.loop, world_.logger, api, this));
+
+  CommandDeskOptions desk;
+  desk.cluster = cluster_;
+  desk.uncommitted_bytes_max = config_.limits.uncommitted_bytes;
+  commands_ = std::make_unique<CommandDesk>(desk, *driver_, *projector_, *clients_, world_.clock);
+  queries_ = std::make_unique<QueryDesk>(world_.loop, QueryDeskOptions{}, *driver_, *projector_,
+                                         *clients_, *commands_);
+  feed_ = std::make_unique<EventFeed>(world_.loop, *clients_, log_->reader());
+  feed_->on_applied(projector_->applied_index());
+  joins_ = std::make_unique<JoinDesk>(config_.cluster_name, cluster_, *driver_, *projector_,
+                                      *commands_, world_.clock, world_.logger);
+  writer_ = std::make_unique<StoreWriter>(
+      world_.loop, *store_,
+      [this](wire::Result<wire::LogIndex> result) { on_written(std::move(result)); });
+
+  network_->set_members(driver_->members().empty() ? first_members : driver_->members());
+  tick_ = std::make_unique<Timer>(world_.loop, [this] { on_tick(); });
+  tick_->start(kTickMs, kTickMs);
+  housekeeping_ = std::make_unique<Timer>(world_.loop, [this] { on_housekeeping(); });
+  housekeeping_->start(kHousekeepingMs, kHousekeepingMs);
+  world_.logger.info("node", "{} of cluster '{}' listens for peers on {}, for clients on {} and {}",
+                     to_string(config_.node_id), config_.cluster_name, network_->listen_address(),
+                     clients_->listen_address(), config_.api_socket);
+  return {};
+}
+
+consensus::RaftConfig RunningNode::raft_config() {
+  consensus::RaftConfig raft;
+  raft.self = config_.node_id;
+  raft.heartbeat_ticks = in_ticks(config_.raft.heartbeat_timeout_ms);
+  raft.election_ticks_min = in_ticks(config_.raft.election_timeout_ms);
+  raft.commit_notify_ticks = in_ticks(config_.raft.commit_timeout_ms);
+  raft.append_entries_max = config_.raft.max_append_entries;
+  raft.flight.messages_max = config_.raft.max_inflight;
+  raft.uncommitted_bytes_max = config_.limits.uncommitted_bytes;
+  raft.seed = world_.entropy.next();
+  return raft;
+}
+
+// ---- turns
+
+void RunningNode::on_turn() {
+  if (finished_) return;
+  commands_->decide_parked();
+  commands_->propose_open_batch();
+  if (const auto status = driver_->run_effects(); !status) return fail(status.error());
+  joins_->answer_committed();
+  issue_first_token();
+  network_->flush();  // before the disk: the peers' disks work at the same time
+  log_->flush();
+  const projections::LayerSizes sizes = projector_->sizes();
+  if (sizes.active_bytes + sizes.frozen_bytes > kCarryBytes) carry_to_store(true);
+  clients_->flush();
+  check_failures();
+  if (driver_->has_more_work()) world_.loop.continue_soon();
+  const bool leads = driver_->raft().role() == consensus::Role::kLeader;
+  if (stopping_ && !finished_ && (!leads || world_.loop.now_ms() >= stop_deadline_ms_)) finish();
+}
+
+void RunningNode::on_tick() {
+  if (finished_) return;
+  commands_->propose_open_batch();
+  driver_->tick();
+}
+
+void RunningNode::on_housekeeping() {
+  if (finished_) return;
+  queries_->sweep();
+  carry_to_store(false);
+  look_for_expired_sessions();
+}
+
+// The founder's first join token: issued once, by the first leader that knows its secret.
+void RunningNode::issue_first_token() {
+  if (first_token_done_ || !config_.bootstrap || config_.join_token.empty()) return;
+  if (!driver_->is_ready_to_decide()) return;
+  first_token_done_ = true;
+  const auto hash = wire::sha256(wire::as_bytes(config_.join_token));
+  const auto known = projections::find_join_token(projector_->applied_rows(), wire::ByteView(hash));
+  if (!known) return fail(known.error());
+  if (*known) return;
+  const bool decided = commands_->decide_own(
+      wire::IssueJoinToken{wire::ByteView(hash), world_.clock.now_us() + kTokenLifeUs});
+  if (decided) world_.loop.continue_soon();
+}
+
+void RunningNode::look_for_expired_sessions() {
+  if (expiry_under_way_ || !driver_->is_ready_to_decide()) return;
+  if (world_.loop.now_ms() < last_expiry_ms_ + kExpiryMs) return;
+  last_expiry_ms_ = world_.loop.now_ms();
+  auto frozen = projector_->view();
+  if (!frozen) return fail(frozen.error());
+  auto view = std::make_shared<projections::QueryView>(std::move(*frozen));
+  expiry_under_way_ = true;
+  projections::SessionLimits limits;
+  limits.older_than_us =
+      world_.clock.now_us() - static_cast<std::int64_t>(config_.limits.session_retention_ms) * 1000;
+  limits.records_max = config_.limits.sessions_max;
+  auto found = std::make_shared<wire::Result<projections::ExpiredSessions>>();
+  run_on_pool(
+      world_.loop,
+      [view = std::move(view), limits, found] {
+        *found = projections::expired_sessions(view->state(), limits);
+      },
+      [self = std::weak_ptr<RunningNode*>(alive_), found] {
+        const auto alive = self.lock();
+        if (!alive) return;
+        RunningNode& node = **alive;
+        node.expiry_under_way_ = false;
+        if (!*found) return node.fail(found->error());
+        if ((*found)->records.empty()) return;
+        if ((*found)->more) node.last_expiry_ms_ = 0;  // the rest soon
+        node.commands_->expire_sessions(**found);
+      });
+}
+
+// Only what the log has durably: RocksDB never knows of an entry that a crash can take away.
+void RunningNode::carry_to_store(bool even_if_small) {
+  if (writer_->is_busy() || projector_->applied_index() > driver_->raft().durable_index()) return;
+  const projections::LayerSizes sizes = projector_->sizes();
+  if (!even_if_small && sizes.active_rows == 0 && sizes.frozen_deltas == 0) return;
+  auto deltas = projector_->take_for_store();
+  if (!deltas.empty()) writer_->write(std::move(deltas));
+}
+
+void RunningNode::on_written(wire::Result<wire::LogIndex> result) {
+  if (finished_) return;
+  if (!result) return fail(result.error());
+  projector_->written(*result);
+}
+
+// ---- what the log brings
+
+wire::Status RunningNode::apply(const wire::Bytes& entry) {
+  // Own and received entries were both checked before they came here.
+  BIB_TRY(const projections::Applied applied, projector_->apply(entry, true));
+  commands_->on_outcomes(applied.outcomes);
+  feed_->on_applied(applied.index);
+  return {};
+}
+
+void RunningNode::on_role(const consensus::RoleChange& change) {
+  const bool leads = change.role == consensus::Role::kLeader;
+  if (leading_ && !leads) {
+    commands_->on_leadership_lost();
+    joins_->on_leadership_lost();
+  }
+  leading_ = leads;
+  world_.logger.info("raft", "{} in term {}; leader: {}", role_name(), change.term.value(),
+                     change.leader == wire::NodeId() ? "none" : to_string(change.leader));
+}
+
+void RunningNode::on_membership(const wire::Membership& membership) {
+  network_->set_members(membership.members);
+  world_.logger.info("raft", "members: {} voters, {} non-voters{}", membership.voters.size(),
+                     membership.learners.size(), membership.is_joint() ? ", changing" : "");
+}
+
+// ---- the end
+
+void RunningNode::stop() {
+  if (stopping_) return;
+  stopping_ = true;
+  stop_deadline_ms_ = world_.loop.now_ms() + kHandOverMs;
+  clients_->stop_listening();
+  commands_->propose_open_batch();
+  const auto successor = driver_->transfer_leadership();
+  if (successor) {
+    world_.logger.info("node", "stopping; handing the leadership to {}", to_string(*successor));
+  } else {
+    world_.logger.info("node", "stopping");
+    stop_deadline_ms_ = 0;
+  }
+}
+
+void RunningNode::fail(const wire::Error& error) {
+  if (finished_) return;
+  failure_ = error;
+  finish();
+}
+
+void RunningNode::check_failures() {
+  if (commands_->failure()) return fail(*commands_->failure());
+  if (queries_->failure()) return fail(*queries_->failure());
+}
+
+void RunningNode::finish() {
+  finished_ = true;
+  tick_.reset();
+  housekeeping_.reset();
+  if (!failure_) commands_->on_leadership_lost();  // whoever still waits asks another node
+  clients_->flush();
+  wire::Status status = log_->stop();
+  // Rows may only go to RocksDB if the log that they come from is durable.
+  const bool durable = status.has_value() && !failure_;
+  const wire::Status stored = writer_->finish(durable ? projector_->take_for_store()
+                                                      : std::vector<projections::DeltaPtr>{});
+  if (status && !stored) status = stored;
+  if (failure_) status = tl::unexpected(*failure_);
+  on_stopped_(status);
+}
+
+}  // namespace bib::engine

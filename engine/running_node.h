@@ -1,0 +1,162 @@
+// RunningNode: the parts of a node that has a log, wired together on the node loop.
+//
+// Made by Node once the log and the store are open. Turn by turn: callbacks of sockets, timers and
+// mailboxes record into the driver and the desks; on_turn() proposes what was decided, runs the
+// driver's effects, and flushes every connection. stop() ends it in stages: no new clients, the
+// leadership handed over, the log durable and closed, the rows in RocksDB, then the handles.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/client_server.h"
+#include "engine/clock.h"
+#include "engine/command_desk.h"
+#include "engine/entropy.h"
+#include "engine/event_feed.h"
+#include "engine/event_loop.h"
+#include "engine/join_desk.h"
+#include "engine/logger.h"
+#include "engine/node_config.h"
+#include "engine/node_log.h"
+#include "engine/peer_network.h"
+#include "engine/query_desk.h"
+#include "engine/raft_driver.h"
+#include "engine/store_writer.h"
+#include "projections/projector.h"
+#include "projections/rocks_state.h"
+
+namespace bib::engine {
+
+// What was found on disk.
+struct OpenedState {
+  wire::ClusterId cluster;
+  LogStore::Recovered log;
+  // Jobs on the pool read it: it must outlive the loop's last turn.
+  projections::RocksStore* store = nullptr;
+  std::unique_ptr<projections::Projector> projector;
+};
+
+class RunningNode final : public Applier,
+                          public PeerSender,
+                          public PeerNetwork::Handler,
+                          public ClientServer::Handler,
+                          public NodeLog::Handler {
+ public:
+  // What the node lives in; outlives it.
+  struct World {
+    EventLoop& loop;
+    FileSystem& files;
+    Clock& clock;
+    Entropy& entropy;
+    Logger& logger;
+  };
+
+  // `on_stopped` is called once, when everything is durable: with the error that ended the node, or
+  // without. The loop may be stopped then.
+  static wire::Result<std::unique_ptr<RunningNode>> start(
+      World world, const NodeConfig& config, OpenedState state,
+      std::vector<wire::Member> first_members, std::function<void(wire::Status)> on_stopped);
+  ~RunningNode() override;
+
+  void on_turn();
+  void stop();
+
+  // ---- Applier
+  wire::Status apply(const wire::Bytes& entry) override;
+  void on_role(const consensus::RoleChange& change) override;
+  void on_membership(const wire::Membership& membership) override;
+  void on_read_ready(std::uint64_t token) override { queries_->on_read_ready(token); }
+  void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) override {
+    queries_->on_read_refused(token, reason);
+  }
+  // ---- PeerSender
+  void send(const wire::PeerMessage& message) override { network_->send(message); }
+  // ---- PeerNetwork::Handler
+  void on_peer_message(wire::PeerMessage&& message) override {
+    driver_->on_message(std::move(message));
+  }
+  void on_peer_connected(wire::NodeId peer) override { driver_->on_peer_connected(peer); }
+  void on_peer_disconnected(wire::NodeId peer, wire::BootId) override {
+    driver_->on_peer_disconnected(peer);
+  }
+  void on_join_request(const wire::JoinRequest& request,
+                       std::function<void(const wire::JoinReply&)> reply) override {
+    joins_->on_join_request(request, std::move(reply));
+  }
+  wire::LogIndex last_log_index() const override { return driver_->raft().last_index(); }
+  // ---- ClientServer::Handler
+  wire::ServerHello hello() override;
+  void on_command(ClientServer::Asker asker, const wire::Command& command) override {
+    commands_->on_command(asker, command);
+  }
+  void on_query(ClientServer::Asker asker, const wire::Query& query) override {
+    queries_->on_query(asker, query);
+  }
+  void on_read_events(ClientServer::Asker asker, const wire::ReadEvents& request) override {
+    feed_->start(asker, request);
+  }
+  void on_status(ClientServer::Asker asker) override;
+  void on_session_end(SessionId session) override { feed_->on_session_end(session); }
+  void on_session_drained(SessionId session) override { feed_->on_session_drained(session); }
+  // ---- NodeLog::Handler
+  void on_log_durable(std::uint64_t append_sequence) override {
+    driver_->on_durable(append_sequence);
+  }
+  void on_log_read(std::uint64_t token, wire::Result<std::vector<wire::Bytes>> entries) override {
+    driver_->on_log_read(token, std::move(entries));
+  }
+  void on_log_failed(const wire::Error& error) override { fail(error); }
+
+ private:
+  RunningNode(World world, const NodeConfig& config, std::function<void(wire::Status)> on_stopped);
+  wire::Status assemble(OpenedState state, const std::vector<wire::Member>& first_members);
+  consensus::RaftConfig raft_config();
+
+  void on_tick();
+  void on_housekeeping();
+  void issue_first_token();
+  void look_for_expired_sessions();
+  void carry_to_store(bool even_if_small);
+  void on_written(wire::Result<wire::LogIndex> result);
+  void check_failures();
+  void fail(const wire::Error& error);
+  void finish();
+  std::string role_name() const;
+
+  World world_;
+  NodeConfig config_;
+  std::function<void(wire::Status)> on_stopped_;
+  wire::ClusterId cluster_;
+  wire::BootId boot_;
+  std::uint64_t started_ms_ = 0;
+
+  projections::RocksStore* store_ = nullptr;
+  std::unique_ptr<projections::Projector> projector_;
+  std::unique_ptr<NodeLog> log_;
+  std::unique_ptr<RaftDriver> driver_;
+  std::unique_ptr<PeerNetwork> network_;
+  std::unique_ptr<ClientServer> clients_;
+  std::unique_ptr<CommandDesk> commands_;
+  std::unique_ptr<QueryDesk> queries_;
+  std::unique_ptr<EventFeed> feed_;
+  std::unique_ptr<JoinDesk> joins_;
+  std::unique_ptr<StoreWriter> writer_;
+  std::unique_ptr<Timer> tick_;
+  std::unique_ptr<Timer> housekeeping_;
+  std::shared_ptr<RunningNode*> alive_;
+
+  bool leading_ = false;
+  bool first_token_done_ = false;
+  bool expiry_under_way_ = false;
+  std::uint64_t last_expiry_ms_ = 0;
+  bool stopping_ = false;
+  bool finished_ = false;
+  std::uint64_t stop_deadline_ms_ = 0;
+  std::optional<wire::Error> failure_;
+};
+
+}  // namespace bib::engine

@@ -1,0 +1,98 @@
+// RunningNode's answers about itself: the greeting and the status.
+#include <unistd.h>
+
+#include <fstream>
+#include <utility>
+
+#include "engine/running_node.h"
+#include "wire/version.h"
+
+namespace bib::engine {
+namespace {
+
+std::uint64_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::uint64_t total = 0;
+  std::uint64_t resident = 0;
+  statm >> total >> resident;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace
+
+wire::ServerHello RunningNode::hello() {
+  const wire::Membership& membership = driver_->raft().membership();
+  wire::ServerHello hello;
+  hello.version = wire::version();
+  hello.node = config_.node_id;
+  hello.cluster = cluster_;
+  hello.cluster_name = config_.cluster_name;
+  if (const wire::Member* leader = membership.find(driver_->raft().leader())) {
+    hello.leader = leader->id;
+    hello.leader_api_address = leader->api_address;
+  }
+  for (const wire::Member& member : membership.members) {
+    hello.members.push_back(wire::MemberInfo{member.id, member.raft_address, member.api_address,
+                                             membership.is_voter(member.id)});
+  }
+  return hello;
+}
+
+std::string RunningNode::role_name() const {
+  switch (driver_->raft().role()) {
+    case consensus::Role::kLeader:
+      return "leader";
+    case consensus::Role::kCandidate:
+    case consensus::Role::kPreCandidate:
+      return "candidate";
+    case consensus::Role::kFollower:
+      break;
+  }
+  return driver_->raft().membership().is_voter(config_.node_id) ? "follower" : "learner";
+}
+
+void RunningNode::on_status(ClientServer::Asker asker) {
+  const consensus::Raft& raft = driver_->raft();
+  const bool leads = raft.role() == consensus::Role::kLeader;
+  const std::string role = role_name();
+  wire::StatusReply reply;
+  reply.cluster = cluster_;
+  reply.cluster_name = config_.cluster_name;
+  reply.node = config_.node_id;
+  reply.version = wire::version();
+  reply.role = role;
+  reply.leader = raft.leader();
+  reply.term = raft.term();
+  reply.commit = raft.commit();
+  reply.applied = projector_->applied_index();
+  reply.last = raft.last_index();
+  reply.first = raft.log().first_index();
+  const auto peers = raft.peers();
+  for (const wire::Member& member : raft.membership().members) {
+    wire::MemberStatus status;
+    status.id = member.id;
+    status.raft_address = member.raft_address;
+    status.api_address = member.api_address;
+    status.voter = raft.membership().is_voter(member.id);
+    status.leader = member.id == raft.leader();
+    if (member.id == config_.node_id) {
+      status.known = true;
+      status.healthy = true;
+      status.match = raft.last_index();
+    }
+    for (const consensus::PeerStatus& peer : peers) {
+      if (!leads || peer.id != member.id) continue;
+      status.known = true;
+      status.healthy = peer.recently_active && network_->is_connected(peer.id);
+      status.match = peer.match;
+    }
+    reply.members.push_back(status);
+  }
+  reply.projections = projector_->status();
+  reply.uptime_us = (world_.loop.now_ms() - started_ms_) * 1000;
+  reply.resident_bytes = resident_bytes();
+  wire::ClientEncoder encoder;
+  clients_->answer(asker, wire::FrameKind::kStatusReply, encoder.encode(reply));
+}
+
+}  // namespace bib::engine
