@@ -1,0 +1,105 @@
+#include "cli/bib_command.h"
+
+#include <algorithm>
+#include <ostream>
+
+#include "cli/units.h"
+#include "wire/version.h"
+
+namespace bib::cli {
+namespace {
+
+void add_global_options(CLI::App& app, Context& context) {
+  app.add_option_function<std::string>(
+         "-o,--output",
+         [&context](const std::string& text) {
+           context.format = text == "json"   ? OutputFormat::kJson
+                            : text == "yaml" ? OutputFormat::kYaml
+                                             : OutputFormat::kTable;
+         },
+         "How data is printed: table, json or yaml")
+      ->check(CLI::IsMember({"table", "json", "yaml"}))
+      ->type_name("FORMAT");
+  app.add_option("--server", context.servers,
+                 "HOST:PORT or socket path of a node; may be repeated or a comma list. Default: "
+                 "$BIB_SERVER, the local node's socket, 127.0.0.1:4000")
+      ->type_name("ADDRESS")
+      ->allow_extra_args(false);
+  app.add_option_function<std::string>(
+         "--timeout",
+         [&context](const std::string& text) {
+           auto value = parse_duration(text);
+           if (!value || *value == 0)
+             throw CLI::ValidationError("--timeout",
+                                        value ? "must be above 0" : value.error().message);
+           context.timeout = std::chrono::milliseconds(std::min<std::uint64_t>(*value, 86400000));
+         },
+         "How long to go on trying (10s)")
+      ->type_name("DURATION");
+  app.add_option_function<std::string>(
+         "--consistency",
+         [&context](const std::string& text) {
+           context.consistency = text == "stale"    ? wire::Consistency::kStale
+                                 : text == "leader" ? wire::Consistency::kLeader
+                                                    : wire::Consistency::kLinearizable;
+         },
+         "Of reads: linearizable (default), leader, or stale (any node answers)")
+      ->check(CLI::IsMember({"linearizable", "leader", "stale"}))
+      ->type_name("LEVEL");
+}
+
+void add_commands(Commands& commands) {
+  add_setup_commands(commands);
+  add_cluster_commands(commands);
+  add_topic_commands(commands);
+  add_catalog_commands(commands);
+  add_config_commands(commands);
+  add_task_commands(commands);
+  add_job_commands(commands);
+  add_event_commands(commands);
+  add_bench_command(commands);
+  add_version_command(commands);
+  add_completion_command(commands);
+}
+
+// The deepest command that the arguments name, for the usage hint.
+std::string command_path(const CLI::App& app) {
+  std::string path = app.get_name();
+  for (const CLI::App* command : app.get_subcommands()) path += ' ' + command_path(*command);
+  return path;
+}
+
+}  // namespace
+
+int run_bib(std::vector<std::string> arguments, Context& context) {
+  CLI::App app{"A client of bibd, the event-sourced store that Raft replicates.", "bib"};
+  app.set_version_flag("--version", fmt::format("bib {}", wire::version()));
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.get_formatter()->column_width(34);
+  add_global_options(app, context);
+  Commands commands(app, context);
+  add_commands(commands);
+
+  std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes a vector
+  try {
+    app.parse(std::move(arguments));
+  } catch (const CLI::Success& asked) {  // --help, --version
+    app.exit(asked, context.out, context.err);
+    return static_cast<int>(ExitCode::kOk);
+  } catch (const CLI::ParseError& error) {
+    return static_cast<int>(context.report(ExitCode::kUsage, error.what(),
+                                           fmt::format("Usage: `{} --help`", command_path(app))));
+  }
+  try {
+    ExitCode code = commands.chosen()();
+    context.out.flush();
+    if (!context.out && code == ExitCode::kOk)
+      code = context.report(ExitCode::kGeneral, "the output could not be written");
+    return static_cast<int>(code);
+  } catch (const std::exception& error) {
+    return static_cast<int>(context.report(ExitCode::kGeneral, error.what()));
+  }
+}
+
+}  // namespace bib::cli

@@ -1,0 +1,61 @@
+// The command line of `bib`: global options, the tree of commands, and running one of them.
+//
+// run_bib() parses, runs and returns the exit code; it never exits the process and never throws.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/context.h"
+
+namespace bib::cli {
+
+// Collects what the chosen command does; it runs once the whole line is parsed.
+using Action = std::function<ExitCode()>;
+
+// What a file in commands/ needs to add its commands. Options live as long as `commands`.
+class Commands {
+ public:
+  Commands(CLI::App& app, Context& context) : app_(app), context_(context) {}
+
+  CLI::App& app() { return app_; }
+  Context& context() { return context_; }
+  // Options of a command, kept alive until the run is over.
+  template <typename T>
+  T& keep() {
+    auto owned = std::make_shared<T>();
+    T& reference = *owned;
+    kept_.push_back(std::move(owned));
+    return reference;
+  }
+  // When `command` is on the line, `action` is what runs.
+  void on(CLI::App& command, Action action) {
+    command.callback([this, action = std::move(action)] { chosen_ = action; });
+  }
+  const Action& chosen() const { return chosen_; }
+
+ private:
+  CLI::App& app_;
+  Context& context_;
+  std::vector<std::shared_ptr<void>> kept_;
+  Action chosen_;
+};
+
+void add_setup_commands(Commands& commands);
+void add_cluster_commands(Commands& commands);
+void add_topic_commands(Commands& commands);
+void add_catalog_commands(Commands& commands);
+void add_config_commands(Commands& commands);
+void add_task_commands(Commands& commands);
+void add_job_commands(Commands& commands);
+void add_event_commands(Commands& commands);
+void add_bench_command(Commands& commands);
+void add_version_command(Commands& commands);
+void add_completion_command(Commands& commands);
+
+int run_bib(std::vector<std::string> arguments, Context& context);
+
+}  // namespace bib::cli

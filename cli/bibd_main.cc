@@ -1,0 +1,36 @@
+// bibd: a node.
+#include <csignal>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "cli/bibd_command.h"
+#include "engine/node.h"
+
+namespace {
+
+using bib::cli::ExitCode;
+
+int fail(const bib::wire::Error& error) {
+  std::fprintf(stderr, "bibd: %s\n", error.message.c_str());
+  // To a client an I/O error is a connection; to a node it is its own disk or socket.
+  if (error.code == bib::wire::ErrorCode::kIo) return static_cast<int>(ExitCode::kGeneral);
+  return static_cast<int>(bib::cli::exit_code_for(error.code));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  bib::cli::BibdStart start = bib::cli::parse_bibd(std::vector<std::string>(argv + 1, argv + argc),
+                                                   bib::cli::Environment::of_process());
+  std::fputs(start.out.c_str(), stdout);
+  std::fputs(start.err.c_str(), stderr);
+  if (!start.run) return static_cast<int>(start.code);
+
+  auto node = bib::engine::Node::create(std::move(start.config));
+  if (!node) return fail(node.error());
+  auto stopped = (*node)->run();
+  if (!stopped) return fail(stopped.error());
+  return static_cast<int>(ExitCode::kOk);
+}

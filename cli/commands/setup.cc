@@ -1,0 +1,205 @@
+// bib setup --daemon: writes a node's configuration; it never starts one.
+#include <filesystem>
+#include <iostream>
+#include <iterator>
+
+#include "cli/address.h"
+#include "cli/bib_command.h"
+#include "cli/config_file.h"
+#include "cli/setup_plan.h"
+
+namespace bib::cli {
+namespace {
+
+struct SetupCommand {
+  SetupOptions options;
+  bool daemon = false;
+  bool cluster = false;
+  std::optional<std::string> join;
+  bool yes = false;
+  bool force = false;
+  std::string config_path;
+};
+
+// A question on stderr; an empty answer, or the end of the input, means the default.
+std::string ask(const Context& context, std::string_view question, const std::string& preset) {
+  context.err << question << " [" << preset << "]: " << std::flush;
+  std::string answer;
+  std::getline(context.in, answer);
+  std::size_t begin = answer.find_first_not_of(" \t\r");
+  if (begin == std::string::npos) return preset;
+  return answer.substr(begin, answer.find_last_not_of(" \t\r") - begin + 1);
+}
+
+bool beyond_loopback(const std::string& address) {
+  auto parsed = parse_host_port(address);
+  return parsed && !wire::is_loopback(parsed->host);
+}
+
+void ask_questions(const Context& context, SetupOptions& options) {
+  const Config defaults;
+  auto question = [&](std::string& value, std::string_view text, const std::string& preset) {
+    if (value.empty()) value = ask(context, text, preset);
+  };
+  if (options.mode == SetupMode::kNewCluster)
+    question(options.cluster_name, "Cluster name", defaults.cluster_name);
+  question(options.data_dir, "Data directory", context.environment.data_dir());
+  if (options.mode != SetupMode::kSingle)
+    question(options.listen, "Address for other nodes", defaults.listen_addr);
+  question(options.api_listen, "Address for clients", defaults.api_listen_addr);
+  if (options.insecure ||
+      (!beyond_loopback(options.listen) && !beyond_loopback(options.api_listen)))
+    return;
+  context.note(
+      "Connections are not encrypted or authenticated yet (no TLS): whoever reaches these "
+      "ports can read and change everything.");
+  std::string answer = ask(context, "Listen there nevertheless? yes or no", "no");
+  options.insecure = answer == "yes" || answer == "y";
+}
+
+// The secret stays out of the process list and the shell's history this way.
+std::string read_token_text(const Context& context, const std::string& argument) {
+  if (argument != "-") return argument;
+  using Characters = std::istreambuf_iterator<char>;
+  return std::string(Characters(context.in), Characters());
+}
+
+bool holds_data(const std::string& data_dir) {
+  std::error_code error;
+  return std::filesystem::exists(data_dir, error) && !std::filesystem::is_empty(data_dir, error) &&
+         !error;
+}
+
+std::string start_command(const Context& context, const std::string& path) {
+  if (path == context.environment.config_path()) return "bibd";
+  return "bibd --config " + path;
+}
+
+std::string text_for(const Context& context, const SetupCommand& command, const std::string& path,
+                     const SetupPlan& plan) {
+  std::string text =
+      fmt::format("✓ Configuration saved to: {}\n\n", context.environment.shown_path(path));
+  const Config& config = plan.config;
+  switch (command.options.mode) {
+    case SetupMode::kSingle:
+      return text + fmt::format("Node ID: {}\n", config.node_id);
+    case SetupMode::kJoin:
+      return text + fmt::format(
+                        "=== Joining Cluster ===\n"
+                        "Node ID: {}\n"
+                        "Cluster Name: {}\n"
+                        "Leader Address: {}\n",
+                        config.node_id, config.cluster_name, plan.join_address);
+    case SetupMode::kNewCluster:
+      break;
+  }
+  return text + fmt::format(
+                    "=== Cluster Initialized ===\n"
+                    "Node ID: {}\n"
+                    "Cluster Name: {}\n\n"
+                    "Share this join token with other nodes:\n\n"
+                    "  {}\n\n"
+                    "To join another node to this cluster, run:\n"
+                    "  bib setup --daemon --cluster-join <token>\n\n"
+                    "NOTE: A minimum of 3 voting nodes is required for HA quorum.\n",
+                    config.node_id, config.cluster_name, config.join_token);
+}
+
+Json data_for(const SetupCommand& command, const std::string& path, const SetupPlan& plan) {
+  Json data = {{"config", path},
+               {"node_id", plan.config.node_id},
+               {"cluster_name", plan.config.cluster_name}};
+  if (command.options.mode == SetupMode::kNewCluster) data["token"] = plan.config.join_token;
+  if (command.options.mode == SetupMode::kJoin) data["leader_addr"] = plan.join_address;
+  return data;
+}
+
+ExitCode write_and_print(const Context& context, const SetupCommand& command,
+                         const std::string& path, const SetupPlan& plan) {
+  auto written = write_config_file(path, render_config(plan.config), command.force);
+  if (!written) return context.report(written.error());
+  context.emit(data_for(command, path, plan), text_for(context, command, path, plan));
+  if (context.format != OutputFormat::kTable) return ExitCode::kOk;
+  if (command.options.mode == SetupMode::kNewCluster && !beyond_loopback(plan.config.listen_addr))
+    context.note(
+        fmt::format("This node listens on {} only: nodes on other machines cannot reach it "
+                    "(--listen HOST:PORT --insecure).",
+                    plan.config.listen_addr));
+  context.note("Start this node: " + start_command(context, path));
+  return ExitCode::kOk;
+}
+
+ExitCode setup(const Context& context, SetupCommand& command) {
+  SetupOptions& options = command.options;
+  if (!command.daemon)
+    return context.report(ExitCode::kUsage, "say what to set up: --daemon",
+                          "Usage: `bib setup --daemon [--cluster | --cluster-join TOKEN]`");
+  if (command.cluster) options.mode = SetupMode::kNewCluster;
+  if (command.join) options.mode = SetupMode::kJoin;
+
+  std::string path =
+      command.config_path.empty() ? context.environment.config_path() : command.config_path;
+  std::error_code error;
+  if (!command.force && std::filesystem::exists(path, error))
+    return context.report(ExitCode::kConfiguration,
+                          fmt::format("{} exists already, and nothing was changed",
+                                      context.environment.shown_path(path)),
+                          "Replace it with --force, or write another with --config FILE");
+
+  if (command.join) options.join_token = read_token_text(context, *command.join);
+  bool input_is_free = !command.join || *command.join != "-";
+  if (context.in_is_terminal && !command.yes && input_is_free) ask_questions(context, options);
+
+  auto plan = plan_setup(options, context.environment, machine_address);
+  if (!plan) return context.report(plan.error());
+  if (!command.force && holds_data(plan->config.data_dir))
+    return context.report(ExitCode::kConfiguration,
+                          fmt::format("the data directory {} is not empty: an earlier node's data "
+                                      "would meet a new node's id; nothing was written",
+                                      plan->config.data_dir),
+                          "Choose another with --data-dir DIR, or go on with --force");
+  return write_and_print(context, command, path, *plan);
+}
+
+void add_options(CLI::App* app, SetupCommand& command) {
+  SetupOptions& options = command.options;
+  app->add_flag("--daemon", command.daemon, "Write the configuration of a node (bibd)");
+  auto* cluster =
+      app->add_flag("--cluster", command.cluster, "Found a new cluster, and print a join token");
+  app->add_option("--cluster-join", command.join,
+                  "Join a cluster with this token; - reads it from standard input")
+      ->type_name("TOKEN")
+      ->excludes(cluster);
+  app->add_flag("-y,--yes,--non-interactive", command.yes, "Ask nothing; take the defaults");
+  app->add_flag("--force", command.force, "Replace an existing configuration");
+  app->add_option("--config", command.config_path, "The file to write")->type_name("FILE");
+  app->add_option("--data-dir", options.data_dir, "Where the node keeps its data")
+      ->type_name("DIR");
+  app->add_option("--listen", options.listen, "Where other nodes reach it (127.0.0.1:4002)")
+      ->type_name("HOST:PORT");
+  app->add_option("--advertise", options.advertise, "What other nodes are told to dial")
+      ->type_name("HOST:PORT");
+  app->add_option("--api-listen", options.api_listen, "Where clients reach it (127.0.0.1:4000)")
+      ->type_name("HOST:PORT");
+  app->add_option("--api-advertise", options.api_advertise, "What clients are told to dial")
+      ->type_name("HOST:PORT");
+  app->add_option("--cluster-name", options.cluster_name, "The cluster's name (bib-cluster)")
+      ->type_name("NAME");
+  app->add_option("--node-id", options.node_id, "16 hex digits; drawn at random without it")
+      ->type_name("HEX");
+  app->add_flag("--non-voter", options.non_voter, "Join without a vote");
+  app->add_flag("--insecure", options.insecure,
+                "Allow addresses beyond loopback although there is no TLS yet");
+}
+
+}  // namespace
+
+void add_setup_commands(Commands& commands) {
+  auto& command = commands.keep<SetupCommand>();
+  Context& context = commands.context();
+  CLI::App* app = commands.app().add_subcommand("setup", "Write the configuration of a node");
+  add_options(app, command);
+  commands.on(*app, [&] { return setup(context, command); });
+}
+
+}  // namespace bib::cli

@@ -1,0 +1,61 @@
+// Connection: one socket to a node, carrying frames both ways.
+//
+// Owned by the client that opened it; one thread. The socket does not block: open() waits for the
+// connection until the deadline, everything else does what can be done now. A kIo error ends the
+// connection; close it by destroying it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "cli/address.h"
+#include "wire/frame.h"
+#include "wire/result.h"
+
+namespace bib::cli {
+
+using Clock = std::chrono::steady_clock;
+
+// Until the deadline, for poll(2); never negative, and rounded up so that it is not 0 early.
+int poll_timeout(Clock::time_point deadline);
+
+class Connection {
+ public:
+  static wire::Result<std::unique_ptr<Connection>> open(const ServerAddress& address,
+                                                        Clock::time_point deadline);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  const ServerAddress& address() const { return address_; }
+  int fd() const { return fd_; }
+
+  // Appends a frame to what will be sent.
+  void queue(wire::FrameKind kind, std::uint64_t id, wire::ByteView body);
+  std::size_t queued_bytes() const { return out_.size() - out_begin_; }
+
+  // Sends and receives what the socket takes and has.
+  wire::Status flush();
+  wire::Status receive();
+  // The next whole frame among the received bytes.
+  wire::Result<std::optional<wire::Frame>> next() { return decoder_.next(); }
+
+  // Waits until the socket can be read, or written while frames are queued; false: the deadline.
+  wire::Result<bool> wait(Clock::time_point deadline) const;
+  // flush, wait and receive until a frame is there; kTimeout at the deadline.
+  wire::Result<wire::Frame> receive_frame(Clock::time_point deadline);
+
+ private:
+  Connection(ServerAddress address, int fd);
+
+  ServerAddress address_;
+  int fd_;
+  std::vector<std::uint8_t> out_;
+  std::size_t out_begin_ = 0;
+  wire::FrameDecoder decoder_;
+};
+
+}  // namespace bib::cli

@@ -1,0 +1,44 @@
+// SetupPlan: the configuration that `bib setup --daemon` will write, made of options and checked.
+//
+// Pure but for the machine's address, which is given as a function so that tests choose it.
+// Errors: kInvalid an option's value; kConfig values that bibd would refuse; kUnauthenticated a
+// damaged or expired token.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "cli/config.h"
+#include "cli/environment.h"
+#include "wire/join_token.h"
+#include "wire/result.h"
+
+namespace bib::cli {
+
+enum class SetupMode : std::uint8_t { kSingle, kNewCluster, kJoin };
+
+struct SetupOptions {
+  SetupMode mode = SetupMode::kSingle;
+  std::string join_token;  // kJoin: the token's text
+  std::string data_dir;    // this and the following: empty means the default
+  std::string listen;
+  std::string advertise;
+  std::string api_listen;
+  std::string api_advertise;
+  std::string cluster_name;
+  std::string node_id;
+  bool non_voter = false;
+  bool insecure = false;
+};
+
+struct SetupPlan {
+  Config config;
+  std::string join_address;  // kJoin: where the cluster is
+};
+
+using MachineAddress = std::function<wire::Result<std::string>()>;
+
+wire::Result<SetupPlan> plan_setup(const SetupOptions& options, const Environment& environment,
+                                   const MachineAddress& machine_address);
+
+}  // namespace bib::cli
