@@ -69,9 +69,36 @@ std::string command_path(const CLI::App& app) {
   return path;
 }
 
+// "unknown command 'crate' (did you mean create?)", or empty: the words are commands as far as they
+// can be, and the mistake is another one.
+std::string unknown_command(const CLI::App& app, const std::vector<std::string>& arguments) {
+  const CLI::App* at = &app;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& word = arguments[i];
+    if (word.size() > 1 && word.front() == '-') {
+      const CLI::Option* option = app.get_option_no_throw(word);
+      if (option != nullptr && option->get_items_expected_max() > 0) ++i;  // its value
+      continue;
+    }
+    auto commands = at->get_subcommands([](const CLI::App*) { return true; });
+    if (commands.empty()) return {};
+    std::vector<std::string_view> names;
+    const CLI::App* next = nullptr;
+    for (const CLI::App* command : commands) {
+      names.push_back(command->get_name());
+      if (command->get_name() == word) next = command;
+    }
+    if (next == nullptr)
+      return fmt::format("unknown command '{}'{}; there are: {}", printable(word),
+                         did_you_mean(word, names), fmt::join(names, ", "));
+    at = next;
+  }
+  return {};
+}
+
 }  // namespace
 
-int run_bib(std::vector<std::string> arguments, Context& context) {
+int run_bib(const std::vector<std::string>& arguments, Context& context) {
   CLI::App app{"A client of bibd, the event-sourced store that Raft replicates.", "bib"};
   app.set_version_flag("--version", fmt::format("bib {}", wire::version()));
   app.require_subcommand(1);
@@ -81,14 +108,15 @@ int run_bib(std::vector<std::string> arguments, Context& context) {
   Commands commands(app, context);
   add_commands(commands);
 
-  std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes a vector
   try {
-    app.parse(std::move(arguments));
-  } catch (const CLI::Success& asked) {  // --help, --version
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // as CLI11 takes it
+  } catch (const CLI::Success& asked) {                                         // --help, --version
     app.exit(asked, context.out, context.err);
     return static_cast<int>(ExitCode::kOk);
   } catch (const CLI::ParseError& error) {
-    return static_cast<int>(context.report(ExitCode::kUsage, error.what(),
+    std::string unknown = unknown_command(app, arguments);
+    return static_cast<int>(context.report(ExitCode::kUsage,
+                                           unknown.empty() ? error.what() : unknown,
                                            fmt::format("Usage: `{} --help`", command_path(app))));
   }
   try {

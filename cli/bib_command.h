@@ -56,6 +56,6 @@ void add_bench_command(Commands& commands);
 void add_version_command(Commands& commands);
 void add_completion_command(Commands& commands);
 
-int run_bib(std::vector<std::string> arguments, Context& context);
+int run_bib(const std::vector<std::string>& arguments, Context& context);
 
 }  // namespace bib::cli

@@ -1,7 +1,6 @@
 // bib: the client.
 #include <unistd.h>
 
-#include <csignal>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -10,7 +9,6 @@
 
 int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
-  std::signal(SIGPIPE, SIG_IGN);
   bib::cli::Context context{std::cin, std::cout, std::cerr, bib::cli::Environment::of_process()};
   context.in_is_terminal = isatty(STDIN_FILENO) == 1;
   context.out_is_terminal = isatty(STDOUT_FILENO) == 1;

@@ -82,9 +82,9 @@ Client::Pending* Client::find(std::uint64_t ticket) {
   return pending.state == Pending::State::kDone ? nullptr : &pending;
 }
 
-void Client::complete(Pending& pending, wire::Result<wire::Frame> reply, wire::Revision revision,
+void Client::complete(Pending& pending, wire::Result<wire::Frame> reply,
                       std::vector<Completion>& completions) {
-  completions.push_back({pending.ticket, std::move(reply), revision, pending.submitted});
+  completions.push_back({pending.ticket, std::move(reply), pending.submitted});
   pending.state = Pending::State::kDone;
   if (spare_bodies_.size() < options_.inflight_max)
     spare_bodies_.push_back(std::move(pending.body));
@@ -145,7 +145,7 @@ bool Client::connect(Clock::time_point deadline, std::vector<Completion>& comple
     ErrorCode code =
         last_problem_.code == ErrorCode::kTimeout ? ErrorCode::kIo : last_problem_.code;
     wire::Error error{code, fmt::format("no node can be reached: {}", finder_.failures())};
-    while (!pending_.empty()) complete(pending_.front(), tl::unexpected(error), {}, completions);
+    while (!pending_.empty()) complete(pending_.front(), tl::unexpected(error), completions);
   }
   return false;
 }
@@ -193,7 +193,7 @@ void Client::on_frame(wire::Frame frame, std::vector<Completion>& completions) {
   if (frame.kind != wanted)
     return disconnect({ErrorCode::kUnsupported, "the node answered with another kind of message"});
   finder_.settled();
-  complete(*pending, std::move(frame), {}, completions);
+  complete(*pending, std::move(frame), completions);
 }
 
 void Client::on_error_reply(Pending& pending, const wire::Frame& frame,
@@ -216,15 +216,14 @@ void Client::on_error_reply(Pending& pending, const wire::Frame& frame,
       first_waiting_ = std::min(first_waiting_, pending.ticket);
       return;
     default:
-      return complete(pending, tl::unexpected(std::move(error)), reply->current_revision,
-                      completions);
+      return complete(pending, tl::unexpected(std::move(error)), completions);
   }
 }
 
 // Requests expire in the order in which they were submitted.
 void Client::expire(Clock::time_point now, std::vector<Completion>& completions) {
   while (!pending_.empty() && pending_.front().submitted + options_.timeout <= now)
-    complete(pending_.front(), tl::unexpected(expired_error()), {}, completions);
+    complete(pending_.front(), tl::unexpected(expired_error()), completions);
 }
 
 wire::Error Client::expired_error() const {

@@ -36,7 +36,6 @@ struct ClientOptions {
 struct Completion {
   std::uint64_t ticket = 0;
   wire::Result<wire::Frame> reply;  // of the kind that answers the request
-  wire::Revision current_revision;  // with kRevisionConflict
   Clock::time_point submitted;
 };
 
@@ -89,7 +88,7 @@ class Client {
   std::uint64_t enqueue(wire::FrameKind kind, wire::ByteView body);
   Completion wait_for(std::uint64_t ticket);
   Pending* find(std::uint64_t ticket);
-  void complete(Pending& pending, wire::Result<wire::Frame> reply, wire::Revision revision,
+  void complete(Pending& pending, wire::Result<wire::Frame> reply,
                 std::vector<Completion>& completions);
   void turn(Clock::time_point deadline, std::vector<Completion>& completions);
   bool connect(Clock::time_point deadline, std::vector<Completion>& completions);

@@ -44,8 +44,6 @@ std::string next_step(ErrorCode code) {
     case ErrorCode::kNotLeader:
     case ErrorCode::kNoQuorum:
       return "See which members are missing: `bib cluster status`";
-    case ErrorCode::kRevisionConflict:
-      return "Someone else changed it. Read it again, and repeat with its present revision";
     case ErrorCode::kUnauthenticated:
       return "Ask for a new token on a member of the cluster: `bib cluster token create`";
     case ErrorCode::kUnsupported:

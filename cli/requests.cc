@@ -24,12 +24,7 @@ wire::Result<wire::CommandReply> send_command(const Context& context, const wire
                                               std::optional<wire::Revision> expected_revision) {
   BIB_TRY(auto client, context.make_client(true));
   Completion completion = client->call(body, expected_revision);
-  if (!completion.reply) {
-    wire::Error error = completion.reply.error();
-    if (error.code == ErrorCode::kRevisionConflict)
-      error.message += fmt::format(" (its revision is {})", completion.current_revision.value());
-    return tl::unexpected(std::move(error));
-  }
+  if (!completion.reply) return tl::unexpected(completion.reply.error());
   auto reply = wire::decode_command_reply(completion.reply->body.view());
   if (!reply) return bad_reply(reply.error());
   return *reply;

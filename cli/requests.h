@@ -14,7 +14,6 @@
 
 namespace bib::cli {
 
-// A refusal for another revision says which one is the present one.
 wire::Result<wire::CommandReply> send_command(
     const Context& context, const wire::CommandBody& body,
     std::optional<wire::Revision> expected_revision = std::nullopt);

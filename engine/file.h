@@ -5,8 +5,9 @@
 // pool). A FileSystem may be used from any thread. A File belongs to one thread, except read(),
 // which any number of threads may call, also while the owner writes elsewhere in the file.
 //
-// Errors are kIo and name the path, the operation and errno. A failed sync() means that what was
-// written may be lost although the system forgets that it failed: give the file up, never retry.
+// Errors are kIo and name the path, the operation and errno. A failed sync() or write_durably()
+// means that what was written may be lost although the system forgets that it failed: give the file
+// up, never retry.
 #pragma once
 
 #include <cstddef>
@@ -52,6 +53,11 @@ class File {
   virtual wire::Status write(std::uint64_t offset, std::span<const wire::ByteView> parts) = 0;
   wire::Status write(std::uint64_t offset, wire::ByteView bytes) {
     return write(offset, std::span<const wire::ByteView>(&bytes, 1));
+  }
+  // Writes, and these bytes are durable when it returns. Nothing is said of earlier ones.
+  virtual wire::Status write_durably(std::uint64_t offset, wire::ByteView bytes) {
+    BIB_TRY_VOID(write(offset, bytes));
+    return sync();
   }
   // Everything written to this file so far is durable, and its size with it.
   virtual wire::Status sync() = 0;

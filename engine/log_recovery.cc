@@ -6,6 +6,7 @@
 #include <functional>
 #include <utility>
 
+#include "engine/log_segment.h"
 #include "wire/entry.h"
 
 namespace bib::engine {
@@ -21,16 +22,22 @@ namespace {
 // How much of the first segment is read to find its header; grown when the header is larger.
 constexpr std::size_t kHeaderRead = 64U << 10;
 
-tl::unexpected<wire::Error> damaged(const std::string& directory, std::uint64_t segment,
-                                    std::uint64_t offset, LogIndex index, const std::string& what) {
+// `what` names the place in the segment and the first index that is affected.
+tl::unexpected<wire::Error> damaged_as(const std::string& directory, std::uint64_t segment,
+                                       const std::string& what) {
   return wire::fail(
       ErrorCode::kCorrupt,
-      "the log is damaged: {} at offset {}: {}. Entries from index {} on are affected, and they "
-      "were durable here, so this node must not start. See 'raft-inspect verify {}' for details. "
-      "To restore the node from the others, move its data directory away and join the cluster "
-      "again",
-      join_path(directory, wire::segment_file_name(segment)), offset, what, index.value(),
-      directory);
+      "the log is damaged: {}: {}. They were durable here, so this node must not start. See "
+      "'raft-inspect verify {}' for details. To restore the node from the others, move its data "
+      "directory away and join the cluster again",
+      join_path(directory, wire::segment_file_name(segment)), what, directory);
+}
+
+tl::unexpected<wire::Error> damaged(const std::string& directory, std::uint64_t segment,
+                                    std::uint64_t offset, LogIndex index, const std::string& what) {
+  return damaged_as(directory, segment,
+                    fmt::format("segment {}, offset {}: {}; entries from {} on are affected",
+                                segment, offset, what, index.value()));
 }
 
 tl::unexpected<wire::Error> missing(const std::string& directory, std::uint64_t segment,
@@ -74,15 +81,10 @@ Result<Listing> list_log(FileSystem& files, const std::string& directory) {
   return listing;
 }
 
-struct SegmentBytes {
-  AlignedBuffer buffer;
-  std::size_t size = 0;
-  ByteView view() const { return buffer.view().first(size); }
-};
-
-// Direct, where it can be: the page cache may hold what a failed write never brought to the disk.
-Result<SegmentBytes> read_segment(FileSystem& files, const std::string& directory,
-                                  std::uint64_t segment, std::size_t bytes_max) {
+// Reads a segment, or its first `bytes_max` bytes, into the buffer. Direct, where it can be: the
+// page cache may hold what a failed write never brought to the disk.
+Result<ByteView> read_segment(FileSystem& files, const std::string& directory,
+                              std::uint64_t segment, std::size_t bytes_max, AlignedBuffer& buffer) {
   const std::string path = join_path(directory, wire::segment_file_name(segment));
   BIB_TRY(auto file, files.open(path, {.mode = OpenMode::kRead, .direct = true}));
   BIB_TRY(const std::uint64_t size, file->size());
@@ -91,15 +93,14 @@ Result<SegmentBytes> read_segment(FileSystem& files, const std::string& director
   }
   const std::size_t wanted = std::min<std::size_t>(size, bytes_max);
   constexpr std::size_t kUnit = AlignedBuffer::kAlignment;
-  SegmentBytes bytes{AlignedBuffer((wanted + kUnit - 1) / kUnit * kUnit), 0};
-  BIB_TRY(const std::size_t count,
-          file->read(0, std::span(bytes.buffer.data(), bytes.buffer.size())));
+  const std::size_t rounded = (wanted + kUnit - 1) / kUnit * kUnit;
+  if (buffer.size() < rounded) buffer = AlignedBuffer(rounded);
+  BIB_TRY(const std::size_t count, file->read(0, std::span(buffer.data(), rounded)));
   if (count < wanted) {
     return wire::fail(ErrorCode::kIo, "{} ended at {} while it was read, not at {}", path, count,
                       wanted);
   }
-  bytes.size = std::min<std::size_t>(count, size);
-  return bytes;
+  return buffer.view().first(std::min<std::size_t>(count, size));
 }
 
 // Behind the last byte that is not zero; `from` when there is none.
@@ -120,10 +121,11 @@ std::uint64_t load(ByteView bytes, std::size_t offset, std::size_t size) {
   return value;
 }
 
-// A segment never shrinks and keeps a block's room at its end, so a last write can be torn but not
-// cut off by the end of the file.
+// A segment never changes its size and keeps a block's room at its end, so a last write can be torn
+// but not cut off by the end of the file.
 bool was_cut_short(ByteView bytes, const wire::SegmentScan& scan) {
   if (scan.end == wire::SegmentEnd::kSealed) return false;
+  if (bytes.size() % kSegmentBytesUnit != 0) return true;
   if (scan.end_offset + scan.header.alignment > bytes.size()) return true;
   const ByteView rest = bytes.subspan(scan.end_offset);
   return std::memcmp(rest.data(), "BBLK", 4) == 0 && load(rest, 16, 8) == scan.next_sequence &&
@@ -180,11 +182,11 @@ class Recovery {
   Status set_blank_segment_aside() {
     if (listing_.segments.size() < 2) return {};
     const std::uint64_t number = listing_.segments.back();
-    BIB_TRY(const SegmentBytes bytes,
-            read_segment(files_, directory_, number, wire::kSegmentSizeMax));
-    const auto header = wire::read_segment_header(bytes.view());
+    BIB_TRY(const ByteView bytes,
+            read_segment(files_, directory_, number, wire::kSegmentSizeMax, buffer_));
+    const auto header = wire::read_segment_header(bytes);
     if (!header) return {};  // take_segment() will say so
-    if (end_of_content(bytes.view(), header->header_size) > header->header_size) return {};
+    if (end_of_content(bytes, header->header_size) > header->header_size) return {};
     blank_ = number;
     listing_.segments.pop_back();
     return {};
@@ -197,22 +199,24 @@ class Recovery {
   }
 
   Status take_segment(std::uint64_t number, bool is_last) {
-    BIB_TRY(const SegmentBytes bytes,
-            read_segment(files_, directory_, number, wire::kSegmentSizeMax));
-    auto header = wire::read_segment_header(bytes.view());
+    BIB_TRY(const ByteView bytes,
+            read_segment(files_, directory_, number, wire::kSegmentSizeMax, buffer_));
+    auto header = wire::read_segment_header(bytes);
     if (!header) return unreadable(directory_, number, last().index + 1, header.error());
     BIB_TRY_VOID(take_header(number, *header));
     BIB_TRY(wire::SegmentScan scan,
-            wire::scan_segment(bytes.view(), {.is_last = is_last},
-                               [&](const wire::Record& record) { return take(number, record); }));
+            wire::scan_segment(
+                bytes,
+                {.is_last = is_last,
+                 .term_of = [&](LogIndex index) { return contents_.locations->term_at(index); }},
+                [&](const wire::Record& record) { return take(number, record); }));
     if (scan.end == wire::SegmentEnd::kDamaged) {
-      return damaged(directory_, number, scan.problem_offset, scan.problem_index, scan.problem);
+      return damaged_as(directory_, number, scan.problem);
     }
-    if (was_cut_short(bytes.view(), scan)) {
-      return damaged(directory_, number, bytes.view().size(), last().index + 1,
-                     "the file was cut short");
+    if (was_cut_short(bytes, scan)) {
+      return damaged(directory_, number, bytes.size(), last().index + 1, "the file was cut short");
     }
-    take_end(bytes.view(), std::move(scan));
+    take_end(bytes, std::move(scan));
     return {};
   }
 
@@ -242,6 +246,11 @@ class Recovery {
     }
     if (last() != consensus::LogPosition{header.previous_index, header.previous_term}) {
       return begin_at(number, header);
+    }
+    const auto& memberships = contents_.memberships;
+    const LogIndex latest = memberships.empty() ? LogIndex(0) : memberships.back().index;
+    if (header.membership_index != latest) {
+      return wrong("its membership is not the latest one of the segments before");
     }
     return {};
   }
@@ -318,9 +327,10 @@ class Recovery {
     contents_.torn.clear();
     if (contents_.debris_end > scan.end_offset) {
       contents_.torn = fmt::format(
-          "{} ends in a write that did not complete: {} bytes at offset {} ({})",
+          "{}: {} bytes at offset {} are the rest of a write that did not complete; nothing that "
+          "was durable is missing, the log goes on at entry {}",
           wire::segment_file_name(scan.header.number), contents_.debris_end - scan.end_offset,
-          scan.end_offset, scan.problem.empty() ? "nothing durable is missing" : scan.problem);
+          scan.end_offset, last().index.value() + 1);
     }
     contents_.last_header = std::move(scan.header);
   }
@@ -329,6 +339,7 @@ class Recovery {
   const std::string& directory_;
   Listing listing_;
   LogContents contents_;
+  AlignedBuffer buffer_;  // one segment; kept, because fresh memory costs more than the disk
   std::optional<std::uint64_t> blank_;
   bool sealed_ = false;
 };
@@ -339,10 +350,11 @@ Result<std::optional<LogIdentity>> read_identity(FileSystem& files, const std::s
   BIB_TRY(const Listing listing, list_log(files, directory));
   if (listing.segments.empty()) return std::nullopt;
   const std::uint64_t number = listing.segments.front();
+  AlignedBuffer buffer;
   Result<wire::SegmentHeader> header = wire::fail(ErrorCode::kCorrupt, "not read");
   for (const std::size_t bytes_max : {kHeaderRead, std::size_t{wire::kSegmentHeaderSizeMax}}) {
-    BIB_TRY(const SegmentBytes bytes, read_segment(files, directory, number, bytes_max));
-    header = wire::read_segment_header(bytes.view());
+    BIB_TRY(const ByteView bytes, read_segment(files, directory, number, bytes_max, buffer));
+    header = wire::read_segment_header(bytes);
     if (header) return LogIdentity{header->cluster, header->node, header->log_id};
   }
   return unreadable(directory, number, LogIndex(1), header.error());

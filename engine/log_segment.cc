@@ -96,15 +96,26 @@ std::uint64_t LogSegment::room() const {
   return used >= bytes_ ? 0 : bytes_ - used;
 }
 
+void LogSegment::check_fits(ByteView block) const {
+  BIB_CHECK(block.size() % alignment_ == 0 && end_offset_ + block.size() <= bytes_,
+            "block of {} bytes at {} in a segment of {}", block.size(), end_offset_, bytes_);
+}
+
 Status LogSegment::append(ByteView block) {
   BIB_TRY_VOID(write_at_end(block));
   end_offset_ += block.size();
   return {};
 }
 
+Status LogSegment::append_durably(ByteView block) {
+  check_fits(block);
+  BIB_TRY_VOID(file_->write_durably(end_offset_, block));
+  end_offset_ += block.size();
+  return {};
+}
+
 Status LogSegment::write_at_end(ByteView block) {
-  BIB_CHECK(block.size() % alignment_ == 0 && end_offset_ + block.size() <= bytes_,
-            "block of {} bytes at {} in a segment of {}", block.size(), end_offset_, bytes_);
+  check_fits(block);
   return file_->write(end_offset_, block);
 }
 

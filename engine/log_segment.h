@@ -15,6 +15,9 @@
 
 namespace bib::engine {
 
+// A segment's file has a multiple of this size, whatever its alignment is, for ever.
+inline constexpr std::uint64_t kSegmentBytesUnit = 4096;
+
 struct SegmentRequest {
   FileSystem* files = nullptr;
   std::string directory;
@@ -53,6 +56,8 @@ class LogSegment {
   std::uint64_t room() const;
 
   wire::Status append(wire::ByteView block);
+  // The block is durable when it returns; earlier ones need their own sync().
+  wire::Status append_durably(wire::ByteView block);
   // Writes behind the end and does not move it: the next append overwrites it.
   wire::Status write_at_end(wire::ByteView block);
   // Overwrites [end_offset, end) with zeros; not synced.
@@ -62,6 +67,8 @@ class LogSegment {
  private:
   LogSegment(std::unique_ptr<File> file, std::string path, const wire::SegmentHeader& header,
              std::uint64_t end_offset, std::uint64_t bytes);
+
+  void check_fits(wire::ByteView block) const;
 
   std::unique_ptr<File> file_;
   std::string path_;

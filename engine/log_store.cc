@@ -58,6 +58,7 @@ LogStore::~LogStore() {
 Result<LogStore::Recovered> LogStore::open(FileSystem& files, std::string directory,
                                            LogStoreOptions options) {
   BIB_TRY_VOID(check_options(options));
+  options.segment_bytes = round_up(options.segment_bytes, kSegmentBytesUnit);
   BIB_TRY_VOID(files.make_directories(directory));
   if (options.alignment == 0) {
     BIB_TRY(options.alignment, files.write_unit(directory));
@@ -132,8 +133,8 @@ Status LogStore::append(std::span<const LogWrite> writes) {
   for (const LogWrite& write : writes) {
     BIB_TRY_VOID(fail_with(append_one(write)));
   }
-  if (builder_->record_count() > 0) BIB_TRY_VOID(fail_with(finish_block(0)));
-  if (unsynced_) BIB_TRY_VOID(fail_with(sync()));
+  if (builder_->record_count() > 0) BIB_TRY_VOID(fail_with(finish_block(0, Sync::kNow)));
+  BIB_CHECK(!unsynced_);
   publish();
   return {};
 }
@@ -220,7 +221,7 @@ void LogStore::remember_membership(const wire::Bytes& entry) {
 
 Status LogStore::do_reset(const LogReset& reset) {
   if (reset.position == last_) return {};
-  if (builder_->record_count() > 0) BIB_TRY_VOID(finish_block(0));
+  if (builder_->record_count() > 0) BIB_TRY_VOID(finish_block(0, Sync::kLater));
   auto membership = wire::decode_membership(reset.membership);
   BIB_CHECK(membership.has_value(), "a snapshot's membership that was not verified");
   last_ = reset.position;
@@ -240,23 +241,23 @@ Status LogStore::make_room(std::uint64_t size) {
     const bool full = with > options_.block_bytes_max || with > segment_->room() ||
                       builder_->record_count() >= kBlockRecordsMax;
     if (!full) return {};
-    BIB_TRY_VOID(finish_block(0));
+    BIB_TRY_VOID(finish_block(0, Sync::kLater));
   }
   const std::uint64_t alone = wire::kBlockHeaderSize + size;
   return round_up(alone, unit) > segment_->room() ? roll(alone) : Status{};
 }
 
-Status LogStore::finish_block(std::uint8_t flags) {
+Status LogStore::finish_block(std::uint8_t flags, Sync when) {
+  // The block before this one stands where a watermark with the same sequence stood. Were it lost
+  // and this one not, the watermark would seem to be this one's predecessor.
+  if (replaced_watermark_) BIB_TRY_VOID(sync());
   const std::uint64_t start = segment_->end_offset();
   const wire::ByteView block = builder_->finish({.sequence = next_sequence_,
                                                  .log_id = identity_.log_id,
                                                  .segment = segment_->number(),
                                                  .durable_sequence = durable_sequence_,
                                                  .flags = flags});
-  unsynced_ = true;
-  watermark_current_ = false;
-  BIB_TRY_VOID(segment_->append(block));
-  ++next_sequence_;
+  BIB_TRY_VOID(write_block(block, when));
   ++counters_.blocks;
   counters_.bytes += block.size();
   builder_->reset();
@@ -266,12 +267,32 @@ Status LogStore::finish_block(std::uint8_t flags) {
   return {};
 }
 
+Status LogStore::write_block(wire::ByteView block, Sync when) {
+  const bool is_alone = !unsynced_;
+  replaced_watermark_ = std::exchange(watermark_current_, false);
+  if (when == Sync::kNow && is_alone) {
+    BIB_TRY_VOID(segment_->append_durably(block));
+    ++next_sequence_;
+    all_is_durable();
+    return {};
+  }
+  unsynced_ = true;
+  BIB_TRY_VOID(segment_->append(block));
+  ++next_sequence_;
+  return when == Sync::kNow ? sync() : Status{};
+}
+
 Status LogStore::sync() {
   BIB_TRY_VOID(segment_->sync());
+  all_is_durable();
+  return {};
+}
+
+void LogStore::all_is_durable() {
   durable_sequence_ = next_sequence_ - 1;
   unsynced_ = false;
+  replaced_watermark_ = false;
   ++counters_.syncs;
-  return {};
 }
 
 wire::SegmentHeader LogStore::next_header() const {
@@ -300,7 +321,7 @@ std::uint64_t LogStore::segment_bytes_for(const wire::SegmentHeader& header,
   const std::uint64_t unit = header.alignment;
   const std::uint64_t needed = round_up(wire::encode_segment_header(header).size(), unit) +
                                round_up(block_size, unit) + 2 * unit;  // a watermark, the seal
-  return std::max(round_up(needed, 4096), options_.segment_bytes);
+  return std::max(round_up(needed, kSegmentBytesUnit), options_.segment_bytes);
 }
 
 // Goes on in a new segment that has room for a block of this size. The new file gets its name
@@ -316,8 +337,7 @@ Status LogStore::roll(std::uint64_t block_size) {
   }
   PreparedSegment file = *std::exchange(prepared_, std::nullopt);
   BIB_TRY(auto next, LogSegment::create(files_, directory_, std::move(file), header));
-  BIB_TRY_VOID(finish_block(wire::kBlockSealed));
-  BIB_TRY_VOID(sync());
+  BIB_TRY_VOID(finish_block(wire::kBlockSealed, Sync::kNow));
   segment_ = std::move(next);
   builder_ = std::make_unique<wire::BlockBuilder>(segment_->alignment());
   ++counters_.segments_made;
@@ -373,8 +393,7 @@ Status LogStore::close() {
   if (segment_->room() < segment_->alignment()) {
     BIB_TRY_VOID(fail_with(roll(0)));
   }
-  BIB_TRY_VOID(fail_with(finish_block(wire::kBlockClosed)));
-  return fail_with(sync());
+  return fail_with(finish_block(wire::kBlockClosed, Sync::kNow));
 }
 
 SegmentRequest LogStore::prepared_request() const {

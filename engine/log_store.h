@@ -50,7 +50,7 @@ struct LogWrite {
 struct LogStoreOptions {
   wire::ClusterId cluster;
   wire::NodeId node;
-  std::uint64_t segment_bytes = 64U << 20;  // at least kSegmentBytesMin
+  std::uint64_t segment_bytes = 64U << 20;  // rounded up to kSegmentBytesUnit
   std::uint32_t alignment = 0;              // of new segments' blocks: 512, 4096; 0: as the disk is
   std::uint32_t block_bytes_max = 4U << 20;  // a block is ended when it has grown beyond
   wire::ByteView schema;                     // event_schema(); must outlive the store
@@ -117,8 +117,11 @@ class LogStore {
   wire::Status truncate(wire::LogIndex from);
   wire::Status do_reset(const LogReset& reset);
   wire::Status make_room(std::uint64_t record_size);
-  wire::Status finish_block(std::uint8_t flags);
+  enum class Sync : std::uint8_t { kLater, kNow };
+  wire::Status finish_block(std::uint8_t flags, Sync when);
+  wire::Status write_block(wire::ByteView block, Sync when);
   wire::Status sync();
+  void all_is_durable();
   wire::Status roll(std::uint64_t block_size);
   void publish();
   // The term at an index of the log as written, ahead of what is published.
@@ -148,7 +151,8 @@ class LogStore {
   std::uint64_t next_sequence_ = 0;
   std::uint64_t durable_sequence_ = 0;
   bool unsynced_ = false;
-  bool watermark_current_ = false;  // nothing was appended since the last watermark
+  bool watermark_current_ = false;   // nothing was appended since the last watermark
+  bool replaced_watermark_ = false;  // the last block overwrote one, and is not synced
   std::optional<wire::Error> failure_;
   Counters counters_;
 };

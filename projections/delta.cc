@@ -14,6 +14,8 @@ using wire::Status;
 namespace {
 // Frozen deltas are merged on the node loop only up to this size: about a millisecond.
 constexpr std::size_t kMergeRowsMax = 8192;
+constexpr std::size_t kRowBytesExpected = 256;
+constexpr std::size_t kSessionRowBytesExpected = 112;
 }  // namespace
 
 void ChangeSet::clear() {
@@ -77,14 +79,18 @@ const StoredRow* RecentRows::remember(RowPtr row) {
 }
 
 Layers::Layers(Store& store, const StateMark& mark, std::size_t cache_bytes)
-    : store_(store), mark_(mark), frozen_mark_(mark), cache_(cache_bytes) {}
+    : store_(store),
+      mark_(mark),
+      frozen_mark_(mark),
+      cache_(cache_bytes, kRowBytesExpected),
+      session_cache_(cache_bytes / 8, kSessionRowBytesExpected) {}
 
 Result<RowPtr> Layers::find(const RowKey& key) const {
   const StoredRow* row = recent_.find(key);
   if (row == nullptr) {
     if (const RowTable::Slot* slot = pending_.find(key)) {
       row = recent_.remember(slot->row);
-    } else if (const StoredRow* cached = cache_.find(key)) {
+    } else if (const StoredRow* cached = cache_of(key.family).find(key)) {
       row = recent_.remember(RowPtr::share(cached));
     } else {
       BIB_TRY(RowPtr found, find_uncached(key));
@@ -95,7 +101,7 @@ Result<RowPtr> Layers::find(const RowKey& key) const {
 }
 
 Result<RowPtr> Layers::find_applied(const RowKey& key) const {
-  if (const StoredRow* cached = cache_.find(key)) return RowPtr::share(cached);
+  if (const StoredRow* cached = cache_of(key.family).find(key)) return RowPtr::share(cached);
   BIB_TRY(RowPtr row, find_uncached(key));
   if (row && row->is_tombstone()) row = RowPtr();
   return row;
@@ -107,7 +113,7 @@ Result<RowPtr> Layers::find_uncached(const RowKey& key) const {
     if (const StoredRow* row = frozen->delta->find(key)) return RowPtr::share(row);
   }
   BIB_TRY(RowPtr row, store_.find(key));
-  if (row) cache_.update(row);
+  if (row) cache_of(key.family).update(row);
   return row;
 }
 
@@ -166,7 +172,7 @@ Status Layers::change_applied(RowPtr row, bool known_new) {
 }
 
 void Layers::apply_change(RowChange change) {
-  cache_.update(change.row);
+  cache_of(change.row->family()).update(change.row);
   if (change.row->is_tombstone()) {
     RowTable::Slot* slot = active_.find(change.row->row_key());
     if (slot == nullptr && !change.existed) return;
@@ -239,7 +245,7 @@ LayerSizes Layers::sizes() const {
                    .active_bytes = active_.bytes(),
                    .active_rows = active_.size(),
                    .frozen_deltas = frozen_.size(),
-                   .cache_bytes = cache_.bytes()};
+                   .cache_bytes = cache_.bytes() + session_cache_.bytes()};
   for (const Frozen& frozen : frozen_) sizes.frozen_bytes += frozen.delta->bytes();
   return sizes;
 }

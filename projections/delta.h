@@ -172,6 +172,9 @@ class Layers {
     bool taken = false;  // by the store thread; not merged any more
   };
 
+  RowCache& cache_of(Family family) const {
+    return family == Family::kSessions ? session_cache_ : cache_;
+  }
   void apply_change(RowChange change);
   void merge_small_neighbours();
   // Below the cache; a tombstone or null when there is no row.
@@ -183,7 +186,10 @@ class Layers {
   RowTable pending_;
   RowTable active_;
   std::deque<Frozen> frozen_;  // oldest first
-  mutable RowCache cache_;     // of the applied state
+  // Of the applied state. Exactly-once records have one of their own: each is read just once more,
+  // when it is forgotten, and must not drive out the others.
+  mutable RowCache cache_;
+  mutable RowCache session_cache_;
   // The last look-ups of find(): decide, evolve and the digest ask for the same rows in a row.
   mutable RecentRows recent_;
   std::weak_ptr<const StateView> last_view_;

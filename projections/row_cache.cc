@@ -2,14 +2,9 @@
 
 namespace bib::projections {
 
-namespace {
-// Ways are provided for rows of this size; smaller rows run out of ways before bytes.
-constexpr std::size_t kExpectedRowBytes = 256;
-}  // namespace
-
-RowCache::RowCache(std::size_t bytes_max) : bytes_max_(bytes_max) {
+RowCache::RowCache(std::size_t bytes_max, std::size_t row_bytes_expected) : bytes_max_(bytes_max) {
   std::size_t sets = 1;
-  while (sets * kWays * kExpectedRowBytes < bytes_max) sets *= 2;
+  while (sets * kWays * row_bytes_expected < bytes_max) sets *= 2;
   set_mask_ = sets - 1;
   if (bytes_max > 0) ways_.resize(sets * kWays);
 }
@@ -24,7 +19,7 @@ const StoredRow* RowCache::find(const RowKey& key) const {
 }
 
 void RowCache::update(const RowPtr& row) {
-  if (ways_.empty() || row->family() == Family::kSessions) return;
+  if (ways_.empty()) return;
   const bool keep = !row->is_tombstone() && row->bytes() <= kRowBytesMax;
   Way* set = &ways_[set_of(row->hash())];
   Way* victim = nullptr;

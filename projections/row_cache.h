@@ -1,6 +1,6 @@
 // RowCache: applied rows that were read or written lately, so that reading a row again does not go
-// down to RocksDB. Four ways, bounded in bytes; rows above row_bytes_max and exactly-once records
-// are not kept. The node loop owns it. It holds the row as applied, so one hit answers for the
+// down to RocksDB. Four ways, bounded in bytes; rows above kRowBytesMax are not kept. The node loop
+// owns it. It holds the row as applied, so one hit answers for the
 // active delta, the frozen ones and the store.
 #pragma once
 
@@ -16,7 +16,8 @@ class RowCache {
  public:
   static constexpr std::size_t kRowBytesMax = 4096;
 
-  explicit RowCache(std::size_t bytes_max);
+  // As many rows of `row_bytes_expected` have a place.
+  RowCache(std::size_t bytes_max, std::size_t row_bytes_expected);
 
   // Null when it is not known here; never a tombstone.
   const StoredRow* find(const RowKey& key) const;

@@ -30,8 +30,9 @@
 namespace bib::projections {
 
 inline constexpr std::uint32_t kSessionsVersion = 1;
-// The floor moves in steps of at least kForgetMin, so that most events erase nothing.
-inline constexpr std::uint64_t kForgetMin = 64;
+// The floor moves in steps of at least kForgetMin: seldom enough that its row costs little, often
+// enough that most records are gone before they would reach the store.
+inline constexpr std::uint64_t kForgetMin = 16;
 inline constexpr std::uint64_t kForgetMax = 1024;
 inline constexpr std::size_t kExpireMax = 1000;
 

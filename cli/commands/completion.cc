@@ -9,7 +9,7 @@ namespace {
 
 // A command's words: what may follow it on the line.
 struct Words {
-  std::string path;  // "bib topic create"
+  std::string path;                                           // "bib topic create"
   std::vector<std::pair<std::string, std::string>> commands;  // name, help
   std::vector<std::pair<std::string, std::string>> options;   // "--tag", help
 };

@@ -229,7 +229,7 @@ TEST_CASE("A cluster keeps its promises through anything, and converges once it 
   constexpr std::uint64_t kNone = UINT64_MAX;
   const std::uint64_t only = from_environment("BIB_SEED", kNone);
   const std::uint64_t first = only == kNone ? 1 : only;
-  const std::uint64_t last = only == kNone ? from_environment("BIB_SEEDS", 300) : only;
+  const std::uint64_t last = only == kNone ? from_environment("BIB_SEEDS", 1000) : only;
   std::uint64_t committed = 0;
   std::uint64_t elections = 0;
   for (std::uint64_t seed = first; seed <= last; ++seed) {

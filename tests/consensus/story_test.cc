@@ -2,8 +2,10 @@
 //
 //   cluster voters=1,2,3 [learners=4] [passive=5] [heartbeat=1] [election=10] [notify=0]
 //           [entries=8] [bytes=..] [inflight=..] [uncommitted=..]     first; passive: knows nothing
-//   tick N|all [times]       time passes there, nothing moves       run TIMES   all tick, settle
-//   settle                   deliver and sync until all is quiet    elect N     tick it until it
+//   tick N|all [times]       time passes there, nothing moves
+//   run TIMES                all tick, then settle
+//   settle                   deliver and sync until all is quiet
+//   elect N                  those whom N reaches lose sight of their leader; tick N until it leads
 //   leads deliver A->B [count]     lose A->B    repeat A->B (the first, again)    reverse A->B cut
 //   A-B   isolate A   mend [A-B]     packets on a cut link vanish; nobody is told closes A-B opens
 //   A-B               both ends are told; what was under way is lost stall N   unstall N   sync N
@@ -26,6 +28,7 @@
 #include <vector>
 
 #include "memory_cluster.h"
+#include "story_words.h"
 #include "support/test_support.h"
 
 namespace bib::consensus::test {
@@ -79,80 +82,6 @@ std::string joined(const std::vector<NodeId>& ids) {
 
 std::string name_or_none(NodeId id) {
   return id == NodeId() ? "none" : std::to_string(id.value());
-}
-
-const char* name_of(Role role) {
-  constexpr const char* kNames[] = {"follower", "pre_candidate", "candidate", "leader"};
-  return kNames[static_cast<std::size_t>(role)];
-}
-
-const char* name_of(ProgressState state) {
-  constexpr const char* kNames[] = {"probe", "replicate", "snapshot"};
-  return kNames[static_cast<std::size_t>(state)];
-}
-
-const char* name_of(ReadRefusal refusal) {
-  constexpr const char* kNames[] = {"no_leader", "not_yet", "overloaded"};
-  return kNames[static_cast<std::size_t>(refusal)];
-}
-
-const char* name_of(ProposeRefusal refusal) {
-  constexpr const char* kNames[] = {"not_leader", "overloaded", "transferring", "pending",
-                                    "unsafe"};
-  return kNames[static_cast<std::size_t>(refusal)];
-}
-
-const char* name_of(TransferOutcome outcome) {
-  constexpr const char* kNames[] = {"done", "timed_out", "target_gone"};
-  return kNames[static_cast<std::size_t>(outcome)];
-}
-
-constexpr const char* kDropNames[kDropReasons] = {"misaddressed", "malformed",    "stale_term",
-                                                  "unexpected",   "unknown_peer", "leader_alive",
-                                                  "contradiction"};
-
-std::string text_of(const PeerMessage& m) {
-  constexpr const char* kNames[] = {"",
-                                    "pre_vote",
-                                    "pre_vote_reply",
-                                    "vote",
-                                    "vote_reply",
-                                    "append",
-                                    "append_reply",
-                                    "heartbeat",
-                                    "heartbeat_reply",
-                                    "timeout_now",
-                                    "read_index",
-                                    "read_index_reply",
-                                    "snapshot",
-                                    "snapshot_reply"};
-  const std::string name = kNames[static_cast<std::size_t>(m.kind)];
-  switch (m.kind) {
-    case wire::MessageKind::kAppend: {
-      std::string text = fmt::format("append after {}", m.log_index.value());
-      if (!m.entries.empty()) {
-        text += fmt::format(" entries {}..{}", m.entries.front().index.value(),
-                            m.entries.back().index.value());
-      }
-      return text + fmt::format(" commit {}", m.commit.value());
-    }
-    case wire::MessageKind::kAppendReply:
-      return m.rejected ? fmt::format("append_reply refuses {} hint {}/{}", m.log_index.value(),
-                                      m.hint_index.value(), m.hint_term.value())
-                        : fmt::format("append_reply has {}", m.match.value());
-    case wire::MessageKind::kHeartbeat:
-      return fmt::format("heartbeat commit {}", m.commit.value());
-    case wire::MessageKind::kHeartbeatReply:
-      return fmt::format("heartbeat_reply has {}", m.match.value());
-    case wire::MessageKind::kPreVote:
-    case wire::MessageKind::kVote:
-      return fmt::format("{} term {}", name, m.term.value());
-    case wire::MessageKind::kPreVoteReply:
-    case wire::MessageKind::kVoteReply:
-      return fmt::format("{} {} term {}", name, m.rejected ? "no" : "yes", m.term.value());
-    default:
-      return name;
-  }
 }
 
 class Story {
@@ -237,7 +166,13 @@ class Story {
 
   void elect(const Words& words) {
     const NodeId id = node_id(words.at(0));
-    for (int i = 0; i < 40 && cluster_->raft(id).role() != Role::kLeader; ++i) {
+    for (NodeId other : cluster_->ids_up()) {
+      const NodeId leader = cluster_->raft(other).leader();
+      if (other != id && leader != other && leader != NodeId() && !cluster_->is_cut(id, other)) {
+        cluster_->disconnect(other, leader);
+      }
+    }
+    for (int i = 0; i < 400 && cluster_->raft(id).role() != Role::kLeader; ++i) {
       cluster_->tick(id);
       cluster_->settle();
     }
@@ -338,9 +273,8 @@ class Story {
     }
     if (key == "dropped") {
       for (std::size_t i = 0; i < kDropReasons; ++i) {
-        if (of == kDropNames[i]) {
-          return std::to_string(node.raft->dropped(static_cast<DropReason>(i)));
-        }
+        const auto reason = static_cast<DropReason>(i);
+        if (of == name_of(reason)) return std::to_string(node.raft->dropped(reason));
       }
       wrong("unknown reason: " + of);
     }

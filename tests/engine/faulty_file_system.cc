@@ -40,7 +40,14 @@ class FaultyFile final : public File {
     for (const wire::ByteView part : parts) check_rules(offset, part.data(), part.size());
     return owner_.write(*inode_, path_, offset, parts);
   }
-  Status sync() override { return owner_.sync(*inode_, path_); }
+  // Two operations: a crash may come between them.
+  Status write_durably(std::uint64_t offset, wire::ByteView bytes) override {
+    BIB_TRY_VOID(write(offset, std::span<const wire::ByteView>(&bytes, 1)));
+    constexpr std::uint64_t kSector = FaultyFileSystem::kSector;
+    return owner_.sync(*inode_, path_, offset / kSector,
+                       (offset + bytes.size() + kSector - 1) / kSector);
+  }
+  Status sync() override { return owner_.sync(*inode_, path_, 0, UINT64_MAX); }
   Status allocate(std::uint64_t bytes) override { return owner_.allocate(*inode_, path_, bytes); }
   Result<std::uint64_t> size() override {
     const std::lock_guard lock(owner_.mutex_);
@@ -74,8 +81,7 @@ Status FaultyFileSystem::end_change(const std::string& path) {
   return io_error(path, EIO);
 }
 
-Result<std::unique_ptr<File>> FaultyFileSystem::open(const std::string& path,
-                                                     OpenOptions options) {
+Result<std::unique_ptr<File>> FaultyFileSystem::open(const std::string& path, OpenOptions options) {
   const std::lock_guard lock(mutex_);
   auto found = names_.find(path);
   if (options.mode == OpenMode::kCreate) {
@@ -90,7 +96,9 @@ Result<std::unique_ptr<File>> FaultyFileSystem::open(const std::string& path,
   return std::make_unique<FaultyFile>(*this, found->second, path, options.direct ? 512U : 1U);
 }
 
-Status FaultyFileSystem::make_directories(const std::string& /*path*/) { return {}; }
+Status FaultyFileSystem::make_directories(const std::string& /*path*/) {
+  return {};
+}
 
 Result<std::vector<std::string>> FaultyFileSystem::list(const std::string& directory) {
   const std::lock_guard lock(mutex_);
@@ -156,8 +164,7 @@ Status FaultyFileSystem::write(Inode& inode, const std::string& path, std::uint6
   std::vector<std::uint8_t> bytes;
   for (const wire::ByteView part : parts) bytes.insert(bytes.end(), part.begin(), part.end());
   BIB_TRY_VOID(grow(inode, path, offset + bytes.size()));
-  std::copy(bytes.begin(), bytes.end(),
-            inode.bytes.begin() + static_cast<std::ptrdiff_t>(offset));
+  std::copy(bytes.begin(), bytes.end(), inode.bytes.begin() + static_cast<std::ptrdiff_t>(offset));
   for (std::uint64_t sector = offset / kSector; sector * kSector < offset + bytes.size();
        ++sector) {
     const auto begin = inode.bytes.begin() + static_cast<std::ptrdiff_t>(sector * kSector);
@@ -167,7 +174,8 @@ Status FaultyFileSystem::write(Inode& inode, const std::string& path, std::uint6
   return end_change(path);
 }
 
-Status FaultyFileSystem::sync(Inode& inode, const std::string& path) {
+Status FaultyFileSystem::sync(Inode& inode, const std::string& path, std::uint64_t begin,
+                              std::uint64_t end) {
   std::function<void()> hook;
   {
     const std::lock_guard lock(mutex_);
@@ -178,18 +186,19 @@ Status FaultyFileSystem::sync(Inode& inode, const std::string& path) {
   BIB_TRY_VOID(begin_change(path));
   BIB_TRY_VOID(end_change(path));
   ++syncs_;
-  if (fail_sync_at_ && syncs_ >= *fail_sync_at_) {
-    if (syncs_ == *fail_sync_at_) {
-      inode.unsynced.clear();  // the process still sees its writes, and the next sync succeeds
-      return io_error(path, EIO);
-    }
+  if (fail_sync_at_ && syncs_ == *fail_sync_at_) {
+    inode.unsynced.clear();  // the process still sees its writes, and the next sync succeeds
+    return io_error(path, EIO);
   }
   inode.durable.resize(inode.bytes.size());
-  for (const auto& [sector, states] : inode.unsynced) {
-    std::copy(states.back().begin(), states.back().end(),
-              inode.durable.begin() + static_cast<std::ptrdiff_t>(sector * kSector));
+  const auto first = inode.unsynced.lower_bound(begin);
+  const auto last = inode.unsynced.lower_bound(end);
+  for (auto at = first; at != last; ++at) {
+    const std::vector<std::uint8_t>& newest = at->second.back();
+    std::copy(newest.begin(), newest.end(),
+              inode.durable.begin() + static_cast<std::ptrdiff_t>(at->first * kSector));
   }
-  inode.unsynced.clear();
+  inode.unsynced.erase(first, last);
   return {};
 }
 

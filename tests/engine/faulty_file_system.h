@@ -37,8 +37,8 @@ class FaultyFileSystem final : public FileSystem {
   wire::Result<std::unique_ptr<DirectoryLock>> lock(const std::string& directory) override;
 
   // Faults. Counts are from now on; the first operation is number 1.
-  void fail_sync_after(std::uint64_t syncs);  // that many succeed; the next one loses its writes
-  void limit_space(std::uint64_t bytes);      // in all files together
+  void fail_sync_after(std::uint64_t syncs);   // that many succeed; the next one loses its writes
+  void limit_space(std::uint64_t bytes);       // in all files together
   void crash_after(std::uint64_t operations);  // changes; the last one takes place, then all fail
   void before_sync(std::function<void()> hook);
 
@@ -47,8 +47,8 @@ class FaultyFileSystem final : public FileSystem {
   bool crashed() const;
 
   // Which state of a sector survives: 0 is the synced one, `count` the newest.
-  using PickState = std::function<std::size_t(const std::string& path, std::uint64_t offset,
-                                              std::size_t count)>;
+  using PickState =
+      std::function<std::size_t(const std::string& path, std::uint64_t offset, std::size_t count)>;
   std::unique_ptr<FaultyFileSystem> survivor(wire::Prng& prng) const;
   std::unique_ptr<FaultyFileSystem> survivor(const PickState& pick) const;
 
@@ -74,7 +74,8 @@ class FaultyFileSystem final : public FileSystem {
   wire::Status end_change(const std::string& path);
   wire::Status write(Inode& inode, const std::string& path, std::uint64_t offset,
                      std::span<const wire::ByteView> parts);
-  wire::Status sync(Inode& inode, const std::string& path);
+  // Of the sectors from `begin` up to `end` only.
+  wire::Status sync(Inode& inode, const std::string& path, std::uint64_t begin, std::uint64_t end);
   wire::Status allocate(Inode& inode, const std::string& path, std::uint64_t bytes);
   wire::Status grow(Inode& inode, const std::string& path, std::uint64_t bytes);
   std::unique_ptr<FaultyFileSystem> survivor(const Names& names, const PickState& pick) const;

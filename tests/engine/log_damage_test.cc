@@ -24,8 +24,8 @@ LogModel fill(FaultyFileSystem& files, const LogStoreOptions& options = test_opt
   while (log->store->counters().segments_made < segments || model.entries.size() % 7 != 3) {
     LogWrite write;
     write.hard_state = {wire::Term(1 + model.entries.size() / 10), wire::NodeId(3)};
-    write.entries = {make_entry(model.last().index.value() + 1, write.hard_state->term.value(),
-                                5000)};
+    write.entries = {
+        make_entry(model.last().index.value() + 1, write.hard_state->term.value(), 5000)};
     REQUIRE(log->store->append({&write, 1}));
     model.apply(write);
   }
@@ -72,9 +72,8 @@ TEST_CASE("a flipped bit anywhere in what is durable is refused with file, offse
       if (range.is_watermark) continue;
       for (int flip = 0; flip < 24; ++flip) {
         // The fields at the beginning, and the rest at random.
-        const std::uint64_t offset =
-            flip < 12 ? range.begin + static_cast<std::uint64_t>(flip) * 5
-                      : range.begin + prng.below(range.end - range.begin);
+        const std::uint64_t offset = flip < 12 ? range.begin + static_cast<std::uint64_t>(flip) * 5
+                                               : range.begin + prng.below(range.end - range.begin);
         const auto bit = static_cast<unsigned>(prng.below(8));
         CAPTURE(path, offset, bit);
         const auto disk = files.copy();
@@ -84,7 +83,7 @@ TEST_CASE("a flipped bit anywhere in what is durable is refused with file, offse
         CHECK(error.message.find(path) != std::string::npos);
         if (error.code == ErrorCode::kCorrupt) {
           CHECK(error.message.find(fmt::format("offset {}", range.begin)) != std::string::npos);
-          CHECK(error.message.find("from index ") != std::string::npos);
+          CHECK(error.message.find("entries from ") != std::string::npos);
           CHECK(error.message.find("raft-inspect verify") != std::string::npos);
           CHECK(error.message.find("join the cluster again") != std::string::npos);
         }
@@ -102,7 +101,8 @@ TEST_CASE("the error names the first index that is affected") {
   for (std::size_t n = 1; n + 1 < ranges.size(); ++n) {
     const auto disk = files.copy();
     disk->flip_bit(segment_path(1), ranges[n].begin + 300, 2);
-    CHECK(must_refuse(*disk).message.find(fmt::format("from index {} ", n)) != std::string::npos);
+    CHECK(must_refuse(*disk).message.find(fmt::format("entries from {} on", n)) !=
+          std::string::npos);
   }
 }
 
@@ -198,9 +198,8 @@ TEST_CASE("a segment of another log is refused although its number fits") {
     LogModel model;
     while (log->store->counters().segments_made < 3) {
       LogWrite write;
-      const auto stamp = wire::EntryStamp{.cluster = other_options.cluster,
-                                          .term = wire::Term(1),
-                                          .index = model.last().index + 1};
+      const auto stamp = wire::EntryStamp{
+          .cluster = other_options.cluster, .term = wire::Term(1), .index = model.last().index + 1};
       write.entries = {wire::make_noop_entry(stamp)};
       model.entries.push_back(write.entries.front());
       REQUIRE(log->store->append({&write, 1}));

@@ -81,8 +81,8 @@ void LogModel::apply(const LogWrite& write) {
     base = write.reset->position;
     entries.clear();
     const auto membership = wire::decode_membership(write.reset->membership);
-    memberships.assign(
-        1, {write.reset->membership_index.value(), membership->voters.front().value()});
+    memberships.assign(1,
+                       {write.reset->membership_index.value(), membership->voters.front().value()});
   }
   if (write.truncate_from) {
     entries.resize(*write.truncate_from - base.index - 1);
@@ -165,7 +165,7 @@ LogWrite random_write(const LogModel& model, wire::Prng& prng, const Appetite& a
   for (std::uint64_t count = prng.below(5); count > 0; --count) {
     const std::uint64_t index = (++last.index).value();
     const bool membership = prng.below(16) == 0;
-    const std::size_t size = prng.below(appetite.entry_bytes_max);
+    const std::size_t size = 1 + prng.below(appetite.entry_bytes_max);
     write.entries.push_back(membership ? membership_entry(index, term, 1 + prng.below(9))
                                        : make_entry(index, term, size, prng.next()));
   }

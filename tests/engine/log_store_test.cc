@@ -182,9 +182,8 @@ TEST_CASE("a failed sync fails the store for good") {
   CHECK(files.operations() == before);
 
   log.store.reset();
-  const auto disk = files.survivor([](const std::string&, std::uint64_t, std::size_t n) {
-    return n;
-  });
+  const auto disk =
+      files.survivor([](const std::string&, std::uint64_t, std::size_t n) { return n; });
   CHECK(open_log(*disk).log.last_index() == LogIndex(1));
 }
 
@@ -254,7 +253,8 @@ TEST_CASE("the log of another cluster or node is refused by name") {
 TEST_CASE("segment sizes outside the limits are a configuration error") {
   FaultyFileSystem files;
   LogStoreOptions options = test_options();
-  for (const std::uint64_t bytes : {kSegmentBytesMin - 1, std::uint64_t{wire::kSegmentSizeMax} + 1}) {
+  for (const std::uint64_t bytes :
+       {kSegmentBytesMin - 1, std::uint64_t{wire::kSegmentSizeMax} + 1}) {
     options.segment_bytes = bytes;
     const auto opened = LogStore::open(files, kLogDirectory, options);
     REQUIRE_FALSE(opened);

@@ -1,6 +1,7 @@
 // What a client message may say: every field at its limit, and one over it.
 #include <catch2/catch.hpp>
 
+#include <array>
 #include <functional>
 
 #include "client_samples.h"
@@ -215,10 +216,12 @@ TEST_CASE("a command's head needs a client, a sequence, and an acknowledgement b
   CHECK(refused(wrong).find("Command.acknowledged_below") == 0);
 }
 
-std::vector<std::uint8_t> with_head(const FlatBufferBuilder& fbb) {
-  std::vector<std::uint8_t> body(kCommandHeadSize, 1);
-  body.insert(body.end(), fbb.GetBufferPointer(), fbb.GetBufferPointer() + fbb.GetSize());
-  return body;
+// A command's head of ones in front of the finished buffer.
+ByteView with_head(FlatBufferBuilder& fbb) {
+  std::array<std::uint8_t, kCommandHeadSize> head{};
+  head.fill(1);
+  fbb.PushFlatBuffer(head.data(), head.size());
+  return {fbb.GetBufferPointer(), fbb.GetSize()};
 }
 
 TEST_CASE("a command that this build does not know says its number") {

@@ -203,15 +203,17 @@ TEST_CASE("events and rows inside a reply lie aligned to eight in its body") {
   ClientEncoder encoder;
   for (const EventsReply& sample : events_replies()) {
     const ByteView body = encoder.encode(sample);
-    for (const LoggedEvent& logged : decode_events_reply(body)->events) {
+    const auto reply = decode_events_reply(body);
+    REQUIRE(reply);
+    for (const LoggedEvent& logged : reply->events) {
       CHECK((logged.event.data() - body.data()) % 8 == 0);
     }
   }
   for (const QueryReply& sample : query_replies()) {
     const ByteView body = encoder.encode(sample);
-    for (const QueryRow& row : decode_query_reply(body)->rows) {
-      CHECK((row.value.data() - body.data()) % 8 == 0);
-    }
+    const auto reply = decode_query_reply(body);
+    REQUIRE(reply);
+    for (const QueryRow& row : reply->rows) CHECK((row.value.data() - body.data()) % 8 == 0);
   }
 }
 

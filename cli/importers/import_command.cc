@@ -1,0 +1,216 @@
+#include "cli/importers/import_command.h"
+
+#include <filesystem>
+#include <fstream>
+#include <ostream>
+
+#include "cli/importers/importer.h"
+
+namespace bib::cli {
+namespace {
+
+constexpr std::size_t kProblemsShown = 100;
+
+struct ImportOptions {
+  std::vector<std::string> files;
+  std::string format;
+  std::string topic;
+  std::vector<std::string> holders;
+  bool dry_run = false;
+  bool strict = false;
+};
+
+// One line on a terminal's stderr, at most ten times a second; nothing elsewhere.
+class ProgressBar {
+ public:
+  explicit ProgressBar(const Context& context) : context_(context) {}
+  ~ProgressBar() { clear(); }
+  ProgressBar(const ProgressBar&) = delete;
+  ProgressBar& operator=(const ProgressBar&) = delete;
+
+  // `bytes_all` 0: not known.
+  void show(const ImportSummary& summary, std::uint64_t bytes, std::uint64_t bytes_all) {
+    if (!context_.err_is_terminal) return;
+    Clock::time_point now = Clock::now();
+    if (now < next_) return;
+    next_ = now + std::chrono::milliseconds(100);
+    std::string bar;
+    if (bytes_all > 0) {
+      constexpr std::size_t kWidth = 30;
+      auto filled =
+          static_cast<std::size_t>(std::min<std::uint64_t>(bytes * kWidth / bytes_all, kWidth));
+      bar = fmt::format("[{}{}] ", std::string(filled, '#'), std::string(kWidth - filled, '.'));
+    }
+    context_.err << fmt::format("\r\x1b[K{}{} records, {} added, {} unchanged, {} problems", bar,
+                                summary.records, summary.added, summary.unchanged,
+                                summary.bad + summary.refused)
+                 << std::flush;
+    shown_ = true;
+  }
+  void clear() {
+    if (shown_) context_.err << "\r\x1b[K" << std::flush;
+    shown_ = false;
+  }
+
+ private:
+  const Context& context_;
+  Clock::time_point next_;
+  bool shown_ = false;
+};
+
+class ImportRun {
+ public:
+  ImportRun(const Context& context, const ImportOptions& options)
+      : context_(context), options_(options), bar_(context) {}
+
+  ExitCode run() {
+    Clock::time_point begin = Clock::now();
+    auto prepared = prepare();
+    if (!prepared) return context_.report(prepared.error());
+    wire::Status status;
+    for (const std::string& file : options_.files) {
+      status = import_file(file);
+      if (!status) break;
+    }
+    bar_.clear();
+    seconds_ = std::chrono::duration<double>(Clock::now() - begin).count();
+    if (problem_count_ > kProblemsShown)
+      context_.note(fmt::format("... and {} more problems", problem_count_ - kProblemsShown));
+    print_summary();
+    if (!status) return failed(status.error());
+    return problem_count_ == 0 ? ExitCode::kOk : ExitCode::kGeneral;
+  }
+
+ private:
+  wire::Status prepare() {
+    ImporterOptions options;
+    options.strict = options_.strict;
+    BIB_TRY(options.holders, parse_holders(options_.holders));
+    options.on_problem = [this](const ImportProblem& problem) { on_problem(problem); };
+    options.on_progress = [this](const ImportSummary& summary) {
+      if (source_ != nullptr) bar_.show(summary, source_->bytes_read(), bytes_all_);
+    };
+    if (!options_.dry_run) {
+      BIB_TRY(client_, context_.make_client(true, Importer::kInflight));
+    }
+    importer_ = std::make_unique<Importer>(client_.get(), std::move(options));
+    return {};
+  }
+
+  wire::Status import_file(const std::string& file) {
+    if (file == "-") return import_stream(context_.in, "-", 0);
+    std::ifstream stream(file, std::ios::binary);
+    std::error_code error;
+    if (!stream || std::filesystem::is_directory(file, error)) {
+      return wire::fail(wire::ErrorCode::kInvalid, "{} cannot be read: {}", file,
+                        stream ? "it is a folder" : wire::errno_text(errno));
+    }
+    std::uint64_t size = std::filesystem::file_size(file, error);
+    return import_stream(stream, file, error ? 0 : size);
+  }
+
+  wire::Status import_stream(std::istream& stream, const std::string& name, std::uint64_t size) {
+    BIB_TRY(auto source, open_source(stream, {name, options_.topic, options_.format}));
+    bytes_all_ = size;
+    source_ = source.get();
+    wire::Status status = importer_->import(*source);
+    source_ = nullptr;
+    return status;
+  }
+
+  void on_problem(const ImportProblem& problem) {
+    if (problems_.size() < kProblemsShown) {
+      problems_.push_back({{"place", problem.place}, {"message", problem.message}});
+      bar_.clear();
+      context_.note(printable(problem.place + ": " + problem.message));
+    }
+    ++problem_count_;
+  }
+
+  void print_summary() {
+    const ImportSummary& summary = importer_->summary();
+    Json data = {{"records", summary.records},
+                 {"added", summary.added},
+                 {"unchanged", summary.unchanged},
+                 {"refused", summary.refused},
+                 {"bad", summary.bad},
+                 {"topics_created", summary.topics_created},
+                 {"dry_run", options_.dry_run},
+                 {"seconds", seconds_},
+                 {"problems", problems_}};
+    std::string text;
+    if (options_.dry_run) {
+      text =
+          fmt::format("Dry run: nothing was sent. {} records: {} good ones in {} topics, {} bad\n",
+                      summary.records, summary.added, summary.topics_created, summary.bad);
+    } else {
+      text = fmt::format(
+          "{} records: {} added, {} unchanged, {} refused, {} bad; {} topics created "
+          "({:.1f} s)\n",
+          summary.records, summary.added, summary.unchanged, summary.refused, summary.bad,
+          summary.topics_created, seconds_);
+      bool nothing = summary.added == 0 && summary.topics_created == 0 && problem_count_ == 0;
+      if (nothing && summary.unchanged > 0) text += "Nothing has changed: all of it was there.\n";
+    }
+    context_.emit(data, text);
+  }
+
+  // A bad file is no bad command line, and a problem under --strict was reported where it stood.
+  ExitCode failed(const wire::Error& error) {
+    if (problem_count_ > 0 && error.code == wire::ErrorCode::kRefused)
+      return context_.report(
+          ExitCode::kGeneral, error.message,
+          "What was sent before is in; importing it again changes nothing there");
+    if (error.code == wire::ErrorCode::kInvalid)
+      return context_.report(ExitCode::kGeneral, error.message);
+    ExitCode code = context_.report(error);
+    context_.note("What was added before stays; import again to go on: nothing is added twice.");
+    return code;
+  }
+
+  const Context& context_;
+  const ImportOptions& options_;
+  ProgressBar bar_;
+  std::unique_ptr<Client> client_;
+  std::unique_ptr<Importer> importer_;
+  const RecordSource* source_ = nullptr;
+  std::uint64_t bytes_all_ = 0;
+  Json problems_ = Json::array();
+  std::uint64_t problem_count_ = 0;
+  double seconds_ = 0;
+};
+
+}  // namespace
+
+wire::Result<std::vector<wire::NodeId>> parse_holders(const std::vector<std::string>& texts) {
+  std::vector<wire::NodeId> holders;
+  for (const std::string& text : texts) {
+    auto id = wire::parse_node_id(text);
+    if (!id || id->value() == 0)
+      return wire::fail(wire::ErrorCode::kInvalid,
+                        "--holder: '{}' is not a node id (16 hex digits; `bib cluster status` "
+                        "shows them)",
+                        text);
+    holders.push_back(*id);
+  }
+  return holders;
+}
+
+void add_import_command(Commands& commands, CLI::App& catalog) {
+  auto& options = commands.keep<ImportOptions>();
+  Context& context = commands.context();
+  CLI::App* command = catalog.add_subcommand(
+      "import", "Import a Data Package or a Debian package index; importing again changes nothing");
+  command->add_option("FILE", options.files, "Files, or - for standard input")->required();
+  command->add_option("--format", options.format, "frictionless or deb822; default: detected")
+      ->check(CLI::IsMember({"frictionless", "deb822"}));
+  command->add_option("--topic", options.topic,
+                      "frictionless: the topic; deb822: the topic above the sections");
+  command->add_option("--holder", options.holders, "Id of a node that holds it; may be repeated")
+      ->allow_extra_args(false);
+  command->add_flag("--dry-run", options.dry_run, "Read and check, but send nothing");
+  command->add_flag("--strict", options.strict, "Stop at the first bad or refused record");
+  commands.on(*command, [&] { return ImportRun(context, options).run(); });
+}
+
+}  // namespace bib::cli

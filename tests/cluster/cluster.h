@@ -1,0 +1,73 @@
+// A cluster of real bibd processes on loopback, set up with the real `bib setup`, and the questions
+// that the tests ask of it. One thread. Whatever is still running at the end is killed.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/address.h"
+#include "cli/client.h"
+#include "cli/cluster_view.h"
+#include "process.h"
+#include "support/test_support.h"
+
+namespace bib::cluster {
+
+class Cluster {
+ public:
+  // The environment goes to every bibd: BIBD_... settings for small timeouts and limits.
+  explicit Cluster(Environment environment = {});
+
+  // Sets the nodes up (the first founds, the others get its token) and starts them; throws unless
+  // all of them vote and are healthy in time.
+  void form(std::size_t nodes);
+  // `bib setup` for one more node; its number.
+  std::size_t add_node(const std::vector<std::string>& setup_arguments);
+
+  void start(std::size_t node);
+  void kill_9(std::size_t node);
+  Process& process(std::size_t node) { return *nodes_[node].process; }
+  std::size_t size() const { return nodes_.size(); }
+
+  std::filesystem::path config(std::size_t node) const;
+  std::filesystem::path data(std::size_t node) const;
+  std::string node_log(std::size_t node) const;
+  const std::string& token() const { return token_; }
+
+  // All API addresses, and one node's.
+  std::vector<cli::ServerAddress> servers() const;
+  std::string api(std::size_t node) const;
+
+  // Runs `bib --server <all nodes> ...`.
+  Finished bib(std::vector<std::string> arguments, const std::string& input = {}) const;
+
+  // What the node says of itself; nullopt when it does not answer.
+  std::optional<cli::ClusterView> view(std::size_t node) const;
+  // The node that believes to lead, if any of those that answer does.
+  std::optional<std::size_t> leader() const;
+  bool all_healthy() const;
+  // Every node has applied the same index and has the same digests.
+  bool converged() const;
+
+ private:
+  struct Node {
+    std::string name;
+    int raft_port = 0;
+    int api_port = 0;
+    std::unique_ptr<Process> process;
+  };
+
+  support::TempDir scratch_;
+  Environment environment_;
+  std::vector<Node> nodes_;
+  std::string token_;
+};
+
+// Timeouts that suit a test: heartbeats of 50 ms, elections after 500 ms.
+Environment quick_timeouts();
+
+}  // namespace bib::cluster

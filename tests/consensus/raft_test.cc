@@ -1,0 +1,375 @@
+// Single inputs, told to one Raft: what a correct driver and incorrect peers may do to it.
+
+#include "consensus/raft.h"
+
+#include <catch2/catch.hpp>
+#include <string>
+
+#include "support/test_support.h"
+#include "wire/prng.h"
+
+namespace bib::consensus {
+
+namespace {
+
+using wire::LogIndex;
+using wire::Membership;
+using wire::MessageKind;
+using wire::NodeId;
+using wire::PeerMessage;
+using wire::Term;
+
+Membership of_voters(std::initializer_list<std::uint64_t> ids) {
+  Membership membership;
+  for (std::uint64_t id : ids) {
+    membership.voters.push_back(NodeId(id));
+    membership.members.push_back({NodeId(id), "", "", true});
+  }
+  return membership;
+}
+
+RaftConfig config_of(std::uint64_t self) {
+  RaftConfig config;
+  config.self = NodeId(self);
+  config.seed = 5;
+  return config;
+}
+
+Restored fresh(std::initializer_list<std::uint64_t> voters) {
+  Restored restored;
+  restored.memberships.push_back({LogIndex(), of_voters(voters)});
+  return restored;
+}
+
+// Takes and syncs until nothing is left; returns all messages.
+std::vector<PeerMessage> drain(Raft& raft) {
+  std::vector<PeerMessage> messages;
+  while (raft.has_effects()) {
+    Effects effects = raft.take_effects();
+    for (auto& message : effects.send_now) messages.push_back(std::move(message));
+    for (auto& message : effects.send_after_sync) messages.push_back(std::move(message));
+    if (effects.commit) raft.applied(*effects.commit);
+    if (effects.write) raft.durable(done(*effects.write));
+  }
+  return messages;
+}
+
+Raft leader_of_one() {
+  Raft raft(config_of(1), fresh({1}));
+  raft.tick();
+  drain(raft);
+  REQUIRE(raft.role() == Role::kLeader);
+  return raft;
+}
+
+// A follower of node 2 in term 3 with entries 1..4 of terms 1, 1, 3, 3; 2 of them committed.
+Raft follower() {
+  Raft raft(config_of(1), fresh({1, 2, 3}));
+  PeerMessage append;
+  append.kind = MessageKind::kAppend;
+  append.from = NodeId(2);
+  append.to = NodeId(1);
+  append.term = Term(3);
+  append.commit = LogIndex(2);
+  for (std::uint64_t i = 1; i <= 4; ++i) {
+    append.entries.push_back({LogIndex(i), Term(i <= 2 ? 1 : 3), 100, std::nullopt});
+  }
+  CHECK(raft.step(append).appended == 4);
+  drain(raft);
+  REQUIRE(raft.commit() == LogIndex(2));
+  return raft;
+}
+
+PeerMessage from_leader(MessageKind kind) {
+  PeerMessage message;
+  message.kind = kind;
+  message.from = NodeId(2);
+  message.to = NodeId(1);
+  message.term = Term(3);
+  return message;
+}
+
+}  // namespace
+
+TEST_CASE("A single voter leads after its first tick and commits by itself") {
+  Raft raft = leader_of_one();
+  CHECK(raft.commit() == LogIndex(1));
+  const ProposedAt expected = raft.next_proposal();
+  CHECK(raft.propose(100) == expected);
+  const Effects effects = raft.take_effects();
+  REQUIRE(effects.write);
+  CHECK(effects.write->first == LogIndex(2));
+  CHECK(effects.write->last == LogIndex(2));
+  CHECK_FALSE(effects.write->hard_state);
+  CHECK_FALSE(effects.commit);
+  raft.durable(done(*effects.write));
+  CHECK(raft.take_effects().commit == LogIndex(2));
+}
+
+TEST_CASE("The proposals of one turn become one message and one write") {
+  Raft raft(config_of(1), fresh({1, 2}));
+  for (int i = 0; i < 20 && raft.role() == Role::kFollower; ++i) raft.tick();
+  drain(raft);
+  PeerMessage yes = from_leader(MessageKind::kPreVoteReply);
+  yes.term = Term(1);
+  raft.step(yes);
+  drain(raft);
+  yes.kind = MessageKind::kVoteReply;
+  raft.step(yes);
+  drain(raft);
+  REQUIRE(raft.role() == Role::kLeader);
+  PeerMessage has = from_leader(MessageKind::kAppendReply);
+  has.term = Term(1);
+  has.match = LogIndex(1);
+  raft.step(has);
+  drain(raft);
+  for (int i = 0; i < 3; ++i) REQUIRE(raft.propose(100));
+  const Effects effects = raft.take_effects();
+  REQUIRE(effects.send_now.size() == 1);
+  CHECK(effects.send_now[0].entries.size() == 3);
+  REQUIRE(effects.write);
+  CHECK(effects.write->last == LogIndex(4));
+  CHECK_FALSE(raft.has_effects());
+}
+
+TEST_CASE("A node that was told nothing never campaigns, and accepts appends") {
+  Raft raft(config_of(4), Restored{});
+  for (int i = 0; i < 200; ++i) raft.tick();
+  CHECK(raft.role() == Role::kFollower);
+  CHECK(raft.term() == Term(0));
+  PeerMessage append = from_leader(MessageKind::kAppend);
+  append.to = NodeId(4);
+  append.entries.push_back({LogIndex(1), Term(1), 200, of_voters({2, 4})});
+  CHECK(raft.step(append).appended == 1);
+  CHECK(raft.membership().is_voter(NodeId(4)));
+  const Effects effects = raft.take_effects();
+  CHECK(effects.membership->index == LogIndex(1));
+}
+
+TEST_CASE("What was accepted of an append is said to the driver") {
+  Raft raft = follower();
+  PeerMessage append = from_leader(MessageKind::kAppend);
+  append.log_index = LogIndex(2);
+  append.log_term = Term(1);
+  for (std::uint64_t i = 3; i <= 6; ++i) {
+    append.entries.push_back({LogIndex(i), Term(3), 100, std::nullopt});
+  }
+  const Accepted accepted = raft.step(append);
+  CHECK(accepted.already_present == 2);
+  CHECK(accepted.appended == 2);
+  const Effects effects = raft.take_effects();
+  CHECK(effects.write->first == LogIndex(5));
+  CHECK_FALSE(effects.write->truncate_from);
+  CHECK(effects.send_now.empty());
+  raft.durable(done(*effects.write));
+  const auto answers = drain(raft);
+  REQUIRE(answers.size() == 1);
+  CHECK(answers[0].match == LogIndex(6));
+}
+
+TEST_CASE("An empty append acknowledges only what it proves") {
+  // After a restart the follower has entries that this leader never mentioned.
+  Restored restored = fresh({1, 2, 3});
+  restored.hard_state.term = Term(3);
+  restored.terms = {{LogIndex(1), Term(1)}};
+  restored.sizes.assign(9, 100);
+  Raft raft(config_of(1), restored);
+  PeerMessage append = from_leader(MessageKind::kAppend);
+  append.log_index = LogIndex(4);
+  append.log_term = Term(1);
+  append.commit = LogIndex(9);
+  raft.step(append);
+  const auto answers = drain(raft);
+  REQUIRE(answers.size() == 1);
+  CHECK(answers[0].match == LogIndex(4));
+  CHECK(raft.commit() == LogIndex(4));
+}
+
+TEST_CASE("Messages against the protocol are dropped and counted, never an assertion") {
+  Raft raft = follower();
+  PeerMessage append = from_leader(MessageKind::kAppend);
+
+  SECTION("to somebody else") {
+    append.to = NodeId(9);
+    raft.step(append);
+    CHECK(raft.dropped(DropReason::kMisaddressed) == 1);
+  }
+  SECTION("of an unknown kind") {
+    append.kind = static_cast<MessageKind>(99);
+    raft.step(append);
+    CHECK(raft.dropped(DropReason::kMalformed) == 1);
+  }
+  SECTION("with a gap between its entries") {
+    append.log_index = LogIndex(4);
+    append.log_term = Term(3);
+    append.entries.push_back({LogIndex(6), Term(3), 100, std::nullopt});
+    raft.step(append);
+    CHECK(raft.dropped(DropReason::kMalformed) == 1);
+  }
+  SECTION("with an entry of a later term than its own") {
+    append.log_index = LogIndex(4);
+    append.log_term = Term(3);
+    append.entries.push_back({LogIndex(5), Term(4), 100, std::nullopt});
+    raft.step(append);
+    CHECK(raft.dropped(DropReason::kMalformed) == 1);
+  }
+  SECTION("against what is committed") {
+    append.entries.push_back({LogIndex(1), Term(2), 100, std::nullopt});
+    raft.step(append);
+    CHECK(raft.dropped(DropReason::kContradiction) == 1);
+  }
+  SECTION("against what the same leader has said before") {
+    append.log_index = LogIndex(2);
+    append.log_term = Term(1);
+    append.entries.push_back({LogIndex(3), Term(2), 100, std::nullopt});
+    raft.step(append);
+    CHECK(raft.dropped(DropReason::kContradiction) == 1);
+  }
+  SECTION("from a second leader of the term") {
+    append.from = NodeId(3);
+    append.log_index = LogIndex(4);
+    append.log_term = Term(3);
+    raft.step(append);
+    CHECK(raft.dropped(DropReason::kContradiction) == 1);
+  }
+  SECTION("answers that nobody waits for") {
+    for (const MessageKind kind : {MessageKind::kAppendReply, MessageKind::kHeartbeatReply,
+                                   MessageKind::kVoteReply, MessageKind::kSnapshotReply}) {
+      raft.step(from_leader(kind));
+    }
+    CHECK(raft.dropped(DropReason::kUnexpected) == 4);
+  }
+  CHECK(raft.last_index() == LogIndex(4));
+  CHECK(raft.commit() == LogIndex(2));
+}
+
+TEST_CASE("An acknowledgement of what the leader never had is dropped") {
+  Raft raft = leader_of_one();
+  const std::vector changes{MembershipChange{ChangeKind::kAddLearner, {NodeId(2), "", "", true}}};
+  const auto next = raft.prepare_membership_change(changes);
+  REQUIRE(next);
+  REQUIRE(raft.propose_membership(*next, 200));
+  drain(raft);
+  PeerMessage reply = from_leader(MessageKind::kAppendReply);
+  reply.term = raft.term();
+  reply.match = LogIndex(77);
+  raft.step(reply);
+  CHECK(raft.dropped(DropReason::kMalformed) == 1);
+  CHECK(raft.peers().at(0).match == LogIndex(0));
+  reply.from = NodeId(8);
+  raft.step(reply);
+  CHECK(raft.dropped(DropReason::kUnknownPeer) == 1);
+}
+
+TEST_CASE("Random messages of random fields never trip an assertion") {
+  wire::Prng random(99);
+  for (int round = 0; round < 300; ++round) {
+    Raft raft = round % 2 == 0 ? follower() : leader_of_one();
+    for (int i = 0; i < 60; ++i) {
+      PeerMessage m;
+      m.kind = static_cast<MessageKind>(random.below(15));
+      m.from = NodeId(random.below(4));
+      m.to = NodeId(1);
+      m.term = Term(random.below(7));
+      m.log_index = LogIndex(random.below(8));
+      m.log_term = Term(random.below(5));
+      m.commit = LogIndex(random.below(12));
+      m.match = LogIndex(random.below(8));
+      m.hint_index = LogIndex(random.below(8));
+      m.hint_term = Term(random.below(5));
+      m.context = random.below(4);
+      m.rejected = random.below(2) == 0;
+      m.transfer = random.below(2) == 0;
+      for (std::uint64_t n = random.below(4); n > 0; --n) {
+        const LogIndex index = m.log_index + m.entries.size() + 1;
+        const Term term(std::max(m.log_term.value(), random.below(7)));
+        m.entries.push_back({index, term, 100, std::nullopt});
+      }
+      const LogIndex before = raft.commit();
+      raft.step(m);
+      if (random.below(3) == 0) raft.tick();
+      drain(raft);
+      REQUIRE(raft.commit() >= before);
+    }
+  }
+}
+
+TEST_CASE("Hard state that a vote depends on comes back from the disk") {
+  Restored restored = fresh({1, 2, 3});
+  restored.hard_state = {Term(5), NodeId(3)};
+  Raft raft(config_of(1), restored);
+  PeerMessage vote = from_leader(MessageKind::kVote);
+  vote.term = Term(5);
+  raft.step(vote);
+  auto answers = drain(raft);
+  REQUIRE(answers.size() == 1);
+  CHECK(answers[0].rejected);
+  vote.from = NodeId(3);
+  raft.step(vote);
+  answers = drain(raft);
+  REQUIRE(answers.size() == 1);
+  CHECK_FALSE(answers[0].rejected);
+}
+
+TEST_CASE("A pre-vote changes no term, no vote and no timer") {
+  Raft raft(config_of(1), fresh({1, 2, 3}));
+  PeerMessage ask = from_leader(MessageKind::kPreVote);
+  ask.term = Term(9);
+  raft.step(ask);
+  const Effects effects = raft.take_effects();
+  REQUIRE(effects.send_now.size() == 1);
+  CHECK_FALSE(effects.send_now[0].rejected);
+  CHECK(effects.send_now[0].term == Term(9));
+  CHECK_FALSE(effects.write);
+  CHECK(raft.term() == Term(0));
+  CHECK(raft.vote() == NodeId());
+  // It asks by itself no later than otherwise.
+  Raft other(config_of(1), fresh({1, 2, 3}));
+  for (int i = 0; i < 40; ++i) {
+    raft.tick();
+    other.tick();
+    CHECK(raft.role() == other.role());
+    raft.step(ask);
+  }
+}
+
+TEST_CASE("What cannot be restored is refused with a reason") {
+  const RaftConfig config = config_of(1);
+  Restored restored = fresh({1, 2, 3});
+  CHECK(check_restored(config, restored));
+  restored.terms = {{LogIndex(1), Term(4)}};
+  restored.sizes = {100, 100};
+  CHECK_FALSE(check_restored(config, restored));  // the stored term is below the log's
+  restored.hard_state.term = Term(4);
+  CHECK(check_restored(config, restored));
+  restored.applied = LogIndex(3);
+  CHECK_FALSE(check_restored(config, restored));
+  restored.applied = LogIndex(2);
+  restored.memberships.push_back({LogIndex(5), of_voters({1})});
+  CHECK_FALSE(check_restored(config, restored));
+  restored.memberships.pop_back();
+  restored.terms = {{LogIndex(2), Term(4)}};
+  CHECK_FALSE(check_restored(config, restored));
+  CHECK_FALSE(check_restored(RaftConfig{}, fresh({1})));
+}
+
+TEST_CASE("A driver that reports a write that it was never given is stopped") {
+  const auto printed = support::aborts([] {
+    Raft raft(config_of(1), fresh({1}));
+    raft.durable({7, Term(1), LogIndex(1)});
+  });
+  REQUIRE(printed);
+  CHECK(printed->find("write 7") != std::string::npos);
+}
+
+TEST_CASE("A write that is reported with another end is stopped") {
+  const auto printed = support::aborts([] {
+    Raft raft(config_of(1), fresh({1}));
+    raft.tick();
+    const Effects effects = raft.take_effects();
+    raft.durable({effects.write->append_sequence, Term(1), LogIndex(1)});
+  });
+  CHECK(printed);
+}
+
+}  // namespace bib::consensus

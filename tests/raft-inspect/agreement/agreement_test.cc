@@ -1,0 +1,248 @@
+// The node's recovery and `raft-inspect verify` must call the same things damage: a log that the
+// node refuses to start on is exit code 3, any other is clean.
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <sstream>
+#include <thread>
+
+#include "engine/file.h"
+#include "engine/log_recovery.h"
+#include "engine/log_store.h"
+#include "inspect/run.h"
+#include "support/test_support.h"
+#include "wire/entry.h"
+#include "wire/event.h"
+#include "wire/membership.h"
+#include "wire/prng.h"
+
+namespace bib::inspect {
+namespace {
+
+namespace fs = std::filesystem;
+using wire::LogIndex;
+using wire::Term;
+
+struct Outcome {
+  int code = 0;
+  std::string text;
+};
+
+Outcome verify_log(const fs::path& directory) {
+  std::ostringstream out;
+  const std::vector<std::string> args = {"verify", directory};
+  const int code = run(args, {.out = out, .err = out});
+  return {code, out.str()};
+}
+
+engine::LogStoreOptions store_options(std::uint64_t log_id = 7) {
+  engine::LogStoreOptions options;
+  options.cluster.bytes.fill(0xc1);
+  options.node = wire::NodeId(0xa1);
+  options.segment_bytes = 64U << 10;
+  options.alignment = 512;
+  options.block_bytes_max = 4096;
+  options.schema = wire::event_schema();
+  options.random = [log_id] { return log_id; };
+  options.now_us = [] { return std::int64_t{0}; };
+  return options;
+}
+
+std::vector<std::uint8_t> membership() {
+  wire::Membership membership;
+  membership.voters = {wire::NodeId(0xa1)};
+  membership.members = {{wire::NodeId(0xa1), "127.0.0.1:4002", "127.0.0.1:4000", true}};
+  return wire::encode_membership(membership);
+}
+
+// Does to a log what a node may do to it: appends, overwrites, votes, installs snapshots.
+class Writer {
+ public:
+  Writer(const fs::path& directory, std::uint64_t seed, std::uint64_t log_id = 7)
+      : directory_(directory), prng_(seed) {
+    auto opened =
+        engine::LogStore::open(engine::posix_file_system(), directory, store_options(log_id));
+    REQUIRE(opened);
+    store_ = std::move(opened->store);
+  }
+
+  void write() {
+    engine::LogWrite write;
+    if (prng_.below(6) == 0) {
+      term_ += 1;
+      write.hard_state = wire::HardState{Term(term_), wire::NodeId(prng_.below(3))};
+    }
+    if (prng_.below(40) == 0) {
+      write.reset = engine::LogReset{
+          {LogIndex(terms_.size() + 9), Term(term_)}, LogIndex(terms_.size() + 3), membership()};
+      base_ = terms_.size() + 9;
+      terms_.resize(base_, term_);
+    } else if (prng_.below(8) == 0 && terms_.size() > base_ + 1) {
+      const std::uint64_t from = base_ + 1 + prng_.below(terms_.size() - base_);
+      write.truncate_from = LogIndex(from);
+      terms_.resize(from - 1);
+    }
+    for (std::uint64_t n = prng_.below(4); n > 0; --n) write.entries.push_back(entry());
+    REQUIRE(store_->append({&write, 1}));
+    if (prng_.below(5) == 0) REQUIRE(store_->write_watermark());
+  }
+
+  void reopen(bool cleanly) {
+    if (cleanly) REQUIRE(store_->close());
+    store_.reset();
+    auto opened = engine::LogStore::open(engine::posix_file_system(), directory_, store_options());
+    REQUIRE(opened);
+    store_ = std::move(opened->store);
+  }
+
+  engine::LogStore& store() { return *store_; }
+
+ private:
+  wire::Bytes entry() {
+    terms_.push_back(term_);
+    const wire::EntryStamp stamp{store_options().cluster, Term(term_), LogIndex(terms_.size()), 0};
+    if (prng_.below(10) == 0) return wire::make_membership_entry(stamp, membership());
+    wire::EntryBuilder builder;
+    wire::EventEncoder encoder;
+    const std::string value(prng_.below(2000), 'v');
+    builder.add_event(encoder.encode(
+        {.revision = wire::Revision(1), .origin = {}, .body = wire::ConfigSet{"key", value}}));
+    return builder.seal(stamp);
+  }
+
+  const fs::path directory_;
+  wire::Prng prng_;
+  std::unique_ptr<engine::LogStore> store_;
+  std::uint64_t term_ = 1;
+  std::uint64_t base_ = 0;
+  std::vector<std::uint64_t> terms_;
+};
+
+// True when both start, or would.
+bool agree(const fs::path& directory) {
+  const auto contents = engine::recover_log(engine::posix_file_system(), directory);
+  const Outcome outcome = verify_log(directory);
+  INFO((contents ? "the node starts" : contents.error().message));
+  INFO(outcome.text);
+  CHECK(outcome.code == (contents ? 0 : 3));
+  return contents.has_value();
+}
+
+void copy_log(const fs::path& from, const fs::path& to) {
+  fs::remove_all(to);
+  fs::copy(from, to);
+}
+
+fs::path some_segment(const fs::path& directory, wire::Prng& prng) {
+  std::vector<fs::path> segments;
+  for (const auto& file : fs::directory_iterator(directory)) {
+    if (file.path().extension() == ".seg") segments.push_back(file.path());
+  }
+  std::sort(segments.begin(), segments.end());
+  return segments[prng.below(segments.size())];
+}
+
+void flip_bits(const fs::path& file, wire::Prng& prng) {
+  std::string bytes = support::read_file(file);
+  for (std::uint64_t n = 1 + prng.below(3); n > 0; --n) {
+    char& byte = bytes[prng.below(bytes.size())];
+    byte = static_cast<char>(byte ^ (1 << prng.below(8)));
+  }
+  support::write_file(file, bytes);
+}
+
+void damage(const fs::path& log, const fs::path& foreign, wire::Prng& prng) {
+  const fs::path file = some_segment(log, prng);
+  const std::string bytes = support::read_file(file);
+  switch (prng.below(7)) {
+    case 0:
+    case 1:
+      return flip_bits(file, prng);
+    case 2:
+      return support::write_file(file, bytes.substr(0, prng.below(bytes.size())));
+    case 3:
+      fs::remove(file);
+      return;
+    case 4: {
+      const fs::path other = some_segment(log, prng);
+      fs::copy_file(file, other, fs::copy_options::overwrite_existing);
+      return;
+    }
+    case 5:
+      if (fs::exists(foreign / file.filename())) {
+        fs::copy_file(foreign / file.filename(), file, fs::copy_options::overwrite_existing);
+      }
+      return;
+    default: {
+      // A range of zeros, as a disk returns what it lost.
+      std::string lost = bytes;
+      const std::size_t begin = prng.below(lost.size() / 512) * 512;
+      const std::size_t size =
+          std::min<std::size_t>((1 + prng.below(8)) * 512, lost.size() - begin);
+      lost.replace(begin, size, size, '\0');
+      support::write_file(file, lost);
+    }
+  }
+}
+
+TEST_CASE("whatever a node writes is clean for both, at every moment") {
+  support::TempDir dir;
+  Writer writer(dir / "log", 1);
+  wire::Prng prng(2);
+  for (int round = 0; round < 150; ++round) {
+    writer.write();
+    if (prng.below(20) == 0) writer.reopen(prng.below(2) == 0);
+    REQUIRE(agree(dir / "log"));
+  }
+}
+
+TEST_CASE("node and tool agree on what is damage, whatever is done to the files") {
+  wire::Prng prng(3);
+  std::uint64_t started = 0;
+  std::uint64_t refused = 0;
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+    support::TempDir dir;
+    Writer(dir / "foreign", seed, 8).write();
+    {
+      Writer writer(dir / "log", seed);
+      for (std::uint64_t n = 40 + prng.below(100); n > 0; --n) writer.write();
+      if (prng.below(2) == 0) REQUIRE(writer.store().close());
+    }
+    for (int round = 0; round < 120; ++round) {
+      CAPTURE(seed, round);
+      copy_log(dir / "log", dir / "copy");
+      damage(dir / "copy", dir / "foreign", prng);
+      if (fs::is_empty(dir / "copy")) continue;
+      ++(agree(dir / "copy") ? started : refused);
+    }
+  }
+  // Both happened, so that the test can fail either way.
+  CHECK(started > 20);
+  CHECK(refused > 200);
+}
+
+TEST_CASE("a log that a node writes to while it is read is never called damaged") {
+  support::TempDir dir;
+  Writer writer(dir / "log", 4);
+  std::atomic<bool> stop = false;
+  std::thread node([&] {
+    while (!stop) {
+      engine::LogWrite write;
+      write.entries = {};
+      writer.write();
+    }
+  });
+  for (int round = 0; round < 60; ++round) {
+    const Outcome outcome = verify_log(dir / "log");
+    CHECK(outcome.code == 0);
+    if (outcome.code != 0) {
+      WARN(outcome.text);
+      break;
+    }
+  }
+  stop = true;
+  node.join();
+}
+
+}  // namespace
+}  // namespace bib::inspect

@@ -1,0 +1,212 @@
+#include "inspect/source.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <fstream>
+#include <new>
+#include <sstream>
+#include <utility>
+
+#include "wire/log_format.h"
+
+namespace bib::inspect {
+
+using wire::ErrorCode;
+using wire::Result;
+using wire::Status;
+
+namespace {
+
+constexpr std::size_t kMemoryAlignment = 4096;
+constexpr std::size_t kReadMax = 8U << 20;
+
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_(number) {}
+  ~Descriptor() {
+    if (number_ >= 0) ::close(number_);
+  }
+  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+  Descriptor& operator=(Descriptor&&) = delete;
+  int get() const { return number_; }
+
+ private:
+  int number_;
+};
+
+tl::unexpected<wire::Error> io_error(const char* operation, const std::string& path, int number) {
+  const char* advice = "";
+  if (number == EACCES || number == EPERM) {
+    advice = ": run raft-inspect as the user that the node runs as";
+  }
+  return wire::fail(ErrorCode::kIo, "cannot {} {}: {}{}", operation, path, wire::errno_text(number),
+                    advice);
+}
+
+// O_NONBLOCK: a pipe that bears a segment's name must not make us wait.
+Result<Descriptor> open_to_read(const std::string& path) {
+  constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+  int number = ::open(path.c_str(), kFlags | O_DIRECT);
+  if (number < 0 && errno == EINVAL) number = ::open(path.c_str(), kFlags);
+  if (number < 0) return io_error("open", path, errno);
+  return Descriptor(number);
+}
+
+bool is_directory(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+// Without the slashes at its end; "/" stays.
+std::string trimmed(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
+}  // namespace
+
+void FileBytes::Free::operator()(std::uint8_t* data) const {
+  std::free(data);
+}
+
+void FileBytes::reserve(std::size_t size) {
+  const std::size_t needed =
+      std::max<std::size_t>((size + kMemoryAlignment - 1) / kMemoryAlignment, 1) * kMemoryAlignment;
+  if (needed <= capacity_) return;
+  data_.reset();
+  capacity_ = 0;
+  data_.reset(static_cast<std::uint8_t*>(std::aligned_alloc(kMemoryAlignment, needed)));
+  if (!data_) throw std::bad_alloc();
+  capacity_ = needed;
+}
+
+Status FileBytes::read(const std::string& path, std::uint64_t size_max) {
+  size_ = 0;
+  BIB_TRY(const Descriptor file, open_to_read(path));
+  struct stat info {};
+  if (::fstat(file.get(), &info) != 0) return io_error("look up", path, errno);
+  if (!S_ISREG(info.st_mode)) {
+    return wire::fail(ErrorCode::kInvalid, "{} is not a regular file", path);
+  }
+  const auto size = static_cast<std::uint64_t>(info.st_size);
+  if (size > size_max) {
+    return wire::fail(ErrorCode::kInvalid, "the file has {} bytes, more than the {} that it can be",
+                      size, size_max);
+  }
+  reserve(size);
+  return fill(file.get(), path, size);
+}
+
+// Each read asks for whole pages, as direct reads must; the file's end makes the last one short.
+Status FileBytes::fill(int descriptor, const std::string& path, std::size_t size) {
+  std::size_t at = 0;
+  while (at < size) {
+    const std::size_t wanted = std::min(capacity_ - at, kReadMax);
+    const ssize_t count = ::pread(descriptor, data_.get() + at, wanted, static_cast<off_t>(at));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return io_error(fmt::format("read (at offset {})", at).c_str(), path, errno);
+    if (count == 0) break;
+    at += static_cast<std::size_t>(count);
+    if (at % kMemoryAlignment != 0) break;
+  }
+  if (at < size) {
+    return wire::fail(ErrorCode::kIo, "{} ended at {} while it was read, not at {}", path, at,
+                      size);
+  }
+  size_ = size;
+  return {};
+}
+
+namespace {
+
+DataDirectory in_data_directory(const std::string& root) {
+  return {join_path(root, "log"), join_path(root, "state"), join_path(root, "LOCK")};
+}
+
+// The data directory around a directory called "log"; empty when it is not one's.
+std::string around_log(const std::string& log) {
+  const std::unique_ptr<char, void (*)(void*)> real(::realpath(log.c_str(), nullptr), std::free);
+  if (!real) return {};
+  const std::string path = real.get();
+  const std::size_t slash = path.find_last_of('/');
+  const std::string parent = path.substr(0, std::max<std::size_t>(slash, 1));
+  const bool is_one = path.substr(slash + 1) == "log" && is_directory(join_path(parent, "state"));
+  return is_one ? parent : std::string();
+}
+
+}  // namespace
+
+Result<DataDirectory> DataDirectory::find(const std::string& directory) {
+  struct stat info {};
+  if (::stat(directory.c_str(), &info) != 0) return io_error("open", directory, errno);
+  const std::string root = trimmed(directory);
+  if (S_ISDIR(info.st_mode)) {
+    if (is_directory(join_path(root, "log")) || has_rows(join_path(root, "state"))) {
+      return in_data_directory(root);
+    }
+    BIB_TRY(const auto segments, list_segments(root));
+    if (!segments.empty()) {
+      const std::string data = around_log(root);
+      DataDirectory found = data.empty() ? DataDirectory{} : in_data_directory(data);
+      found.log = root;
+      return found;
+    }
+  }
+  return wire::fail(ErrorCode::kNotFound,
+                    "{} is neither a bibd data directory nor its log directory: there is no 'log' "
+                    "in it and no segment ({}). The data directory is `data_dir` in the node's "
+                    "configuration",
+                    directory, wire::segment_file_name(1));
+}
+
+Result<std::vector<std::uint64_t>> list_segments(const std::string& log_directory) {
+  std::vector<std::uint64_t> segments;
+  const std::unique_ptr<DIR, int (*)(DIR*)> names(::opendir(log_directory.c_str()), ::closedir);
+  if (!names) {
+    if (errno == ENOENT) return segments;
+    return io_error("list", log_directory, errno);
+  }
+  for (errno = 0; const dirent* entry = ::readdir(names.get()); errno = 0) {
+    if (const auto number = wire::parse_segment_file_name(entry->d_name)) {
+      segments.push_back(*number);
+    }
+  }
+  if (errno != 0) return io_error("list", log_directory, errno);
+  std::sort(segments.begin(), segments.end());
+  return segments;
+}
+
+bool has_rows(const std::string& state_directory) {
+  struct stat info {};
+  return ::stat(join_path(state_directory, "CURRENT").c_str(), &info) == 0;
+}
+
+std::optional<long> lock_holder(const std::string& lock_path) {
+  struct stat info {};
+  if (::stat(lock_path.c_str(), &info) != 0) return std::nullopt;
+  const std::string inode = ":" + std::to_string(info.st_ino);
+  std::ifstream locks("/proc/locks");
+  // "1: FLOCK  ADVISORY  WRITE 709 08:01:131076 0 EOF". The device is left out of the comparison:
+  // some file systems report another one in stat().
+  for (std::string line; std::getline(locks, line);) {
+    std::istringstream words(line);
+    std::string number, kind, advisory, access, place;
+    long process = 0;
+    words >> number >> kind >> advisory >> access >> process >> place;
+    if (words && kind == "FLOCK" && access == "WRITE" && place.ends_with(inode)) return process;
+  }
+  return std::nullopt;
+}
+
+std::string join_path(const std::string& directory, const std::string& name) {
+  if (directory.empty()) return name;
+  return directory.back() == '/' ? directory + name : directory + "/" + name;
+}
+
+}  // namespace bib::inspect

@@ -1,0 +1,63 @@
+// Source: the only place of raft-inspect that opens a file, and it opens for reading only.
+//
+// Also while a node runs on the directory: nothing here takes a lock, creates or changes anything.
+// One file is read at a time, into a buffer that is reused, so that memory is bounded by the
+// largest segment (1 GiB; 64 MiB as nodes are configured by default). Reads go past the page cache
+// where the file system allows it, as the node's do: the cache may hold what never reached the
+// disk. Any one thread. Errors: kIo, kNotFound.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "wire/bytes.h"
+#include "wire/result.h"
+
+namespace bib::inspect {
+
+class FileBytes {
+ public:
+  // Reads the whole file; the bytes before are gone. kIo names the path, the offset and errno;
+  // kInvalid when it is no regular file or larger than `size_max`, which is then not read.
+  wire::Status read(const std::string& path, std::uint64_t size_max);
+  wire::ByteView view() const { return {data_.get(), size_}; }
+
+ private:
+  struct Free {
+    void operator()(std::uint8_t* data) const;
+  };
+  void reserve(std::size_t size);
+  wire::Status fill(int descriptor, const std::string& path, std::size_t size);
+
+  std::unique_ptr<std::uint8_t[], Free> data_;
+  std::size_t capacity_ = 0;
+  std::size_t size_ = 0;
+};
+
+// Where a node keeps what. `directory` is the data directory or its log directory.
+struct DataDirectory {
+  std::string log;
+  std::string state;  // empty when a bare log directory was given
+  std::string lock;   // the same
+
+  // kIo when it cannot be read; kNotFound when it neither is nor holds a log directory.
+  static wire::Result<DataDirectory> find(const std::string& directory);
+};
+
+// The numbers of the segments, ascending. A directory that does not exist has none.
+wire::Result<std::vector<std::uint64_t>> list_segments(const std::string& log_directory);
+
+// Whether RocksDB keeps rows in the directory.
+bool has_rows(const std::string& state_directory);
+
+// The process that holds the lock, by the kernel's list of locks; nullopt where nobody does. Takes
+// no lock itself: that could keep a node from starting.
+std::optional<long> lock_holder(const std::string& lock_path);
+
+std::string join_path(const std::string& directory, const std::string& name);
+
+}  // namespace bib::inspect

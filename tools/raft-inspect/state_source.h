@@ -1,0 +1,37 @@
+// State source: the rows that a node derived from its log, opened for reading only.
+//
+// RocksDB's own read-only mode: it takes no lock and writes nothing, so it works beside a running
+// node, and shows what that node had flushed when it was opened. Any one thread.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "inspect/finding.h"
+#include "inspect/survey.h"
+#include "projections/delta.h"
+#include "projections/rocks_state.h"
+#include "wire/result.h"
+
+namespace bib::inspect {
+
+struct StateSource {
+  std::string path;  // empty: not known where it would be
+  bool exists = false;
+  std::unique_ptr<projections::RocksStore> store;  // null when it could not be opened
+  std::optional<projections::StateMark> mark;      // where it says that it stands
+  std::optional<wire::Error> problem;              // why one of them is not there
+};
+
+StateSource open_state(const std::string& directory);
+
+// Rows that know more than the log does: the node refuses to start.
+void check_mark(const StateSource& state, const Survey& survey, Findings& findings);
+// Computes the digests over all rows and compares them with those that the store keeps.
+void check_rows(const StateSource& state, Findings& findings);
+// Derives the rows anew, in memory, from the log's first entry to where the store stands, and
+// compares the digests: the rows are what the log says, or they are not.
+void check_replay(const StateSource& state, const Survey& survey, Findings& findings);
+
+}  // namespace bib::inspect

@@ -1,0 +1,192 @@
+// raft-inspect verify: everything that can be checked, and everything that is wrong.
+#include <ostream>
+#include <utility>
+
+#include "inspect/commands.h"
+#include "inspect/state_source.h"
+#include "wire/entry.h"
+
+namespace bib::inspect {
+
+namespace {
+
+// Findings about events of one segment; the rest are counted.
+constexpr std::size_t kEventFindingsMax = 20;
+
+// Decodes every event by the schema of its segment.
+class EventChecker final : public LogVisitor {
+ public:
+  void begin(const SegmentReport& segment, const LogState&) override {
+    in_segment_ = 0;
+    const auto status = decoder_.use_schema_of(segment.header);
+    has_schema_ = status.has_value();
+    if (has_schema_) return;
+    findings.push_back({FindingKind::kDamage,
+                        segment.path,
+                        wire::kSegmentHeaderFixedSize,
+                        segment.header.previous_index + 1,
+                        fmt::format("the segment's schema cannot be used, so that its events "
+                                    "cannot be checked: {}",
+                                    status.error().message),
+                        {}});
+  }
+
+  void record(const LogRecord& place, const LogState&) override {
+    const wire::Record& record = place.record;
+    if (record.kind != wire::RecordKind::kEntry || !has_schema_) return;
+    const auto entry = wire::EntryReader::open(wire::Bytes::copy_of(record.content), true);
+    if (!entry) return found_in(place, entry.error().message);
+    for (std::size_t i = 0; i < entry->event_count(); ++i) {
+      ++events;
+      const auto decoded = decoder_.decode(entry->event(i));
+      if (decoded) continue;
+      found_in(place, fmt::format("event {}:{} cannot be decoded: {}", record.entry.index.value(),
+                                  i, decoded.error().message));
+    }
+  }
+
+  void end(const SegmentReport& segment) override {
+    if (in_segment_ <= kEventFindingsMax) return;
+    findings.push_back({FindingKind::kDamage,
+                        segment.path,
+                        0,
+                        {},
+                        fmt::format("{} more events of this segment cannot be decoded",
+                                    in_segment_ - kEventFindingsMax),
+                        {}});
+  }
+
+  Findings findings;
+  std::uint64_t events = 0;
+
+ private:
+  void found_in(const LogRecord& place, std::string what) {
+    if (++in_segment_ > kEventFindingsMax) return;
+    findings.push_back({FindingKind::kDamage, place.path, place.record.file_offset,
+                        place.record.entry.index, std::move(what),
+                        "the bytes are as they were written: keep a copy of the file and report "
+                        "this with the versions of bibd that wrote it"});
+  }
+
+  EventDecoder decoder_;
+  bool has_schema_ = false;
+  std::size_t in_segment_ = 0;
+};
+
+struct Outcome {
+  Survey survey;
+  StateSource state;
+  std::uint64_t events_checked = 0;
+  Findings findings;  // all of them
+};
+
+std::uint64_t count_of(const Findings& findings, FindingKind kind) {
+  std::uint64_t count = 0;
+  for (const Finding& finding : findings) count += finding.kind == kind ? 1 : 0;
+  return count;
+}
+
+ExitCode exit_code(const Findings& findings) {
+  if (has_damage(findings)) return ExitCode::kDamage;
+  return count_of(findings, FindingKind::kUndone) > 0 ? ExitCode::kGeneral : ExitCode::kClean;
+}
+
+std::string verdict(const Findings& findings) {
+  const std::uint64_t damage = count_of(findings, FindingKind::kDamage);
+  const std::uint64_t undone = count_of(findings, FindingKind::kUndone);
+  if (damage > 0) return "damaged: " + counted(damage, "finding", "findings");
+  if (undone > 0) return "incomplete: " + counted(undone, "check", "checks") + " could not be made";
+  return "clean";
+}
+
+std::string checked_text(const VerifyOptions& options, const Outcome& outcome) {
+  const Survey& survey = outcome.survey;
+  std::uint64_t blocks = 0;
+  for (const SegmentReport& segment : survey.segments) blocks += segment.blocks;
+  std::string text = field_line(
+      "Log", fmt::format("{}, {}, {}: checksums, continuity, identity",
+                         counted(survey.segments.size(), "segment", "segments"),
+                         size_text(survey.file_bytes()), counted(blocks, "block", "blocks")));
+  text += field_line("Entries", fmt::format("{}, {} decoded by the schemas in their segments",
+                                            counted(survey.entries, "entry", "entries"),
+                                            counted(outcome.events_checked, "event", "events")));
+  if (!outcome.state.mark) return text;
+  const std::string at = count_text(outcome.state.mark->applied_index.value());
+  std::string rows = "applied to " + at;
+  if (options.state) rows += ": digests computed anew from the rows";
+  text += field_line("Rows", rows);
+  if (options.replay) {
+    text += field_line("Replay", "digests computed anew from entries 1 to " + at);
+  }
+  return text;
+}
+
+void print_text(const VerifyOptions& options, const Outcome& outcome, const Console& console) {
+  const Paint paint(console.colour_out);
+  console.out << checked_text(options, outcome);
+  for (const Finding& finding : outcome.findings) console.out << finding_text(finding, paint);
+  console.out << advice_text(outcome.findings);
+  const std::string text = verdict(outcome.findings);
+  const ExitCode code = exit_code(outcome.findings);
+  console.out << (code == ExitCode::kClean    ? paint.good(text)
+                  : code == ExitCode::kDamage ? paint.bad(text)
+                                              : paint.warn(text))
+              << "\n";
+}
+
+void print_json(const Outcome& outcome, const Console& console) {
+  const ExitCode code = exit_code(outcome.findings);
+  Json json;
+  json["verdict"] = code == ExitCode::kClean    ? "clean"
+                    : code == ExitCode::kDamage ? "damaged"
+                                                : "incomplete";
+  json["segments"] = outcome.survey.segments.size();
+  json["entries"] = outcome.survey.entries;
+  json["events_checked"] = outcome.events_checked;
+  const auto& mark = outcome.state.mark;
+  json["applied_index"] = mark ? Json(mark->applied_index.value()) : Json();
+  json["findings"] = Json::array();
+  for (const Finding& finding : outcome.findings) {
+    json["findings"].push_back(finding_json(finding));
+  }
+  console.out << json_line(json) << "\n";
+}
+
+void check_state(const VerifyOptions& options, Outcome& outcome) {
+  Findings& findings = outcome.findings;
+  check_mark(outcome.state, outcome.survey, findings);
+  if (!options.state) return;
+  check_rows(outcome.state, findings);
+  if (options.replay) check_replay(outcome.state, outcome.survey, findings);
+}
+
+}  // namespace
+
+ExitCode verify(const VerifyOptions& options, const Console& console) {
+  const auto directory = DataDirectory::find(options.common.directory);
+  if (!directory) return report_error(directory.error(), console);
+  Outcome outcome;
+  // Before the log, which a running node carries on: rows must never seem to be ahead of it.
+  outcome.state = open_state(directory->state);
+  EventChecker events;
+  auto survey = survey_log(directory->log, &events);
+  if (survey) {
+    outcome.survey = *std::move(survey);
+    outcome.findings = outcome.survey.findings;
+    outcome.findings.insert(outcome.findings.end(), events.findings.begin(), events.findings.end());
+    outcome.events_checked = events.events;
+    check_state(options, outcome);
+  } else if (const auto gone = log_is_gone(*directory, survey.error())) {
+    outcome.findings = {*gone};
+  } else {
+    return report_error(survey.error(), console);
+  }
+  if (options.common.json) {
+    print_json(outcome, console);
+  } else {
+    print_text(options, outcome, console);
+  }
+  return exit_code(outcome.findings);
+}
+
+}  // namespace bib::inspect
