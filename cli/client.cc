@@ -29,6 +29,12 @@ std::string seconds_text(std::chrono::milliseconds time) {
   return fmt::format("{:g} s", static_cast<double>(time.count()) / 1000);
 }
 
+// A node would close the connection, again and again.
+tl::unexpected<wire::Error> too_large(std::size_t size) {
+  return wire::fail(ErrorCode::kInvalid, "a request of {} bytes is more than a node takes ({})",
+                    size, wire::kClientFrameBodyMax);
+}
+
 }  // namespace
 
 Client::Client(ClientOptions options)
@@ -109,7 +115,7 @@ void Client::poll(Clock::time_point deadline, std::vector<Completion>& completio
 void Client::turn(Clock::time_point deadline, std::vector<Completion>& completions) {
   if (!connection_ && !connect(deadline, completions)) return;
   std::size_t before = completions.size();
-  send_waiting(Clock::now());
+  send_waiting(Clock::now(), completions);
   auto status = exchange(completions);
   if (!status && connection_) disconnect(status.error());
   Clock::time_point now = Clock::now();
@@ -160,15 +166,22 @@ void Client::disconnect(wire::Error why) {
   first_waiting_ = first_ticket_;
 }
 
-void Client::send_waiting(Clock::time_point now) {
+void Client::send_waiting(Clock::time_point now, std::vector<Completion>& completions) {
   std::uint64_t end = first_ticket_ + pending_.size();
-  for (; first_waiting_ < end; ++first_waiting_) {
+  while (first_waiting_ < end) {
     Pending& pending = pending_[first_waiting_ - first_ticket_];
-    if (pending.state != Pending::State::kWaiting) continue;
-    if (pending.not_before > now || connection_->queued_bytes() > kQueuedBytesMax) return;
-    connection_->queue(pending.kind, pending.ticket, pending.body);
-    pending.state = Pending::State::kSent;
-    pending.sent = now;
+    if (pending.state == Pending::State::kWaiting) {
+      if (pending.not_before > now || connection_->queued_bytes() > kQueuedBytesMax) return;
+      if (pending.body.size() > wire::kClientFrameBodyMax) {
+        ++first_waiting_;
+        complete(pending, too_large(pending.body.size()), completions);
+        continue;
+      }
+      connection_->queue(pending.kind, pending.ticket, pending.body);
+      pending.state = Pending::State::kSent;
+      pending.sent = now;
+    }
+    ++first_waiting_;
   }
 }
 

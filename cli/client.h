@@ -93,7 +93,7 @@ class Client {
   void turn(Clock::time_point deadline, std::vector<Completion>& completions);
   bool connect(Clock::time_point deadline, std::vector<Completion>& completions);
   void disconnect(wire::Error why);
-  void send_waiting(Clock::time_point now);
+  void send_waiting(Clock::time_point now, std::vector<Completion>& completions);
   wire::Status exchange(std::vector<Completion>& completions);
   void on_frame(wire::Frame frame, std::vector<Completion>& completions);
   void on_error_reply(Pending& pending, const wire::Frame& frame,

@@ -237,7 +237,8 @@ class Loader {
 
   void check_together() {
     const Config& config = loaded_.config;
-    if (config.node_id.empty()) {
+    bool reported = !loaded_.file_found && sources_.must_exist;  // the whole file is missing
+    if (config.node_id.empty() && !reported) {
       std::string_view why =
           loaded_.file_found ? "is missing" : "is missing (there is no such file)";
       problem_with({"cluster.node_id"},

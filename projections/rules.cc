@@ -51,6 +51,10 @@ Status check_name(std::string_view name, std::string_view what) {
                 name.size(), wire::kNameSizeMax);
   }
   for (std::size_t i = 0; i < name.size();) {
+    if (name[i] >= 0x20 && name[i] < 0x7f) {  // printable ASCII: nearly always
+      ++i;
+      continue;
+    }
     const Character character = first_character(name.substr(i));
     if (character.size == 0) {
       return fail(ErrorCode::kInvalid, "{} is not valid UTF-8 at byte {}: encode it as UTF-8.",

@@ -2,7 +2,6 @@
 #include "schema/client_generated.h"
 #include "wire/client_envelope.h"
 #include "wire/client_message.h"
-#include "wire/entry.h"
 #include "wire/field_checker.h"
 #include "wire/flatbuffers_io.h"
 #include "wire/text.h"
@@ -16,7 +15,8 @@ constexpr flatbuffers::uoffset_t kSmallReplyTablesMax = 16;
 constexpr flatbuffers::uoffset_t kHelloTablesMax = kListSizeMax + 16;
 constexpr flatbuffers::uoffset_t kStatusTablesMax = 2 * kListSizeMax + 16;
 constexpr flatbuffers::uoffset_t kQueryReplyTablesMax = kQueryLimitMax + 16;
-constexpr flatbuffers::uoffset_t kEventsReplyTablesMax = kEntryEventsMax + 16;
+// A logged event takes more than 32 bytes, so that a body's limit is this one's, too.
+constexpr flatbuffers::uoffset_t kEventsReplyTablesMax = kClientFrameBodyMax / 32;
 
 // A FlatBuffer inside `body` must stand where it can be read in place.
 bool is_aligned_in(ByteView body, ByteView nested) {

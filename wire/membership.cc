@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "wire/flatbuffers_io.h"
 #include "wire/membership_flatbuffers.h"
 
 namespace bib::wire {
@@ -18,19 +19,16 @@ std::vector<std::uint64_t> values_of(const std::vector<NodeId>& ids) {
   return values;
 }
 
-std::vector<NodeId> ids_of(const flatbuffers::Vector<std::uint64_t>* values) {
-  std::vector<NodeId> ids;
-  if (values == nullptr) return ids;
-  ids.reserve(values->size());
-  for (const std::uint64_t value : *values) ids.emplace_back(value);
-  return ids;
-}
-
-std::string text_of(const flatbuffers::String* text) {
-  return text == nullptr ? std::string() : text->str();
+// One more than is allowed, so that check_list sees it.
+std::vector<NodeId> list_of(const flatbuffers::Vector<std::uint64_t>* ids) {
+  return ids_of(ids, kMembersMax + 1);
 }
 
 Status check_list(const char* name, const std::vector<NodeId>& ids) {
+  if (ids.size() > kMembersMax) {
+    return fail(ErrorCode::kInvalid, "the membership's list of {} is longer than {}", name,
+                kMembersMax);
+  }
   NodeId last;
   for (const NodeId id : ids) {
     if (id <= last) {
@@ -136,19 +134,23 @@ flatbuffers::Offset<fb::peer::Membership> build_membership(flatbuffers::FlatBuff
 
 Member read_member(const fb::peer::Member& table) {
   return {.id = NodeId(table.id()),
-          .raft_address = text_of(table.raft_address()),
-          .api_address = text_of(table.api_address()),
+          .raft_address = std::string(text_of(table.raft_address())),
+          .api_address = std::string(text_of(table.api_address())),
           .wants_vote = table.wants_vote()};
 }
 
 Result<Membership> read_membership(const fb::peer::Membership& table) {
   Membership membership;
-  membership.voters = ids_of(table.voters());
-  membership.voters_outgoing = ids_of(table.voters_outgoing());
-  membership.learners = ids_of(table.learners());
-  membership.learners_next = ids_of(table.learners_next());
+  membership.voters = list_of(table.voters());
+  membership.voters_outgoing = list_of(table.voters_outgoing());
+  membership.learners = list_of(table.learners());
+  membership.learners_next = list_of(table.learners_next());
   membership.auto_leave = table.auto_leave();
   if (const auto* members = table.members()) {
+    if (members->size() > kMembersMax) {
+      return fail(ErrorCode::kInvalid, "a membership of {} members; the limit is {}",
+                  members->size(), kMembersMax);
+    }
     membership.members.reserve(members->size());
     for (const auto* member : *members) membership.members.push_back(read_member(*member));
   }

@@ -14,6 +14,9 @@
 
 namespace bib::wire {
 
+// Members in all; far above what one leader can serve.
+inline constexpr std::size_t kMembersMax = 256;
+
 // Where a member is reached. `wants_vote`: promote this learner once it has caught up.
 struct Member {
   NodeId id;
@@ -41,8 +44,8 @@ struct Membership {
 
 // The FlatBuffers form (peer.fbs, table Membership), as a membership entry's body carries it.
 std::vector<std::uint8_t> encode_membership(const Membership& membership);
-// kCorrupt on bytes that do not verify, kInvalid on lists that are unsorted, repeat an id, name a
-// member that has no line, or leave no voter.
+// kCorrupt on bytes that do not verify, kInvalid on lists that are too long or unsorted, repeat an
+// id, name a member that has no line, or leave no voter.
 Result<Membership> decode_membership(ByteView bytes);
 
 }  // namespace bib::wire

@@ -1,7 +1,6 @@
 #include "wire/peer_hello.h"
 
-#include <cstring>
-
+#include "wire/flatbuffers_io.h"
 #include "wire/membership_flatbuffers.h"
 
 namespace bib::wire {
@@ -13,20 +12,8 @@ constexpr std::size_t kAddressSizeMax = 512;
 constexpr std::size_t kErrorMessageSizeMax = 4096;
 constexpr std::size_t kBodySizeMax = 1U << 20;
 
-using Builder = flatbuffers::FlatBufferBuilder;
-
-fb::peer::Id128 id_of(const ClusterId& id) {
-  return fb::peer::Id128(flatbuffers::span<const std::uint8_t, 16>(id.bytes.data(), 16));
-}
-
-ClusterId id_of(const fb::peer::Id128* id) {
-  ClusterId cluster;
-  if (id != nullptr) std::memcpy(cluster.bytes.data(), id->b()->data(), cluster.bytes.size());
-  return cluster;
-}
-
 template <typename Table>
-std::vector<std::uint8_t> finish(Builder& builder, flatbuffers::Offset<Table> root) {
+std::vector<std::uint8_t> finish(Fbb& builder, flatbuffers::Offset<Table> root) {
   builder.Finish(root);
   return {builder.GetBufferPointer(), builder.GetBufferPointer() + builder.GetSize()};
 }
@@ -83,10 +70,10 @@ Status check_member(const Member& member) {
 }  // namespace
 
 std::vector<std::uint8_t> encode(const PeerHello& hello) {
-  Builder builder;
+  Fbb builder;
   const auto name = builder.CreateString(hello.cluster_name);
   const auto raft_address = builder.CreateString(hello.raft_address);
-  const fb::peer::Id128 cluster = id_of(hello.cluster);
+  const auto cluster = to_fb_id<fb::peer::Id128>(hello.cluster);
   return finish(builder,
                 fb::peer::CreateHello(builder, hello.protocol, &cluster, name, hello.from.value(),
                                       hello.boot.value(), hello.to.value(),
@@ -94,9 +81,9 @@ std::vector<std::uint8_t> encode(const PeerHello& hello) {
 }
 
 std::vector<std::uint8_t> encode(const PeerHelloReply& reply) {
-  Builder builder;
+  Fbb builder;
   const auto message = builder.CreateString(reply.error.message);
-  const fb::peer::Id128 cluster = id_of(reply.cluster);
+  const auto cluster = to_fb_id<fb::peer::Id128>(reply.cluster);
   return finish(builder,
                 fb::peer::CreateHelloReply(builder, reply.protocol, &cluster, reply.from.value(),
                                            reply.boot.value(),
@@ -104,7 +91,7 @@ std::vector<std::uint8_t> encode(const PeerHelloReply& reply) {
 }
 
 std::vector<std::uint8_t> encode(const JoinRequest& request) {
-  Builder builder;
+  Fbb builder;
   const auto name = builder.CreateString(request.cluster_name);
   const auto token = builder.CreateString(request.token);
   const auto node = build_member(builder, request.node);
@@ -112,11 +99,11 @@ std::vector<std::uint8_t> encode(const JoinRequest& request) {
 }
 
 std::vector<std::uint8_t> encode(const JoinReply& reply) {
-  Builder builder;
+  Fbb builder;
   const auto message = builder.CreateString(reply.error.message);
   const auto leader = builder.CreateString(reply.leader_address);
   const auto membership = build_membership(builder, reply.membership);
-  const fb::peer::Id128 cluster = id_of(reply.cluster);
+  const auto cluster = to_fb_id<fb::peer::Id128>(reply.cluster);
   return finish(builder,
                 fb::peer::CreateJoinReply(builder, static_cast<std::uint8_t>(reply.error.code),
                                           message, leader, &cluster, membership));
@@ -126,7 +113,7 @@ Result<PeerHello> decode_peer_hello(ByteView body) {
   BIB_TRY(const auto table, open<fb::peer::Hello>(body, "a peer's hello"));
   PeerHello hello;
   hello.protocol = table->protocol();
-  hello.cluster = id_of(table->cluster());
+  hello.cluster = id_of<ClusterId>(table->cluster());
   BIB_TRY(hello.cluster_name,
           read_text(table->cluster_name(), kClusterNameSizeMax, "cluster_name"));
   hello.from = NodeId(table->from());
@@ -142,7 +129,7 @@ Result<PeerHelloReply> decode_peer_hello_reply(ByteView body) {
   BIB_TRY(const auto table, open<fb::peer::HelloReply>(body, "a reply to a peer's hello"));
   PeerHelloReply reply;
   reply.protocol = table->protocol();
-  reply.cluster = id_of(table->cluster());
+  reply.cluster = id_of<ClusterId>(table->cluster());
   reply.from = NodeId(table->from());
   reply.boot = BootId(table->boot());
   BIB_TRY(reply.error, read_error(table->error_code(), table->error_message()));
@@ -170,7 +157,7 @@ Result<JoinReply> decode_join_reply(ByteView body) {
   BIB_TRY(reply.error, read_error(table->error_code(), table->error_message()));
   BIB_TRY(reply.leader_address,
           read_text(table->leader_address(), kAddressSizeMax, "leader_address"));
-  reply.cluster = id_of(table->cluster());
+  reply.cluster = id_of<ClusterId>(table->cluster());
   if (reply.error.code != ErrorCode::kNone) return reply;  // no membership comes with a refusal
   if (table->membership() == nullptr || reply.cluster.is_none()) {
     return fail(ErrorCode::kInvalid, "a welcome without a cluster or without its membership");

@@ -5,6 +5,7 @@
 
 #include "schema/peer_generated.h"
 #include "wire/check.h"
+#include "wire/flatbuffers_io.h"
 #include "wire/little_endian.h"
 
 namespace bib::wire {
@@ -28,10 +29,7 @@ struct Head {
 };
 
 void read_fields(const fb::peer::PeerMessage& table, Head& head) {
-  if (const auto* cluster = table.cluster()) {
-    std::memcpy(head.envelope.cluster.bytes.data(), cluster->b()->data(),
-                head.envelope.cluster.bytes.size());
-  }
+  head.envelope.cluster = id_of<ClusterId>(table.cluster());
   head.envelope.boot = BootId(table.boot());
   head.entry_count = table.entry_count();
   PeerMessage& message = head.message;
@@ -113,8 +111,7 @@ std::vector<std::uint8_t> encode_peer_message_head(const Envelope& envelope,
                                                    const PeerMessage& message) {
   BIB_CHECK(message.kind == MessageKind::kAppend || message.entries.empty());
   flatbuffers::FlatBufferBuilder builder(512);
-  const fb::peer::Id128 cluster{
-      flatbuffers::span<const std::uint8_t, 16>(envelope.cluster.bytes.data(), 16)};
+  const auto cluster = to_fb_id<fb::peer::Id128>(envelope.cluster);
   builder.FinishSizePrefixed(fb::peer::CreatePeerMessage(
       builder, &cluster, envelope.boot.value(), static_cast<std::uint8_t>(message.kind),
       message.from.value(), message.to.value(), message.term.value(), message.log_index.value(),

@@ -47,7 +47,8 @@ std::string joined_words(const Words& words, const Words& global) {
 std::string bash_script(const std::vector<Words>& all) {
   std::string cases;
   for (const Words& words : all)
-    cases += fmt::format("    '{}') words='{}' ;;\n", words.path, joined_words(words, all.front()));
+    cases +=
+        fmt::format("    '{}') offers='{}' ;;\n", words.path, joined_words(words, all.front()));
   return "# bash completion of bib: source <(bib completion bash)\n"
          "_bib_words() {\n"
          "  case \"$1\" in\n" +
@@ -56,12 +57,12 @@ std::string bash_script(const std::vector<Words>& all) {
          "  esac\n"
          "}\n"
          "_bib() {\n"
-         "  local current=${COMP_WORDS[COMP_CWORD]} path=bib words= i\n"
+         "  local current=${COMP_WORDS[COMP_CWORD]} at=bib offers= i\n"
          "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
-         "    if _bib_words \"$path ${COMP_WORDS[i]}\"; then path=\"$path ${COMP_WORDS[i]}\"; fi\n"
+         "    if _bib_words \"$at ${COMP_WORDS[i]}\"; then at=\"$at ${COMP_WORDS[i]}\"; fi\n"
          "  done\n"
-         "  _bib_words \"$path\"\n"
-         "  COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
+         "  _bib_words \"$at\"\n"
+         "  COMPREPLY=($(compgen -W \"$offers\" -- \"$current\"))\n"
          "  if ((${#COMPREPLY[@]} == 0)); then COMPREPLY=($(compgen -f -- \"$current\")); fi\n"
          "}\n"
          "complete -o filenames -F _bib bib\n";

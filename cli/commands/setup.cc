@@ -138,7 +138,9 @@ ExitCode setup(const Context& context, SetupCommand& command) {
   if (command.join) options.mode = SetupMode::kJoin;
 
   std::string path =
-      command.config_path.empty() ? context.environment.config_path() : command.config_path;
+      command.config_path.empty()
+          ? context.environment.config_path()
+          : std::filesystem::absolute(command.config_path).lexically_normal().string();
   std::error_code error;
   if (!command.force && std::filesystem::exists(path, error))
     return context.report(ExitCode::kConfiguration,

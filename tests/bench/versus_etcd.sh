@@ -219,7 +219,7 @@ three_voters() {
 start_bibd_cluster() {
   local dir=$1 i token
   bib_client=(env "HOME=$dir/bib-1" "XDG_CONFIG_HOME=$dir/bib-1/.config"
-    "$bib" --server "127.0.0.1:$(bib_peer_port 1)")
+    "$bib" --server "127.0.0.1:$(bib_api_port 1)")
   for i in 1 2 3; do
     if ((i == 1)); then
       setup_bibd "$dir" 1 --cluster >"$dir/setup-1.log" 2>&1 ||

@@ -311,6 +311,27 @@ TEST_CASE("Hard state that a vote depends on comes back from the disk") {
   CHECK_FALSE(answers[0].rejected);
 }
 
+TEST_CASE("A vote is neither given nor its term entered while the leader is heard") {
+  Raft raft = follower();
+  PeerMessage vote = from_leader(MessageKind::kVote);
+  vote.from = NodeId(3);
+  vote.term = Term(8);
+  vote.log_index = LogIndex(90);
+  vote.log_term = Term(3);
+  raft.step(vote);
+  CHECK(drain(raft).empty());
+  CHECK(raft.term() == Term(3));
+  CHECK(raft.leader() == NodeId(2));
+  CHECK(raft.dropped(DropReason::kLeaderAlive) == 1);
+  // Unless the leader itself wants it.
+  vote.transfer = true;
+  raft.step(vote);
+  const auto answers = drain(raft);
+  REQUIRE(answers.size() == 1);
+  CHECK_FALSE(answers[0].rejected);
+  CHECK(raft.term() == Term(8));
+}
+
 TEST_CASE("A pre-vote changes no term, no vote and no timer") {
   Raft raft(config_of(1), fresh({1, 2, 3}));
   PeerMessage ask = from_leader(MessageKind::kPreVote);

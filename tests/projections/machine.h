@@ -51,6 +51,7 @@ class Machine {
   explicit Machine(Store& store_in, const ProjectorOptions& options = {})
       : store(store_in), projector(must(Projector::open(store, options))) {
     next_index_ = projector->applied_index() + 1;
+    first_index_ = next_index_.value();
   }
 
   // Decides in the open batch, or begins one.
@@ -160,7 +161,7 @@ class Machine {
 };
 
 // What a decision was; each fails the test when it was something else.
-inline const Accepted& accepted(const Decision& decision) {
+inline Accepted accepted(const Decision& decision) {
   if (const auto* refused = std::get_if<Refused>(&decision)) FAIL(refused->error.message);
   REQUIRE(std::holds_alternative<Accepted>(decision));
   return std::get<Accepted>(decision);
@@ -168,14 +169,14 @@ inline const Accepted& accepted(const Decision& decision) {
 inline std::uint64_t accepted_revision(const Decision& decision) {
   return accepted(decision).revision.value();
 }
-inline const wire::CommandReply& answered(const Decision& decision) {
+inline wire::CommandReply answered(const Decision& decision) {
   if (const auto* refused = std::get_if<Refused>(&decision)) FAIL(refused->error.message);
   REQUIRE(std::holds_alternative<Answered>(decision));
   return std::get<Answered>(decision).reply;
 }
-inline const Refused& refused(const Decision& decision, wire::ErrorCode code) {
+inline Refused refused(const Decision& decision, wire::ErrorCode code) {
   REQUIRE(std::holds_alternative<Refused>(decision));
-  const auto& refusal = std::get<Refused>(decision);
+  auto refusal = std::get<Refused>(decision);
   INFO(refusal.error.message);
   REQUIRE(refusal.error.code == code);
   REQUIRE(refusal.error.message.size() > 20);

@@ -2,6 +2,7 @@
 // that acknowledge late or early and repeat themselves.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <deque>

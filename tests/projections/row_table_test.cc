@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "projections/digest.h"
 #include "projections/row_cache.h"
 #include "wire/prng.h"
 

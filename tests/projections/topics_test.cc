@@ -184,7 +184,7 @@ TEST_CASE("a version never changes: the same again is no change, another is refu
     each.change(other);
     INFO(each.field);
     const auto decision = machine.ask(wire::AddDatasetVersion{other});
-    const auto& refusal = refused(decision, ErrorCode::kRefused);
+    const auto refusal = refused(decision, ErrorCode::kRefused);
     CHECK(refusal.error.message.find(std::string("another ") + each.field) != std::string::npos);
   }
 }

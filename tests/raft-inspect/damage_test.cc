@@ -238,7 +238,7 @@ TEST_CASE("a segment from an older state of the same log is damage") {
   write_sample_log(dir / "log");
   LogWriter longer(other / "log");
   longer.noop().block().noop().block();
-  for (int i = 0; i < 8; ++i) longer.noop().block();
+  for (int i = 0; i < 9; ++i) longer.noop().block();
   longer.roll().noop().block().roll().noop().block().watermark();
   fs::copy_file(longer.path(3), dir / "log" / wire::segment_file_name(3),
                 fs::copy_options::overwrite_existing);

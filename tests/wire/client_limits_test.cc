@@ -7,6 +7,7 @@
 #include "client_samples.h"
 #include "schema/client_generated.h"
 #include "wire/client_message.h"
+#include "wire/frame.h"
 
 namespace bib::wire {
 namespace {
@@ -287,6 +288,26 @@ TEST_CASE("a reply of as many rows as a query may ask for is taken, and one more
   CHECK(decode_query_reply(encoder.encode(reply)));
   reply.rows.push_back({.key = "k"});
   CHECK(decode_query_reply(encoder.encode(reply)).error().code == ErrorCode::kInvalid);
+}
+
+TEST_CASE("a reply holds as many events as fit into a frame") {
+  const std::vector<std::uint8_t> event(8, 1);
+  const LoggedEvent logged{.position = {.index = LogIndex(1), .offset = 1},
+                           .term = Term(1),
+                           .time_us = 1,
+                           .event = event};
+  ClientEncoder encoder;
+  const auto size_of = [&](std::size_t count) {
+    return encoder.encode(EventsReply{.events = std::vector<LoggedEvent>(count, logged)}).size();
+  };
+  const std::size_t each = (size_of(2000) - size_of(1000)) / 1000;
+  const std::size_t count = kClientFrameBodyMax / each - 16;
+  const EventsReply reply{.events = std::vector<LoggedEvent>(count, logged)};
+  const ByteView body = encoder.encode(reply);
+  REQUIRE(body.size() <= kClientFrameBodyMax);
+  const auto decoded = decode_events_reply(body);
+  REQUIRE(decoded);
+  CHECK(decoded->events.size() == count);
 }
 
 TEST_CASE("a nested row or event that is not aligned to eight is refused") {

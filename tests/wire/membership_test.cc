@@ -84,6 +84,21 @@ TEST_CASE("each rule that a membership breaks is named") {
                  "members is not sorted"));
 }
 
+TEST_CASE("a membership of more members than the limit is refused") {
+  Membership membership;
+  for (std::uint64_t id = 1; id <= kMembersMax; ++id) {
+    membership.voters.push_back(NodeId(id));
+    membership.members.push_back({.id = NodeId(id), .raft_address = "a:1", .api_address = "a:2"});
+  }
+  CHECK(error_of(membership).empty());
+  membership.voters.push_back(NodeId(kMembersMax + 1));
+  membership.members.push_back(
+      {.id = NodeId(kMembersMax + 1), .raft_address = "a:1", .api_address = "a:2"});
+  CHECK(mentions(error_of(membership), "limit"));
+  membership.members.pop_back();
+  CHECK(mentions(error_of(membership), "longer than 256"));
+}
+
 TEST_CASE("bytes that are not a membership are corruption, cut anywhere or damaged anyhow") {
   const std::vector<std::uint8_t> bytes = encode_membership(joint());
   for (std::size_t size = 0; size < 64; ++size) {

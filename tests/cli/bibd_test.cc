@@ -1,0 +1,62 @@
+// bibd's command line, and the configuration as the engine gets it.
+#include <catch2/catch.hpp>
+
+#include "cli/bibd_command.h"
+#include "cli/bibd_config.h"
+#include "cli/cluster_token.h"
+#include "cli/config_file.h"
+#include "support/test_support.h"
+
+using namespace bib;
+using namespace bib::cli;
+
+TEST_CASE("the file's defaults are the engine's defaults") {
+  engine::NodeConfig from_file = to_node_config(Config());
+  engine::NodeConfig defaults;
+  REQUIRE(from_file.enabled == defaults.enabled);
+  REQUIRE(from_file.cluster_name == defaults.cluster_name);
+  REQUIRE(from_file.listen_addr == defaults.listen_addr);
+  REQUIRE(from_file.api_listen_addr == defaults.api_listen_addr);
+  REQUIRE(from_file.is_voter == defaults.is_voter);
+  REQUIRE(from_file.bootstrap == defaults.bootstrap);
+  REQUIRE(from_file.raft.heartbeat_timeout_ms == defaults.raft.heartbeat_timeout_ms);
+  REQUIRE(from_file.raft.election_timeout_ms == defaults.raft.election_timeout_ms);
+  REQUIRE(from_file.raft.commit_timeout_ms == defaults.raft.commit_timeout_ms);
+  REQUIRE(from_file.raft.max_append_entries == defaults.raft.max_append_entries);
+  REQUIRE(from_file.raft.max_inflight == defaults.raft.max_inflight);
+  REQUIRE(from_file.raft.trailing_logs == defaults.raft.trailing_logs);
+  REQUIRE(from_file.snapshot.interval_ms == defaults.snapshot.interval_ms);
+  REQUIRE(from_file.snapshot.threshold == defaults.snapshot.threshold);
+  REQUIRE(from_file.snapshot.retain_count == defaults.snapshot.retain_count);
+  REQUIRE(from_file.log.segment_bytes == defaults.log.segment_bytes);
+  REQUIRE(from_file.log.cache_bytes == defaults.log.cache_bytes);
+  REQUIRE(from_file.limits.client_connections == defaults.limits.client_connections);
+  REQUIRE(from_file.limits.requests_in_flight == defaults.limits.requests_in_flight);
+  REQUIRE(from_file.limits.uncommitted_bytes == defaults.limits.uncommitted_bytes);
+  REQUIRE(from_file.limits.session_retention_ms == defaults.limits.session_retention_ms);
+  REQUIRE(from_file.limits.sessions_max == defaults.limits.sessions_max);
+  REQUIRE(from_file.log_level == defaults.log_level);
+}
+
+TEST_CASE("a founder gets the secret of its token, a joining node the whole token") {
+  Config config;
+  config.join_token = make_token("c", "127.0.0.1:4002", 60000).text;
+  REQUIRE(to_node_config(config).join_token == config.join_token);
+  config.bootstrap = true;
+  auto token = wire::decode_join_token(config.join_token);
+  REQUIRE(to_node_config(config).join_token == token->token);
+}
+
+TEST_CASE("listening beyond loopback needs insecure, from the command line too") {
+  support::TempDir dir;
+  Environment environment({{"HOME", dir.path().string()}});
+  std::string path = (dir / "c.yaml").string();
+  support::write_file(path,
+                      "cluster:\n  node_id: a1b2c3d4e5f60718\n  bootstrap: true\n"
+                      "  listen_addr: 10.0.0.1:4002\n");
+  REQUIRE(parse_bibd({"--config", path}, environment).code == ExitCode::kConfiguration);
+  BibdStart start = parse_bibd({"--config", path, "--insecure"}, environment);
+  CAPTURE(start.err);
+  REQUIRE(start.run);
+  REQUIRE(start.config.insecure);
+}

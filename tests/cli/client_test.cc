@@ -1,0 +1,313 @@
+// The client against nodes that lead, follow, vanish, stay silent, are overloaded, or are no nodes.
+#include "cli/client.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+
+#include "cli/event_stream.h"
+#include "fake_node.h"
+#include "run.h"
+
+using namespace bib;
+using namespace bib::test;
+using namespace std::chrono_literals;
+using wire::ErrorCode;
+using wire::FrameKind;
+
+namespace {
+
+cli::ClientOptions options_for(std::initializer_list<const FakeNode*> nodes) {
+  cli::ClientOptions options;
+  for (const FakeNode* node : nodes) options.servers.push_back(node->server());
+  options.timeout = 10s;
+  options.try_timeout = 300ms;
+  return options;
+}
+
+cli::Completion set_key(cli::Client& client) {
+  return client.call(wire::SetConfig{"key", "value"});
+}
+
+wire::CommandReply decoded(const cli::Completion& completion) {
+  REQUIRE(completion.reply);
+  auto reply = wire::decode_command_reply(completion.reply->body.view());
+  REQUIRE(reply);
+  return *reply;
+}
+
+// A port of this machine on which nobody listens.
+cli::ServerAddress dead_server() {
+  FakeNode node(99);
+  return node.server();
+}
+
+// Does something else with the first request than with the others.
+FakeNode::Handler first_then(Answer first, Answer others) {
+  auto count = std::make_shared<std::atomic<int>>(0);
+  return [count, first = std::move(first), others = std::move(others)](const Received&) {
+    return count->fetch_add(1) == 0 ? first : others;
+  };
+}
+
+}  // namespace
+
+TEST_CASE("a command reaches the node that leads, and its answer comes back") {
+  FakeNode node(1, [](const Received&) { return accepted(5); });
+  cli::Client client(options_for({&node}));
+  REQUIRE(decoded(set_key(client)).revision == wire::Revision(5));
+
+  auto received = node.received();
+  REQUIRE(received.size() == 1);
+  auto command = wire::decode_command(received[0].body);
+  REQUIRE(command);
+  REQUIRE(command->sequence.value() == 1);
+  REQUIRE_FALSE(command->client.is_none());
+  REQUIRE(std::get<wire::SetConfig>(command->body).value == "value");
+  REQUIRE(client.server()->cluster_name == "test-cluster");
+}
+
+TEST_CASE("a follower's greeting sends the client to the leader") {
+  FakeNode leader(1);
+  FakeNode follower(2);
+  follower.set_leader(leader.id(), leader.address());
+  cli::Client client(options_for({&follower}));
+  decoded(set_key(client));
+  REQUIRE(leader.received().size() == 1);
+  REQUIRE(follower.received().empty());
+}
+
+TEST_CASE("a refusal as not leader takes the same bytes to the leader that it names") {
+  FakeNode leader(1);
+  FakeNode old(2, [&](const Received&) {
+    return refused(ErrorCode::kNotLeader, "ask the leader", leader.address());
+  });
+  cli::Client client(options_for({&old}));
+  decoded(set_key(client));
+  REQUIRE(old.received().size() == 1);
+  REQUIRE(leader.received().size() == 1);
+  REQUIRE(old.received()[0].body == leader.received()[0].body);
+}
+
+TEST_CASE("after a dropped connection the same bytes go to another member") {
+  FakeNode other(2);
+  FakeNode node(1, [](const Received&) { return dropped(); });
+  node.set_members({node.address(), other.address()});
+  cli::Client client(options_for({&node}));
+  decoded(set_key(client));
+  REQUIRE(node.received().size() == 1);
+  REQUIRE(other.received().size() == 1);
+  REQUIRE(node.received()[0].body == other.received()[0].body);
+}
+
+TEST_CASE("a node that stays silent is left for another member") {
+  FakeNode other(2);
+  FakeNode silent(1, [](const Received&) { return silence(); });
+  silent.set_members({other.address()});
+  cli::Client client(options_for({&silent}));
+  decoded(set_key(client));
+  REQUIRE(silent.received()[0].body == other.received()[0].body);
+}
+
+TEST_CASE("a node that shuts down, has no quorum or is late is left for another member") {
+  auto code = GENERATE(ErrorCode::kShuttingDown, ErrorCode::kNoQuorum, ErrorCode::kTimeout);
+  FakeNode other(2);
+  FakeNode node(1, [=](const Received&) { return refused(code, "not now"); });
+  node.set_members({node.address(), other.address()});
+  cli::Client client(options_for({&node}));
+  decoded(set_key(client));
+  REQUIRE(node.received()[0].body == other.received()[0].body);
+}
+
+TEST_CASE("an overloaded node is asked again with the same bytes, on the same connection") {
+  FakeNode node(1, first_then(refused(ErrorCode::kOverloaded, "too much"), accepted()));
+  cli::Client client(options_for({&node}));
+  decoded(set_key(client));
+  REQUIRE(node.received().size() == 2);
+  REQUIRE(node.received()[0].body == node.received()[1].body);
+  REQUIRE(node.greetings() == 1);
+}
+
+TEST_CASE("a refusal by a rule is the answer and is not tried again") {
+  FakeNode node(1, [](const Received&) { return refused(ErrorCode::kRefused, "it is archived"); });
+  cli::Client client(options_for({&node}));
+  cli::Completion completion = set_key(client);
+  REQUIRE_FALSE(completion.reply);
+  REQUIRE(completion.reply.error().code == ErrorCode::kRefused);
+  REQUIRE(completion.reply.error().message == "it is archived");
+  REQUIRE(node.received().size() == 1);
+}
+
+TEST_CASE("a request beyond what a node takes is refused here, and the others go on") {
+  FakeNode node(1);
+  cli::ClientOptions options = options_for({&node});
+  options.inflight_max = 3;
+  cli::Client client(options);
+  std::string huge(17U << 20, 'x');
+  client.submit(wire::SetConfig{"a", "small"});
+  client.submit(wire::SetConfig{"b", huge});
+  client.submit(wire::SetConfig{"c", "small"});
+  std::vector<cli::Completion> completions;
+  while (client.inflight() > 0) client.poll(cli::Clock::now() + 5s, completions);
+  REQUIRE(completions.size() == 3);
+  REQUIRE(completions[0].ticket == 2);
+  REQUIRE(completions[0].reply.error().code == ErrorCode::kInvalid);
+  REQUIRE(node.received().size() == 2);
+}
+
+TEST_CASE("where nobody listens the client says so at once") {
+  cli::ClientOptions options;
+  options.servers = {dead_server()};
+  options.timeout = 60s;
+  cli::Client client(options);
+  auto begin = cli::Clock::now();
+  cli::Completion completion = set_key(client);
+  REQUIRE_FALSE(completion.reply);
+  REQUIRE(completion.reply.error().code == ErrorCode::kIo);
+  REQUIRE(completion.reply.error().message.find("refused") != std::string::npos);
+  REQUIRE(cli::Clock::now() - begin < 30s);
+}
+
+TEST_CASE("the next server is tried when the first one is dead") {
+  FakeNode node(1);
+  cli::ClientOptions options = options_for({&node});
+  options.servers.insert(options.servers.begin(), dead_server());
+  cli::Client client(options);
+  decoded(set_key(client));
+}
+
+TEST_CASE("a cluster without a leader is asked until the timeout, and then that is said") {
+  FakeNode node(1);
+  node.set_no_leader();
+  cli::ClientOptions options = options_for({&node});
+  options.timeout = 300ms;
+  cli::Client client(options);
+  cli::Completion completion = set_key(client);
+  REQUIRE_FALSE(completion.reply);
+  REQUIRE(completion.reply.error().code == ErrorCode::kNoQuorum);
+  REQUIRE(node.greetings() > 1);
+  REQUIRE(node.received().empty());
+}
+
+TEST_CASE("nodes that send the client in circles do not hold it for ever") {
+  FakeNode a(1);
+  FakeNode b(2);
+  a.set_leader(b.id(), b.address());
+  b.set_leader(a.id(), a.address());
+  cli::ClientOptions options = options_for({&a, &b});
+  options.timeout = 300ms;
+  cli::Client client(options);
+  REQUIRE(set_key(client).reply.error().code == ErrorCode::kNoQuorum);
+  // With waiting times, not as fast as the network allows.
+  REQUIRE(a.greetings() + b.greetings() < 200);
+}
+
+TEST_CASE(
+    "a request without an answer ends with the timeout, and says that the outcome is unknown") {
+  FakeNode node(1, [](const Received&) { return silence(); });
+  cli::ClientOptions options = options_for({&node});
+  options.timeout = 300ms;
+  options.try_timeout = 100ms;
+  cli::Client client(options);
+  cli::Completion completion = set_key(client);
+  REQUIRE_FALSE(completion.reply);
+  REQUIRE(completion.reply.error().code == ErrorCode::kTimeout);
+  REQUIRE(completion.reply.error().message.find("outcome is unknown") != std::string::npos);
+  auto received = node.received();
+  REQUIRE(received.size() > 1);
+  REQUIRE(received.front().body == received.back().body);
+}
+
+TEST_CASE("what does not speak the protocol is named as such") {
+  FakeNode node(1);
+  node.set_garbage("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+  cli::Client client(options_for({&node}));
+  cli::Completion completion = set_key(client);
+  REQUIRE_FALSE(completion.reply);
+  REQUIRE(completion.reply.error().code == ErrorCode::kUnsupported);
+}
+
+TEST_CASE("a member of another cluster is never sent a command") {
+  FakeNode stranger(2);
+  stranger.set_cluster(9);
+  FakeNode node(1, first_then(dropped(), accepted()));
+  node.set_members({stranger.address()});
+  cli::Client client(options_for({&node}));
+  decoded(set_key(client));
+  REQUIRE(stranger.received().empty());
+  REQUIRE(node.received().size() == 2);
+}
+
+TEST_CASE("unanswered requests are sent again in their order after a reconnect") {
+  std::atomic<int> count = 0;
+  FakeNode node(1, [&](const Received&) { return ++count <= 5 ? silence() : dropped(); });
+  FakeNode other(2);
+  node.set_members({other.address()});
+  cli::ClientOptions options = options_for({&node});
+  options.inflight_max = 6;
+  cli::Client client(options);
+  for (int i = 0; i < 6; ++i) client.submit(wire::SetConfig{fmt::format("key{}", i), "value"});
+  REQUIRE_FALSE(client.can_submit());
+
+  std::vector<cli::Completion> completions;
+  while (client.inflight() > 0) client.poll(cli::Clock::now() + 5s, completions);
+  REQUIRE(completions.size() == 6);
+  for (std::size_t i = 0; i < 6; ++i) {
+    decoded(completions[i]);
+    REQUIRE(completions[i].ticket == i + 1);
+  }
+  auto first = node.received();
+  auto second = other.received();
+  REQUIRE(second.size() == 6);
+  for (std::size_t i = 0; i < first.size(); ++i) REQUIRE(first[i].body == second[i].body);
+}
+
+TEST_CASE("answers may come in another order than the requests") {
+  std::vector<std::uint64_t> ids;
+  FakeNode node(1, [&](const Received& request) {
+    // The first stays without an answer, until the client asks again elsewhere.
+    return request.id == 1 ? silence() : accepted(request.id);
+  });
+  FakeNode other(2, [](const Received& request) { return accepted(request.id); });
+  node.set_members({other.address()});
+  cli::ClientOptions options = options_for({&node});
+  options.inflight_max = 3;
+  cli::Client client(options);
+  for (int i = 0; i < 3; ++i) client.submit(wire::SetConfig{"key", "value"});
+  std::vector<cli::Completion> completions;
+  while (client.inflight() > 0) client.poll(cli::Clock::now() + 5s, completions);
+  REQUIRE(completions.size() == 3);
+  REQUIRE(completions.back().ticket == 1);
+  for (const auto& completion : completions)
+    REQUIRE(decoded(completion).revision.value() == completion.ticket);
+  REQUIRE(other.received().size() == 1);  // what was answered is not sent again
+}
+
+TEST_CASE("a command says below which sequence the client has all its answers") {
+  FakeNode node(1);
+  cli::Client client(options_for({&node}));
+  for (int i = 0; i < 3; ++i) decoded(set_key(client));
+  std::uint64_t sequence = 0;
+  for (const Received& request : node.received()) {
+    auto command = wire::decode_command(request.body);
+    REQUIRE(command->sequence.value() == ++sequence);
+    REQUIRE(command->acknowledged_below.value() == sequence);
+  }
+}
+
+TEST_CASE("whoever takes any node stays with a follower") {
+  FakeNode leader(1);
+  FakeNode follower(2, [](const Received&) {
+    wire::ClientEncoder encoder;
+    return reply(FrameKind::kQueryReply, encoder.encode(wire::QueryReply{}));
+  });
+  follower.set_leader(leader.id(), leader.address());
+  cli::ClientOptions options = options_for({&follower});
+  options.to_leader = false;
+  cli::Client client(options);
+  wire::Query query;
+  query.consistency = wire::Consistency::kStale;
+  REQUIRE(client.call(query).reply);
+  REQUIRE(leader.greetings() == 0);
+}

@@ -1,0 +1,217 @@
+// bib setup: what it writes, what it prints, and what it refuses.
+#include <catch2/catch.hpp>
+#include <regex>
+
+#include "cli/cluster_token.h"
+#include "cli/config_file.h"
+#include "cli/setup_plan.h"
+#include "run.h"
+#include "support/test_support.h"
+
+using namespace bib;
+using namespace bib::cli;
+using bib::test::Session;
+
+namespace {
+
+wire::Result<std::string> this_machine() {
+  return std::string("192.0.2.7");
+}
+
+Config load(const std::string& path, const Environment& environment) {
+  ConfigSources sources;
+  sources.path = path;
+  sources.must_exist = true;
+  LoadedConfig loaded = load_config(sources, environment);
+  CAPTURE(config_error(loaded).message);
+  REQUIRE(loaded.problems.empty());
+  return loaded.config;
+}
+
+struct Home {
+  std::map<std::string, std::string> variables() const { return {{"HOME", dir.path().string()}}; }
+  std::string config() const { return (dir / ".config/bibd/config.yaml").string(); }
+  support::TempDir dir;
+};
+
+}  // namespace
+
+TEST_CASE("setup of a cluster prints exactly what the documentation shows, and the file is valid") {
+  Home home;
+  Session session({"setup", "--daemon", "--cluster", "--yes"}, "", home.variables());
+  REQUIRE(session.run() == 0);
+  std::regex form(
+      "✓ Configuration saved to: ~/\\.config/bibd/config\\.yaml\n"
+      "\n"
+      "=== Cluster Initialized ===\n"
+      "Node ID: ([0-9a-f]{16})\n"
+      "Cluster Name: bib-cluster\n"
+      "\n"
+      "Share this join token with other nodes:\n"
+      "\n"
+      "  ([A-Za-z0-9+/]+=*)\n"
+      "\n"
+      "To join another node to this cluster, run:\n"
+      "  bib setup --daemon --cluster-join <token>\n"
+      "\n"
+      "NOTE: A minimum of 3 voting nodes is required for HA quorum\\.\n");
+  std::string out = session.out();
+  CAPTURE(out);
+  std::smatch match;
+  REQUIRE(std::regex_match(out, match, form));
+
+  Config config = load(home.config(), Environment(home.variables()));
+  REQUIRE(config.node_id == match[1]);
+  REQUIRE(config.join_token == match[2]);
+  REQUIRE(config.enabled);
+  REQUIRE(config.bootstrap);
+  auto token = read_token(config.join_token);
+  REQUIRE(token);
+  REQUIRE(token->leader_addr == "127.0.0.1:4002");
+  REQUIRE(token->cluster_name == "bib-cluster");
+  REQUIRE(token->token.size() == 64);
+}
+
+TEST_CASE("setup alone writes a single node, which is no member of a cluster") {
+  Home home;
+  REQUIRE(Session({"setup", "--daemon"}, "", home.variables()).run() == 0);
+  Config config = load(home.config(), Environment(home.variables()));
+  REQUIRE_FALSE(config.enabled);
+  REQUIRE(config.bootstrap);
+  REQUIRE(config.join_token.empty());
+}
+
+TEST_CASE("setup never overwrites a configuration without --force") {
+  Home home;
+  REQUIRE(Session({"setup", "--daemon"}, "", home.variables()).run() == 0);
+  std::string before = support::read_file(home.config());
+  Session again({"setup", "--daemon", "--cluster"}, "", home.variables());
+  REQUIRE(again.run() == 3);
+  REQUIRE(again.err().find("--force") != std::string::npos);
+  REQUIRE(again.out().empty());
+  REQUIRE(support::read_file(home.config()) == before);
+  REQUIRE(Session({"setup", "--daemon", "--force"}, "", home.variables()).run() == 0);
+  REQUIRE(support::read_file(home.config()) != before);
+}
+
+TEST_CASE("setup does not put a new node on an earlier node's data") {
+  Home home;
+  std::filesystem::create_directories(home.dir / "data");
+  support::write_file(home.dir / "data/log", "x");
+  std::string data = (home.dir / "data").string();
+  Session session({"setup", "--daemon", "--data-dir", data}, "", home.variables());
+  REQUIRE(session.run() == 3);
+  REQUIRE_FALSE(std::filesystem::exists(home.config()));
+}
+
+TEST_CASE("a node joins with a token from the command line or from standard input") {
+  std::string text = make_token("our-cluster", "10.9.8.7:4002", 60000).text;
+  for (bool from_input : {false, true}) {
+    Home home;
+    Session session({"setup", "--daemon", "--cluster-join", from_input ? "-" : text, "-o", "json"},
+                    from_input ? "  " + text + "\n" : "", home.variables());
+    REQUIRE(session.run() == 0);
+    Json data = Json::parse(session.out());
+    REQUIRE(data["cluster_name"] == "our-cluster");
+    REQUIRE(data["leader_addr"] == "10.9.8.7:4002");
+    REQUIRE(data["config"] == home.config());
+    Config config = load(home.config(), Environment(home.variables()));
+    REQUIRE(config.join_token == text);
+    REQUIRE(config.cluster_name == "our-cluster");
+    REQUIRE_FALSE(config.bootstrap);
+  }
+}
+
+TEST_CASE("a damaged, cut, or expired token is refused before anything is written") {
+  std::string good = make_token("our-cluster", "10.9.8.7:4002", 60000).text;
+  wire::JoinToken old = *wire::decode_join_token(good);
+  old.expires_at = 1000000;
+  std::string flipped = good;
+  flipped[flipped.size() / 2] = '!';
+  for (const std::string& text : {std::string("nonsense"), good.substr(0, good.size() - 9), flipped,
+                                  std::string(), wire::encode_join_token(old)}) {
+    CAPTURE(text);
+    Home home;
+    Session session({"setup", "--daemon", "--cluster-join", "-"}, text, home.variables());
+    REQUIRE(session.run() == 5);
+    REQUIRE(session.err().find("token") != std::string::npos);
+    REQUIRE_FALSE(std::filesystem::exists(home.config()));
+  }
+}
+
+TEST_CASE("a wildcard never becomes the address in a token") {
+  Environment environment(std::map<std::string, std::string>{{"HOME", "/home/someone"}});
+  SetupOptions options;
+  options.mode = SetupMode::kNewCluster;
+  options.listen = "0.0.0.0:4002";
+  options.insecure = true;
+  auto plan = plan_setup(options, environment, this_machine);
+  REQUIRE(plan);
+  REQUIRE(plan->config.listen_addr == "0.0.0.0:4002");
+  REQUIRE(plan->config.advertise_addr == "192.0.2.7:4002");
+  REQUIRE(read_token(plan->config.join_token)->leader_addr == "192.0.2.7:4002");
+
+  options.advertise = "node1.example:4002";
+  plan = plan_setup(options, environment, this_machine);
+  REQUIRE(read_token(plan->config.join_token)->leader_addr == "node1.example:4002");
+
+  options.advertise = "[::]:4002";
+  REQUIRE_FALSE(plan_setup(options, environment, this_machine));
+
+  options.advertise.clear();
+  plan = plan_setup(options, environment, []() -> wire::Result<std::string> {
+    return wire::fail(wire::ErrorCode::kNotFound, "no interface is up");
+  });
+  REQUIRE_FALSE(plan);
+  REQUIRE(plan.error().message.find("--advertise") != std::string::npos);
+}
+
+TEST_CASE("an address beyond loopback needs --insecure, and the message says why") {
+  Home home;
+  Session session({"setup", "--daemon", "--cluster", "--listen", "10.0.0.1:4002"}, "",
+                  home.variables());
+  REQUIRE(session.run() == 3);
+  REQUIRE(session.err().find("TLS") != std::string::npos);
+  REQUIRE(session.err().find("--insecure") != std::string::npos);
+  REQUIRE_FALSE(std::filesystem::exists(home.config()));
+}
+
+TEST_CASE("a joining node is told when its address is the cluster's own") {
+  Environment environment(std::map<std::string, std::string>{{"HOME", "/home/someone"}});
+  SetupOptions options;
+  options.mode = SetupMode::kJoin;
+  options.join_token = make_token("c", "127.0.0.1:4002", 60000).text;
+  auto plan = plan_setup(options, environment, this_machine);
+  REQUIRE_FALSE(plan);
+  REQUIRE(plan.error().code == wire::ErrorCode::kConfig);
+  options.listen = "127.0.0.1:4012";
+  REQUIRE(plan_setup(options, environment, this_machine));
+  options.cluster_name = "another";
+  REQUIRE_FALSE(plan_setup(options, environment, this_machine));
+}
+
+TEST_CASE("on a terminal setup asks for what is left open, with the default in brackets") {
+  Home home;
+  Session session({"setup", "--daemon", "--cluster", "--data-dir", "~/here"},
+                  "my-cluster\n\n127.0.0.1:5000\n", home.variables());
+  session.context().in_is_terminal = true;
+  REQUIRE(session.run() == 0);
+  REQUIRE(session.err().find("Cluster name [bib-cluster]: ") != std::string::npos);
+  REQUIRE(session.err().find("Data directory") == std::string::npos);  // it was given
+  Config config = load(home.config(), Environment(home.variables()));
+  REQUIRE(config.cluster_name == "my-cluster");
+  REQUIRE(config.listen_addr == "127.0.0.1:4002");
+  REQUIRE(config.api_listen_addr == "127.0.0.1:5000");
+  REQUIRE(config.data_dir == (home.dir / "here").string());
+}
+
+TEST_CASE("what does not fit together on setup's command line is a usage error") {
+  Home home;
+  REQUIRE(Session({"setup"}, "", home.variables()).run() == 2);
+  REQUIRE(Session({"setup", "--daemon", "--cluster", "--cluster-join", "x"}, "", home.variables())
+              .run() == 2);
+  REQUIRE(Session({"setup", "--daemon", "--listen", "nonsense"}, "", home.variables()).run() == 2);
+  REQUIRE(Session({"setup", "--daemon", "--node-id", "1"}, "", home.variables()).run() == 2);
+  REQUIRE(Session({"setup", "--daemon", "--cluster", "--non-voter"}, "", home.variables()).run() ==
+          2);
+}

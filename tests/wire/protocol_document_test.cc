@@ -1,0 +1,49 @@
+// docs/wire-protocol.md against the code: the numbers in its tables.
+#include <catch2/catch.hpp>
+
+#include <cstdio>
+#include <map>
+#include <sstream>
+
+#include "support/test_support.h"
+#include "wire/result.h"
+
+namespace bib::wire {
+namespace {
+
+// The rows of the document's error table: code to name.
+std::map<int, std::string> documented_errors() {
+  std::istringstream document(
+      support::read_file(support::source_dir() / "docs" / "wire-protocol.md"));
+  std::map<int, std::string> errors;
+  bool inside = false;
+  for (std::string line; std::getline(document, line);) {
+    if (line.starts_with("## ")) inside = line == "## Error codes";
+    if (!inside || !line.starts_with("| ") || line.starts_with("| code")) continue;
+    int code = -1;
+    char name[64] = {};
+    INFO(line);
+    REQUIRE(std::sscanf(line.c_str(), "| %d | `%63[a-z_]` |", &code, name) == 2);
+    REQUIRE(errors.emplace(code, name).second);
+  }
+  return errors;
+}
+
+}  // namespace
+
+TEST_CASE("the table of error codes in the document is the code's") {
+  const std::map<int, std::string> errors = documented_errors();
+  for (int code = 0; code <= 255; ++code) {
+    const std::string_view name = error_code_name(static_cast<ErrorCode>(code));
+    const auto row = errors.find(code);
+    INFO("code " << code);
+    if (name == "unknown") {
+      CHECK(row == errors.end());
+    } else {
+      REQUIRE(row != errors.end());
+      CHECK(row->second == name);
+    }
+  }
+}
+
+}  // namespace bib::wire
