@@ -47,6 +47,38 @@ TEST_CASE("a founder gets the secret of its token, a joining node the whole toke
   REQUIRE(to_node_config(config).join_token == token->token);
 }
 
+TEST_CASE("bibd ends with 3 on a wrong configuration, 2 on a wrong option, 0 when asked to check") {
+  support::TempDir dir;
+  Environment environment({{"HOME", dir.path().string()}});
+  std::string path = (dir / "c.yaml").string();
+
+  support::write_file(path, "cluster: {node_id: a1b2c3d4e5f60718, data_dir: /x, bogus: 1}\n");
+  BibdStart start = parse_bibd({"--config", path}, environment);
+  REQUIRE_FALSE(start.run);
+  REQUIRE(start.code == ExitCode::kConfiguration);
+  REQUIRE(start.err.find(path + ":1:52: cluster.bogus:") != std::string::npos);
+
+  support::write_file(path,
+                      "cluster: {node_id: a1b2c3d4e5f60718, data_dir: /x, bootstrap: true}\n");
+  start = parse_bibd({"--config", path, "--check-config"}, environment);
+  CAPTURE(start.err);
+  REQUIRE_FALSE(start.run);
+  REQUIRE(start.code == ExitCode::kOk);
+  REQUIRE(start.out.find("is valid") != std::string::npos);
+
+  start = parse_bibd({"--config", path, "--log-level", "debug"}, environment);
+  REQUIRE(start.run);
+  REQUIRE(start.config.log_level == "debug");
+  REQUIRE(start.config.data_dir == "/x");
+  REQUIRE(start.config.api_socket == "/x/bibd.sock");
+
+  start = parse_bibd({"--bogus"}, environment);
+  REQUIRE(start.code == ExitCode::kUsage);
+  start = parse_bibd({"--version"}, environment);
+  REQUIRE(start.code == ExitCode::kOk);
+  REQUIRE(start.out.rfind("bibd ", 0) == 0);
+}
+
 TEST_CASE("listening beyond loopback needs insecure, from the command line too") {
   support::TempDir dir;
   Environment environment({{"HOME", dir.path().string()}});
