@@ -212,7 +212,7 @@ void Walk::take_segment(std::uint64_t number, bool is_last) {
     visitor_.end(report);
     return;
   }
-  if (false) settle_end(report);
+  if (is_last) settle_end(report);
   join_state(report);
   take_records(report, is_last);
   visitor_.end(report);
