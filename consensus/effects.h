@@ -33,6 +33,11 @@ struct HardState {
   bool operator==(const HardState&) const = default;
 };
 
+struct MembershipAt {
+  wire::LogIndex index;  // of the entry that brought it
+  wire::Membership membership;
+};
+
 // One turn's change to the durable log. To be done in the order of the fields, all or a prefix of
 // it, and synced once. Several steps of one turn are merged: only the outcome is written.
 // A write may be empty: a barrier, durable as soon as all earlier writes are.
@@ -40,6 +45,7 @@ struct LogWrite {
   std::uint64_t append_sequence = 0;  // 1, 2, 3, ...
   std::optional<HardState> hard_state;
   std::optional<LogPosition> reset_to;  // a snapshot was installed: an empty log after this
+  std::optional<MembershipAt> reset_membership;  // with reset_to: the one in effect there
   std::optional<wire::LogIndex> truncate_from;
   wire::LogIndex first;  // append entries first .. last; none when last < first
   wire::LogIndex last;
@@ -65,11 +71,6 @@ struct RoleChange {
   wire::NodeId leader;  // none: not known
 
   bool operator==(const RoleChange&) const = default;
-};
-
-struct MembershipAt {
-  wire::LogIndex index;  // of the entry that brought it
-  wire::Membership membership;
 };
 
 // A read asked with this token is linearizable once everything up to `index` is applied here.

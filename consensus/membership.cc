@@ -42,12 +42,12 @@ const Membership& Raft::membership_before_last() const {
   return memberships_.size() < 2 ? kNobody : memberships_[memberships_.size() - 2].membership;
 }
 
-const Membership* Raft::membership_at(LogIndex index) const {
+const MembershipAt* Raft::membership_at(LogIndex index) const {
   if (index < log_.base().index) return nullptr;
   for (auto at = memberships_.rbegin(); at != memberships_.rend(); ++at) {
-    if (at->index <= index) return &at->membership;
+    if (at->index <= index) return &*at;
   }
-  return &kNobody;
+  return nullptr;
 }
 
 // ---- proposing ----

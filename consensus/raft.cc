@@ -330,6 +330,7 @@ LogWrite Raft::make_write() {
     hard_sequence_ = write.append_sequence;
   }
   write.reset_to = std::exchange(pending_reset_, std::nullopt);
+  if (write.reset_to) write.reset_membership = memberships_.front();
   write.truncate_from = std::exchange(pending_truncate_, std::nullopt);
   write.first = handed_ + 1;
   write.last = log_.last_index();

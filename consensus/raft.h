@@ -173,9 +173,9 @@ class Raft {
   void offer_snapshot(wire::NodeId to, LogPosition last);
   // Leader: its bytes have arrived (or it could not be made, or sent: then it is asked for anew).
   void report_snapshot_sent(wire::NodeId to, bool ok);
-  // Follower: the snapshot is durable and the state is that of `last`. False when the node has
-  // meanwhile committed as much by itself: nothing changed.
-  bool installed_snapshot(LogPosition last, const wire::Membership& membership);
+  // Follower: the snapshot is durable and the state is that of `last`; `membership` was in effect
+  // there. False when the node has meanwhile committed as much by itself: nothing changed.
+  bool installed_snapshot(LogPosition last, const MembershipAt& membership);
 
   // ---- effects ----
 
@@ -197,8 +197,9 @@ class Raft {
   // The one in effect; empty on a node that was told nothing yet.
   const wire::Membership& membership() const;
   wire::LogIndex membership_index() const;
-  // The one that was in effect at `index`, for a snapshot there; null below the base.
-  const wire::Membership* membership_at(wire::LogIndex index) const;
+  // The one that was in effect at `index`, for a snapshot there; null below the base, and where
+  // there was none.
+  const MembershipAt* membership_at(wire::LogIndex index) const;
   std::uint64_t uncommitted_bytes() const { return log_.bytes_in(commit_, log_.last_index()); }
   bool is_transferring() const { return transferee_ != wire::NodeId(); }
   // A leader that has committed an entry of its own term (reads and changes are allowed).

@@ -19,7 +19,6 @@
 namespace bib::consensus {
 
 using wire::LogIndex;
-using wire::Membership;
 using wire::MessageKind;
 using wire::NodeId;
 using wire::PeerMessage;
@@ -90,9 +89,11 @@ void Raft::on_snapshot(const PeerMessage& message) {
   send_when_durable(std::move(reply));
 }
 
-bool Raft::installed_snapshot(LogPosition last, const Membership& membership) {
+bool Raft::installed_snapshot(LogPosition last, const MembershipAt& membership) {
   if (last.index <= commit_) return false;
   if (last.term > term_) adopt_term(last.term);
+  BIB_CHECK(membership.index <= last.index, "a membership of {} in a snapshot of {}",
+            membership.index.value(), last.index.value());
   BIB_CHECK(role_ != Role::kLeader, "a leader installed a snapshot at {}", last.index.value());
   if (log_.matches(last)) {
     // The log goes on after the snapshot, and stays (Raft figure 13, step 6). After a crash the
@@ -110,7 +111,7 @@ bool Raft::installed_snapshot(LogPosition last, const Membership& membership) {
     proved_ = last.index;
     commit_ = last.index;
     effects_.commit = commit_;
-    memberships_.assign(1, {last.index, membership});
+    memberships_.assign(1, membership);
     effects_.committed_membership = memberships_.front();
     membership_changed();
   }

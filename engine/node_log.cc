@@ -44,7 +44,11 @@ void NodeLog::submit(const consensus::LogWrite& write, std::vector<wire::Bytes> 
   out.append_sequence = write.append_sequence;
   if (write.hard_state)
     out.hard_state = wire::HardState{write.hard_state->term, write.hard_state->vote};
-  if (write.reset_to) out.reset = LogReset{*write.reset_to, {}, {}};
+  if (write.reset_to) {
+    const consensus::MembershipAt& membership = *write.reset_membership;
+    out.reset =
+        LogReset{*write.reset_to, membership.index, wire::encode_membership(membership.membership)};
+  }
   out.truncate_from = write.truncate_from;
   out.entries = std::move(entries);
   waiting_.push_back(std::move(out));

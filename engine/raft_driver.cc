@@ -19,11 +19,12 @@ using wire::PeerMessage;
 
 RaftDriver::RaftDriver(const consensus::RaftConfig& config, const consensus::Restored& restored,
                        RaftDriverOptions options, LogSink& log, PeerSender& peers, Applier& applier,
-                       Clock& clock)
+                       SnapshotKeeper& snapshots, Clock& clock)
     : options_(options),
       log_(log),
       peers_(peers),
       applier_(applier),
+      snapshots_(snapshots),
       clock_(clock),
       raft_(config, restored),
       cache_(options.cache_bytes),
@@ -59,6 +60,7 @@ void RaftDriver::on_durable(std::uint64_t append_sequence) {
     writes_.pop_front();
   }
   cache_.trim(raft_.durable_index());
+  settle_install();
 }
 
 void RaftDriver::on_log_read(std::uint64_t token, wire::Result<std::vector<Bytes>> entries) {
@@ -67,14 +69,19 @@ void RaftDriver::on_log_read(std::uint64_t token, wire::Result<std::vector<Bytes
     const NodeId peer = for_peer->second;
     reads_for_peers_.erase(for_peer);
     if (entries) return continue_backlog(peer, *entries);
-    // Truncated since it was asked for: whoever leads now sends what is needed.
+    // Truncated since it was asked for: whoever leads now sends what is needed. Or compacted: Raft
+    // finds that when it starts the peer anew.
     if (entries.error().code == wire::ErrorCode::kNotFound) {
       backlogs_.erase(peer);
+      raft_.peer_connected(peer);
       return;
     }
   }
   if (!entries) {
-    failure_ = entries.error();
+    // A snapshot has replaced what a forgotten read was for.
+    if (token == apply_read_token_ || entries.error().code != wire::ErrorCode::kNotFound) {
+      failure_ = entries.error();
+    }
     return;
   }
   if (token != apply_read_token_) return;
@@ -136,6 +143,52 @@ void RaftDriver::decide_only_after_log() {
   decide_after_ = raft_.last_index();
 }
 
+// ---- snapshots
+
+void RaftDriver::offer_snapshot(NodeId to, LogPosition last) {
+  if (last.index < raft_.log().base().index) return raft_.report_snapshot_sent(to, false);
+  raft_.offer_snapshot(to, last);
+}
+
+bool RaftDriver::begin_install(LogPosition last) {
+  if (installing_ || installed_ || last.index <= raft_.commit()) return false;
+  installing_ = last;
+  return true;
+}
+
+void RaftDriver::cancel_install() {
+  installing_.reset();
+}
+
+void RaftDriver::finish_install(LogPosition last, const consensus::MembershipAt& membership) {
+  BIB_CHECK(installing_ == last, "a snapshot at {} was installed that nobody began",
+            last.index.value());
+  installing_.reset();
+  const bool keeps_log = raft_.log().matches(last);
+  // False: what a new leader sent has been committed meanwhile. It includes the snapshot, so the
+  // log stays and only the state has gone ahead.
+  if (!raft_.installed_snapshot(last, membership)) raft_.applied(last.index);
+  if (!keeps_log) {
+    cache_.truncate_from(LogIndex());
+    backlogs_.clear();
+    reads_for_peers_.clear();
+  }
+  applied_ = last.index;
+  apply_buffer_.clear();
+  apply_read_token_ = 0;
+  installed_ = last;
+  installed_sequence_ = 0;
+}
+
+// The reset, and whatever of the log up to the snapshot was not durable yet, goes out with the
+// first effects after the installation.
+void RaftDriver::settle_install() {
+  if (!installed_ || installed_sequence_ == 0) return;
+  if (!writes_.empty() && writes_.front().append_sequence <= installed_sequence_) return;
+  const LogPosition last = *std::exchange(installed_, std::nullopt);
+  snapshots_.on_install_durable(last);
+}
+
 // ---- once per turn
 
 wire::Status RaftDriver::run_effects() {
@@ -146,6 +199,10 @@ wire::Status RaftDriver::run_effects() {
     while (raft_.has_effects()) take_effects();
     BIB_TRY_VOID(apply_committed());
   } while (raft_.has_effects() && !more_to_apply_);
+  if (installed_ && installed_sequence_ == 0) {
+    installed_sequence_ = std::max<std::uint64_t>(last_sequence_, 1);
+    settle_install();
+  }
   if (failure_) return tl::unexpected(*failure_);
   return {};
 }
@@ -180,6 +237,7 @@ void RaftDriver::submit(const consensus::LogWrite& write) {
       entries.push_back(*entry);
     }
   }
+  last_sequence_ = write.append_sequence;
   writes_.push_back(consensus::done(write));
   log_.submit(write, std::move(entries));
 }
@@ -200,6 +258,12 @@ void RaftDriver::handle_notices(consensus::Effects& effects) {
     applier_.on_read_refused(refused.token, refused.reason);
   }
   if (!effects.reads_ready.empty()) answer_reads();
+  for (const consensus::SendSnapshot& wanted : effects.send_snapshots) {
+    snapshots_.send_snapshot(wanted.to, wanted.at_least);
+  }
+  if (effects.receive_snapshot) {
+    snapshots_.receive_snapshot(effects.receive_snapshot->from, effects.receive_snapshot->last);
+  }
 }
 
 // ---- sending
@@ -291,6 +355,7 @@ void RaftDriver::continue_backlog(NodeId peer, const std::vector<Bytes>& entries
 // ---- applying
 
 wire::Status RaftDriver::apply_committed() {
+  if (installing_) return {};
   std::size_t bytes = 0;
   const LogIndex commit = raft_.commit();
   const LogIndex before = applied_;

@@ -1,4 +1,4 @@
-// RaftDriver: turns the consensus core's effects into work, through three small interfaces, so that
+// RaftDriver: turns the consensus core's effects into work, through four small interfaces, so that
 // a simulator drives this same file.
 //
 // Lives on the node loop. Inputs (ticks, messages, completions, proposals) are recorded as they
@@ -26,7 +26,8 @@ namespace bib::engine {
 class LogSink {
  public:
   virtual ~LogSink() = default;
-  // Strictly in order. `entries` are write.first .. write.last.
+  // Strictly in order. `entries` are write.first .. write.last; write.reset_membership belongs to
+  // write.reset_to.
   virtual void submit(const consensus::LogWrite& write, std::vector<wire::Bytes> entries) = 0;
   // Reads durable entries first .. last, at least one and then up to about `bytes_max`.
   virtual void read(std::uint64_t token, wire::LogIndex first, wire::LogIndex last,
@@ -53,6 +54,22 @@ class Applier {
   virtual void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) = 0;
 };
 
+// Where snapshots are made, kept, sent, fetched and put in place, in their own time: each call
+// returns at once, and the answers come back through the driver's functions for snapshots.
+class SnapshotKeeper {
+ public:
+  virtual ~SnapshotKeeper() = default;
+  // Leader: `to` needs entries that the log no longer has. Answered by offer_snapshot() with one at
+  // `at_least` or above, and by snapshot_sent() when that has ended; or by snapshot_sent() alone.
+  virtual void send_snapshot(wire::NodeId to, wire::LogIndex at_least) = 0;
+  // Follower: `from` offers a snapshot that is ahead of this node. It is fetched, and then put in
+  // place between begin_install() and finish_install(); or ignored, where one is under way.
+  virtual void receive_snapshot(wire::NodeId from, consensus::LogPosition last) = 0;
+  // The log durably stands at or behind the installed snapshot: whatever would complete the
+  // installation after a crash is not needed any more.
+  virtual void on_install_durable(consensus::LogPosition last) = 0;
+};
+
 struct RaftDriverOptions {
   wire::ClusterId cluster;
   std::size_t cache_bytes = 16U << 20;
@@ -67,7 +84,7 @@ class RaftDriver {
  public:
   RaftDriver(const consensus::RaftConfig& config, const consensus::Restored& restored,
              RaftDriverOptions options, LogSink& log, PeerSender& peers, Applier& applier,
-             Clock& clock);
+             SnapshotKeeper& snapshots, Clock& clock);
 
   // ---- inputs
   void tick();
@@ -85,6 +102,24 @@ class RaftDriver {
   wire::Result<wire::NodeId> transfer_leadership() {
     return raft_.transfer_leadership(std::nullopt);
   }
+
+  // ---- snapshots and compaction (SnapshotKeeper's answers)
+  // Leader: this one goes to `to`. Where the log has been cut above it meanwhile, it is as if it
+  // could not be sent.
+  void offer_snapshot(wire::NodeId to, consensus::LogPosition last);
+  void snapshot_sent(wire::NodeId to, bool ok) { raft_.report_snapshot_sent(to, ok); }
+  // Follower: false when this node has meanwhile committed as much by itself, or installs already.
+  // After true nothing is applied until finish_install() or cancel_install(): the state may be
+  // exchanged.
+  bool begin_install(consensus::LogPosition last);
+  // The state is as it was.
+  void cancel_install();
+  // The state stands at `last`, durably, and a crash from now on is completed at the next start:
+  // the log is reset behind it where it does not go on from there.
+  void finish_install(consensus::LogPosition last, const consensus::MembershipAt& membership);
+  bool is_installing() const { return installing_.has_value(); }
+  // The log's files now begin behind `base` (applied, durable, and in a snapshot).
+  void on_log_compacted(wire::LogIndex base) { raft_.compacted_to(base); }
 
   // ---- once per turn
   wire::Status run_effects();
@@ -127,12 +162,14 @@ class RaftDriver {
   wire::Status apply_committed();
   bool take_entry_to_apply(wire::LogIndex index, wire::Bytes& entry);
   void answer_reads();
+  void settle_install();
   wire::EntryStamp stamp_for(consensus::LogPosition place) const;
 
   RaftDriverOptions options_;
   LogSink& log_;
   PeerSender& peers_;
   Applier& applier_;
+  SnapshotKeeper& snapshots_;
   Clock& clock_;
   consensus::Raft raft_;
   EntryCache cache_;
@@ -146,6 +183,12 @@ class RaftDriver {
   wire::LogIndex apply_buffer_first_;
   wire::LogIndex applied_;
   std::multimap<wire::LogIndex, std::uint64_t> reads_waiting_;  // by the index to be applied
+  // The snapshot that is being put in place; then, until its reset (or what the log had not written
+  // of it yet) is durable, the last write that this takes; 0: not handed out yet.
+  std::optional<consensus::LogPosition> installing_;
+  std::optional<consensus::LogPosition> installed_;
+  std::uint64_t installed_sequence_ = 0;
+  std::uint64_t last_sequence_ = 0;  // handed out last
   std::optional<wire::Error> failure_;
   bool more_to_apply_ = false;
   wire::LogIndex decide_after_;  // leader: decides once this is applied

@@ -77,8 +77,8 @@ wire::Status RunningNode::assemble(OpenedState state,
   RaftDriverOptions options;
   options.cluster = cluster_;
   options.cache_bytes = config_.log.cache_bytes;
-  driver_ =
-      std::make_unique<RaftDriver>(raft, restored, options, *log_, *this, *this, world_.clock);
+  driver_ = std::make_unique<RaftDriver>(raft, restored, options, *log_, *this, *this, *this,
+                                         world_.clock);
 
   PeerNetworkOptions peers;
   peers.self = config_.node_id;

@@ -41,6 +41,7 @@ struct OpenedState {
 };
 
 class RunningNode final : public Applier,
+                          public SnapshotKeeper,
                           public PeerSender,
                           public PeerNetwork::Handler,
                           public ClientServer::Handler,
@@ -73,6 +74,12 @@ class RunningNode final : public Applier,
   void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) override {
     queries_->on_read_refused(token, reason);
   }
+  // ---- SnapshotKeeper: this log is never cut, so nobody is behind its start.
+  void send_snapshot(wire::NodeId to, wire::LogIndex) override {
+    driver_->snapshot_sent(to, false);
+  }
+  void receive_snapshot(wire::NodeId, consensus::LogPosition) override {}
+  void on_install_durable(consensus::LogPosition) override {}
   // ---- PeerSender
   void send(const wire::PeerMessage& message) override { network_->send(message); }
   // ---- PeerNetwork::Handler

@@ -217,7 +217,9 @@ void MemoryCluster::compact(NodeId id, LogIndex index) {
   if (index <= core.log().base().index || at.disk.at(index) == nullptr) return;
   if (at.disk.at(index)->tag != at.history[index.value() - 1]) return;
   const LogPosition last{index, *core.log().term_at(index)};
-  const Membership membership = *core.membership_at(index);
+  // A node that joined later and has the log from its start was told of no membership before that.
+  const MembershipAt* in_effect = core.membership_at(index);
+  const Membership membership = in_effect == nullptr ? Membership() : in_effect->membership;
   if (!at.disk.snapshot || at.disk.snapshot->last.index < index) {
     const auto end = at.history.begin() + static_cast<std::ptrdiff_t>(index.value());
     at.disk.snapshot = Snapshot{last, membership, {at.history.begin(), end}};
@@ -275,7 +277,7 @@ void MemoryCluster::work_off(MemoryNode& node, Effects effects) {
   if (effects.write) {
     PendingWrite pending{*effects.write, {}, {}, {}};
     if (effects.write->reset_to) {
-      pending.reset_membership = *node.raft->membership_at(effects.write->reset_to->index);
+      pending.reset_membership = effects.write->reset_membership->membership;
     }
     for (std::size_t i = 0; i < count(effects.write->first, effects.write->last); ++i) {
       pending.contents.push_back(*node.at(effects.write->first + i));
@@ -416,7 +418,7 @@ void MemoryCluster::install(MemoryNode& node, const Snapshot& snapshot) {
   if (snapshot.last.index <= core.commit() || core.role() == Role::kLeader) return;
   const bool keeps_log = core.log().matches(snapshot.last);
   node.disk.snapshot = snapshot;
-  if (!core.installed_snapshot(snapshot.last, snapshot.membership)) return;
+  if (!core.installed_snapshot(snapshot.last, {snapshot.last.index, snapshot.membership})) return;
   if (!keeps_log) {
     node.cache_base = snapshot.last;
     node.cache.clear();
