@@ -99,9 +99,14 @@ class FileSystem {
   virtual wire::Status make_directories(const std::string& path) = 0;
   // The names in the directory, sorted. An absent directory is an empty one.
   virtual wire::Result<std::vector<std::string>> list(const std::string& directory) = 0;
-  // Atomic; replaces `to`. Durable after sync_directory().
+  // Atomic; replaces `to`, if that is a file. Durable after sync_directory() of the parent.
   virtual wire::Status rename(const std::string& from, const std::string& to) = 0;
   virtual wire::Status remove(const std::string& path) = 0;
+  // A second name for the file's content, which must not be changed any more; `to` must not exist.
+  // kUnsupported where the file system has no such thing: copy it.
+  virtual wire::Status link(const std::string& from, const std::string& to) = 0;
+  // Must be empty.
+  virtual wire::Status remove_directory(const std::string& path) = 0;
   // Created, renamed and removed names of the directory are durable.
   virtual wire::Status sync_directory(const std::string& directory) = 0;
 

@@ -288,6 +288,21 @@ class PosixFileSystem final : public FileSystem {
     return {};
   }
 
+  Status link(const std::string& from, const std::string& to) override {
+    if (::link(from.c_str(), to.c_str()) == 0) return {};
+    const int outcome = errno;
+    if (outcome == EPERM || outcome == EXDEV || outcome == EOPNOTSUPP || outcome == EMLINK) {
+      return wire::fail(ErrorCode::kUnsupported, "cannot link {} to {}: {}", to, from,
+                        wire::errno_text(outcome));
+    }
+    return io_error("link to", to, outcome);
+  }
+
+  Status remove_directory(const std::string& path) override {
+    if (::rmdir(path.c_str()) != 0) return io_error("remove directory", path, errno);
+    return {};
+  }
+
   Status sync_directory(const std::string& directory) override {
     const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (descriptor < 0) return io_error("open directory", directory, errno);

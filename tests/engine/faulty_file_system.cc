@@ -106,19 +106,59 @@ Result<std::vector<std::string>> FaultyFileSystem::list(const std::string& direc
   const std::string prefix = join_path(directory, "");
   std::vector<std::string> names;
   for (const auto& [path, inode] : names_) {
-    if (path.starts_with(prefix)) names.push_back(path.substr(prefix.size()));
+    if (!path.starts_with(prefix)) continue;
+    std::string name = path.substr(prefix.size());
+    name.resize(std::min(name.size(), name.find('/')));  // a directory's, of what is below
+    if (names.empty() || names.back() != name) names.push_back(std::move(name));
   }
+  std::sort(names.begin(), names.end());  // "a.b" stands before "a/c", but behind "a"
+  names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;
 }
 
 Status FaultyFileSystem::rename(const std::string& from, const std::string& to) {
   const std::lock_guard lock(mutex_);
   BIB_TRY_VOID(begin_change(to));
-  if (!names_.contains(from)) return io_error(from, ENOENT);
+  if (!names_.contains(from)) return rename_directory(from, to);
   names_since_sync_.push_back(names_);
   names_[to] = names_[from];
   names_.erase(from);
   return end_change(to);
+}
+
+Status FaultyFileSystem::rename_directory(const std::string& from, const std::string& to) {
+  const std::string prefix = join_path(from, "");
+  Names moved;
+  for (const auto& [path, inode] : names_) {
+    if (path.starts_with(join_path(to, ""))) return io_error(to, ENOTEMPTY);
+    if (path.starts_with(prefix)) moved[path] = inode;
+  }
+  if (moved.empty()) return io_error(from, ENOENT);
+  names_since_sync_.push_back(names_);
+  for (const auto& [path, inode] : moved) {
+    names_[join_path(to, path.substr(prefix.size()))] = inode;
+    names_.erase(path);
+  }
+  return end_change(to);
+}
+
+Status FaultyFileSystem::link(const std::string& from, const std::string& to) {
+  const std::lock_guard lock(mutex_);
+  BIB_TRY_VOID(begin_change(to));
+  if (!names_.contains(from)) return io_error(from, ENOENT);
+  if (names_.contains(to)) return io_error(to, EEXIST);
+  names_since_sync_.push_back(names_);
+  names_[to] = names_[from];
+  return end_change(to);
+}
+
+Status FaultyFileSystem::remove_directory(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  BIB_TRY_VOID(begin_change(path));
+  for (const auto& [name, inode] : names_) {
+    if (name.starts_with(join_path(path, ""))) return io_error(path, ENOTEMPTY);
+  }
+  return end_change(path);
 }
 
 Status FaultyFileSystem::remove(const std::string& path) {

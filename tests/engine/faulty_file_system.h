@@ -4,7 +4,8 @@
 // Like a real one it keeps two states: what the process sees, and what survives. A sync makes a
 // file's bytes survive, sync_directory() its names. survivor() is the disk after a power failure:
 // of each unsynced 512-byte sector one of its states since the last sync, of the unsynced names a
-// prefix of the changes. Direct I/O's rules are checked. Thread-safe.
+// prefix of the changes. A directory is there as long as there is a file in it. Direct I/O's rules
+// are checked. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +33,8 @@ class FaultyFileSystem final : public FileSystem {
   wire::Result<std::vector<std::string>> list(const std::string& directory) override;
   wire::Status rename(const std::string& from, const std::string& to) override;
   wire::Status remove(const std::string& path) override;
+  wire::Status link(const std::string& from, const std::string& to) override;
+  wire::Status remove_directory(const std::string& path) override;
   wire::Status sync_directory(const std::string& directory) override;
   wire::Result<std::uint32_t> write_unit(const std::string& directory) override;
   wire::Result<std::unique_ptr<DirectoryLock>> lock(const std::string& directory) override;
@@ -70,6 +73,7 @@ class FaultyFileSystem final : public FileSystem {
   };
   using Names = std::map<std::string, std::shared_ptr<Inode>>;
 
+  wire::Status rename_directory(const std::string& from, const std::string& to);
   wire::Status begin_change(const std::string& path);
   wire::Status end_change(const std::string& path);
   wire::Status write(Inode& inode, const std::string& path, std::uint64_t offset,
