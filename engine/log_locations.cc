@@ -28,6 +28,14 @@ void truncate_runs(std::vector<Run>& runs, LogIndex from) {
   while (!runs.empty() && runs.back().first >= from) runs.pop_back();
 }
 
+// Only what holds entries from `first` on is kept; the first run begins there.
+template <typename Run>
+void drop_runs(std::vector<Run>& runs, LogIndex first, bool all) {
+  if (all) return runs.clear();
+  while (runs.size() > 1 && runs[1].first <= first) runs.erase(runs.begin());
+  runs.front().first = first;
+}
+
 }  // namespace
 
 LogLocations::LogLocations(LogPosition base) : base_(base) {}
@@ -84,6 +92,16 @@ std::vector<EntryLocation> LogLocations::find_run(LogIndex first, LogIndex last,
   return run;
 }
 
+std::optional<std::uint64_t> LogLocations::first_segment() const {
+  const std::lock_guard lock(mutex_);
+  if (segments_.empty()) return std::nullopt;
+  return segments_.front().segment;
+}
+
+Term LogLocations::term_locked(LogIndex index) const {
+  return index == base_.index ? base_.term : run_of(terms_, index).term;
+}
+
 consensus::LogView LogLocations::log_view() const {
   const std::lock_guard lock(mutex_);
   consensus::LogView view(base_);
@@ -129,6 +147,18 @@ void LogLocations::truncate_from(LogIndex from) {
   places_.resize(from - base_.index - 1);
   truncate_runs(terms_, from);
   truncate_runs(segments_, from);
+}
+
+void LogLocations::compact_to(LogIndex base) {
+  const std::lock_guard lock(mutex_);
+  BIB_CHECK(base >= base_.index && base <= last_locked().index, "compaction to {} of {} to {}",
+            base.value(), base_.index.value(), last_locked().index.value());
+  if (base == base_.index) return;
+  const LogPosition position{base, term_locked(base)};
+  places_.erase(places_.begin(), places_.begin() + static_cast<std::ptrdiff_t>(base - base_.index));
+  base_ = position;
+  drop_runs(terms_, base + 1, places_.empty());
+  drop_runs(segments_, base + 1, places_.empty());
 }
 
 void LogLocations::reset(LogPosition base) {

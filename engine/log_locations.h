@@ -5,7 +5,8 @@
 // terms and segments.
 //
 // The files are append-only: a place that a reader has looked up stays valid although the entry is
-// truncated a moment later. The reader then gets the old entry, whole.
+// truncated a moment later. The reader then gets the old entry, whole. Compaction takes whole files
+// away: a reader that finds none looks here again (first_segment()).
 #pragma once
 
 #include <cstdint>
@@ -43,6 +44,8 @@ class LogLocations {
   // at least one); empty when `first` is not there.
   std::vector<EntryLocation> find_run(wire::LogIndex first, wire::LogIndex last,
                                       std::uint64_t bytes_max) const;
+  // No file of a lower number is needed for any entry that is here; nothing in an empty log.
+  std::optional<std::uint64_t> first_segment() const;
   // What consensus wants to know: terms and sizes.
   consensus::LogView log_view() const;
 
@@ -54,6 +57,8 @@ class LogLocations {
   void truncate_from(wire::LogIndex from);
   // An empty log after `base`.
   void reset(consensus::LogPosition base);
+  // Forgets all up to and with `base`, which becomes the base; from the base to the end.
+  void compact_to(wire::LogIndex base);
 
  private:
   struct Place {

@@ -105,18 +105,26 @@ Result<std::vector<Bytes>> LogReader::read(LogIndex first, LogIndex last, std::u
     }
     next = run.back().index + 1;
   }
-  if (entries.empty() && first <= last) {
-    const auto base = locations_->base().index;
-    return wire::fail(ErrorCode::kNotFound, "entry {} is not in the log, which holds {} to {}",
-                      first.value(), base.value() + 1, locations_->last().index.value());
-  }
+  if (entries.empty() && first <= last) return not_here(first);
   return entries;
+}
+
+tl::unexpected<wire::Error> LogReader::not_here(LogIndex first) const {
+  return wire::fail(ErrorCode::kNotFound, "entry {} is not in the log, which holds {} to {}",
+                    first.value(), locations_->base().index.value() + 1,
+                    locations_->last().index.value());
 }
 
 Status LogReader::read_run(std::span<const EntryLocation> run, std::vector<Bytes>& entries) {
   const std::uint64_t segment = run.front().segment;
   const std::string path = join_path(directory_, wire::segment_file_name(segment));
-  BIB_TRY(const std::shared_ptr<File> file, file_of(segment));
+  const auto opened = file_of(segment);
+  if (!opened) {
+    // Gone since it was looked up: compacted, or replaced by a snapshot.
+    const auto now = locations_->find(run.front().index);
+    if (!now || now->segment != segment) return not_here(run.front().index);
+  }
+  BIB_TRY(const std::shared_ptr<File> file, opened);
   while (!run.empty()) {
     const auto part = run.first(neighbours(run));
     const std::uint64_t start = part.front().offset;
@@ -148,6 +156,9 @@ Result<std::shared_ptr<File>> LogReader::file_of(std::uint64_t segment) {
   }
   const std::string path = join_path(directory_, wire::segment_file_name(segment));
   BIB_TRY(auto file, files_.open(path, {.mode = OpenMode::kRead, .direct = false}));
+  // An open file keeps its space on the disk although its name is gone.
+  const auto first = locations_->first_segment();
+  open_.remove_if([&](const OpenSegment& open) { return first && open.number < *first; });
   open_.push_front({segment, std::move(file)});
   if (open_.size() > kFilesOpenMax) open_.pop_back();
   return open_.front().file;

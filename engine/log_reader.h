@@ -30,8 +30,9 @@ class LogReader {
   LogReader& operator=(const LogReader&) = delete;
 
   // Successive whole entries from `first` on: up to `last`, up to the durable end, and up to
-  // `bytes_max` in all, but at least one. kNotFound when `first` is at or below the base or not
-  // durable yet; kCorrupt when the file does not hold what was written.
+  // `bytes_max` in all, but at least one. kNotFound when `first` is at or below the base (also when
+  // it has come to lie there a moment ago, and its file is gone) or not durable yet; kCorrupt when
+  // the file does not hold what was written.
   //
   // The answer is the log as it was durable at the time of the call. Who may have truncated since
   // compares terms.
@@ -45,6 +46,7 @@ class LogReader {
   };
 
   wire::Result<std::shared_ptr<File>> file_of(std::uint64_t segment);
+  tl::unexpected<wire::Error> not_here(wire::LogIndex first) const;
   wire::Status read_run(std::span<const EntryLocation> run, std::vector<wire::Bytes>& entries);
 
   FileSystem& files_;

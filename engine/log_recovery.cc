@@ -8,6 +8,7 @@
 
 #include "engine/log_segment.h"
 #include "wire/entry.h"
+#include "wire/log_start.h"
 
 namespace bib::engine {
 
@@ -133,6 +134,26 @@ bool was_cut_short(ByteView bytes, const wire::SegmentScan& scan) {
          load(rest, 12, 4) > rest.size();
 }
 
+// Nothing where the log has never been compacted.
+Result<std::optional<wire::LogStart>> read_log_start(FileSystem& files,
+                                                     const std::string& directory) {
+  BIB_TRY(const auto names, files.list(directory));
+  if (!std::binary_search(names.begin(), names.end(), wire::kLogStartFileName)) {
+    return std::nullopt;
+  }
+  const std::string path = join_path(directory, wire::kLogStartFileName);
+  BIB_TRY(auto file, files.open(path, {.mode = OpenMode::kRead, .direct = false}));
+  std::array<std::uint8_t, wire::kLogStartSize + 1> bytes{};  // one more shows a longer file
+  BIB_TRY(const std::size_t count, file->read(0, bytes));
+  auto start = wire::decode_log_start(ByteView(bytes).first(count));
+  if (start) return *start;
+  return wire::fail(start.error().code,
+                    "{} cannot be read: {}. Where the log begins is not known, so this node must "
+                    "not start. See 'raft-inspect verify {}'. To restore the node from the others, "
+                    "move its data directory away and join the cluster again",
+                    path, start.error().message, directory);
+}
+
 class Recovery {
  public:
   Recovery(FileSystem& files, const std::string& directory, Listing listing)
@@ -142,6 +163,8 @@ class Recovery {
     contents_.is_empty = false;
     contents_.locations = std::make_unique<LogLocations>();
     for (const std::string& name : listing_.temporary) contents_.leftovers.push_back(name);
+    BIB_TRY(start_, read_log_start(files_, directory_));
+    set_retired_segments_aside();
     BIB_TRY_VOID(check_numbers());
     BIB_TRY_VOID(set_blank_segment_aside());
     for (std::size_t i = 0; i < listing_.segments.size(); ++i) {
@@ -155,12 +178,25 @@ class Recovery {
  private:
   consensus::LogPosition last() const { return contents_.locations->last(); }
 
+  std::uint64_t first_number() const { return start_ ? start_->first_segment : 1; }
+
+  // A crash came between the note of the log's start and the end of the removals.
+  void set_retired_segments_aside() {
+    while (!listing_.segments.empty() && listing_.segments.front() < first_number()) {
+      contents_.leftovers.push_back(wire::segment_file_name(listing_.segments.front()));
+      listing_.segments.erase(listing_.segments.begin());
+    }
+  }
+
   Status check_numbers() {
-    std::uint64_t expected = 1;
+    std::uint64_t expected = first_number();
+    if (listing_.segments.empty()) {
+      return missing(directory_, expected, start_->previous_index + 1);
+    }
     for (const std::uint64_t number : listing_.segments) {
       if (number != expected) {
-        LogIndex index(1);
-        if (expected > 1) {
+        LogIndex index = start_ ? start_->previous_index + 1 : LogIndex(1);
+        if (expected > first_number()) {
           // What is missing begins where the segment before it ends.
           static_cast<void>(walk_until(expected - 1));
           index = last().index + 1;
@@ -173,7 +209,9 @@ class Recovery {
   }
 
   Status walk_until(std::uint64_t number) {
-    for (std::uint64_t i = 1; i <= number; ++i) BIB_TRY_VOID(take_segment(i, true));
+    for (std::uint64_t i = first_number(); i <= number; ++i) {
+      BIB_TRY_VOID(take_segment(i, true));
+    }
     return {};
   }
 
@@ -229,8 +267,10 @@ class Recovery {
     }
     const LogIdentity identity{header.cluster, header.node, header.log_id};
     const bool is_first = contents_.next_sequence == 0;
+    contents_.starts.push_back({number, {header.previous_index, header.previous_term}});
     if (is_first) {
       contents_.identity = identity;
+      BIB_TRY_VOID(check_log_start(number, header));
       return begin_at(number, header);
     }
     if (identity != contents_.identity) {
@@ -253,6 +293,21 @@ class Recovery {
       return wrong("its membership is not the latest one of the segments before");
     }
     return {};
+  }
+
+  Status check_log_start(std::uint64_t number, const wire::SegmentHeader& header) const {
+    if (!start_) return {};
+    const bool fits = start_->log_id == header.log_id &&
+                      start_->previous_index == header.previous_index &&
+                      start_->previous_term == header.previous_term;
+    if (fits) return {};
+    return damaged(
+        directory_, number, 0, header.previous_index + 1,
+        fmt::format("{} says that log {:016x} begins here behind entry {} of term {}, "
+                    "but this is log {:016x} behind entry {} of term {}",
+                    wire::kLogStartFileName, start_->log_id, start_->previous_index.value(),
+                    start_->previous_term.value(), header.log_id, header.previous_index.value(),
+                    header.previous_term.value()));
   }
 
   // The log's first segment, or one behind an installed snapshot.
@@ -338,6 +393,7 @@ class Recovery {
   FileSystem& files_;
   const std::string& directory_;
   Listing listing_;
+  std::optional<wire::LogStart> start_;
   LogContents contents_;
   AlignedBuffer buffer_;  // one segment; kept, because fresh memory costs more than the disk
   std::optional<std::uint64_t> blank_;
@@ -362,7 +418,10 @@ Result<std::optional<LogIdentity>> read_identity(FileSystem& files, const std::s
 
 Result<LogContents> recover_log(FileSystem& files, const std::string& directory) {
   BIB_TRY(Listing listing, list_log(files, directory));
-  if (!listing.segments.empty()) return Recovery(files, directory, std::move(listing)).run();
+  BIB_TRY(const auto start, read_log_start(files, directory));
+  if (!listing.segments.empty() || start) {
+    return Recovery(files, directory, std::move(listing)).run();
+  }
   LogContents nothing;
   nothing.leftovers = std::move(listing.temporary);
   return nothing;

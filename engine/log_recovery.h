@@ -7,7 +7,8 @@
 // other flaw is kCorrupt and the node must not start; the message names file, offset and the first
 // index that is affected, and says what to do. Segments in order must have successive numbers and
 // sequences, the same cluster, node and log id, and be sealed except for the last. A segment whose
-// header follows another entry than the log's last starts the log anew behind a snapshot.
+// header follows another entry than the log's last starts the log anew behind a snapshot. The first
+// segment is number 1, or the one that the note of the log's start names.
 #pragma once
 
 #include <cstdint>
@@ -45,6 +46,12 @@ struct LoggedMembership {
   std::vector<std::uint8_t> bytes;  // as encoded
 };
 
+// Where the log stood at the beginning of a segment, by its header.
+struct SegmentStart {
+  std::uint64_t number = 0;
+  consensus::LogPosition previous;
+};
+
 struct LogContents {
   bool is_empty = true;  // there is no log yet; only `leftovers` says something
   LogIdentity identity;
@@ -52,6 +59,7 @@ struct LogContents {
   std::unique_ptr<LogLocations> locations;
   // By index, ascending. The first may lie at or below the base.
   std::vector<LoggedMembership> memberships;
+  std::vector<SegmentStart> starts;  // of all segments, ascending
 
   // The segment to go on with.
   wire::SegmentHeader last_header;
@@ -64,8 +72,8 @@ struct LogContents {
   std::uint64_t debris_end = 0;
   std::string torn;  // for a person: what the last write left behind; empty when it was complete
 
-  // Files that a crash left behind, to be removed: temporary ones and a segment that was created
-  // when the one before was not sealed yet.
+  // Files that a crash left behind, to be removed: temporary ones, a segment that was created when
+  // the one before was not sealed yet, and segments below the log's start (log_start.h).
   std::vector<std::string> leftovers;
 };
 

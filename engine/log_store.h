@@ -26,6 +26,7 @@
 #include "wire/bytes.h"
 #include "wire/ids.h"
 #include "wire/log_format.h"
+#include "wire/log_start.h"
 #include "wire/result.h"
 
 namespace bib::engine {
@@ -46,6 +47,17 @@ struct LogWrite {
   std::optional<wire::LogIndex> truncate_from;
   std::vector<wire::Bytes> entries;  // verified, successive, behind the log's last
 };
+
+// What was taken off the log's beginning: files that nobody needs any more, lowest number first.
+struct RetiredSegments {
+  consensus::LogPosition base;  // the log begins behind it now
+  std::vector<std::string> paths;
+};
+
+// Lets go of retired files: the one place where the log's past ends. May run on any thread that may
+// block, beside the store.
+wire::Status retire_segments(FileSystem& files, const std::string& directory,
+                             const RetiredSegments& retired);
 
 struct LogStoreOptions {
   wire::ClusterId cluster;
@@ -75,6 +87,11 @@ class LogStore {
   // All the writes in their order, then one sync. Entries that do not follow the log's last entry
   // or a truncation below the base are our own bug and abort.
   wire::Status append(std::span<const LogWrite> writes);
+  // Takes whole sealed segments off the log's beginning as far as all their entries lie at or below
+  // `index`, which must be durable, applied, and in a durable snapshot. The new beginning is on the
+  // disk when it returns (log_start.h); the files are the caller's to give to retire_segments(), or
+  // to leave: the next open() finishes that. `paths` is empty when nothing could go.
+  wire::Result<RetiredSegments> compact_to(wire::LogIndex index);
   // Says on the disk that what has been appended is durable, so that damage to the last blocks is
   // not mistaken for a torn write. For idle moments; needs no sync; nothing to do twice.
   wire::Status write_watermark();
@@ -90,6 +107,7 @@ class LogStore {
   // The log's last entry, durable.
   consensus::LogPosition last() const { return locations_->last(); }
   std::shared_ptr<const LogLocations> locations() const { return locations_; }
+  FileSystem& files() const { return files_; }
   const std::string& directory() const { return directory_; }
   const LogIdentity& identity() const { return identity_; }
   const std::optional<wire::Error>& failure() const { return failure_; }
@@ -121,6 +139,8 @@ class LogStore {
   wire::Status finish_block(std::uint8_t flags, Sync when);
   wire::Status write_block(wire::ByteView block, Sync when);
   wire::Status sync();
+  wire::Status write_log_start(const wire::LogStart& start);
+  std::size_t first_needed_segment(wire::LogIndex index) const;
   void all_is_durable();
   wire::Status roll(std::uint64_t block_size);
   void publish();
@@ -144,6 +164,7 @@ class LogStore {
   consensus::LogPosition last_;
   wire::HardState hard_state_;
   std::vector<LoggedMembership> memberships_;
+  std::vector<SegmentStart> starts_;  // of all segments, ascending; the last is the open one
   struct Change;
   std::vector<Change> changes_;    // written, not yet published
   std::size_t block_changes_ = 0;  // the first of them that stands in the unfinished block

@@ -26,7 +26,7 @@ std::chrono::microseconds since(std::chrono::steady_clock::time_point start) {
 
 LogThread::LogThread(std::unique_ptr<LogStore> store, LogThreadOptions options)
     : store_(std::move(store)), options_(std::move(options)) {
-  preparer_ = std::thread([this] { prepare_segments(); });
+  preparer_ = std::thread([this] { run_preparer(); });
   thread_ = std::thread([this] { run(); });
 }
 
@@ -38,7 +38,7 @@ bool LogThread::submit(LogWrite&& write) {
   const std::uint64_t bytes = bytes_of(write);
   {
     const std::lock_guard lock(mutex_);
-    if (stopping_ || failed_) return false;
+    if (stopping_ || failure_) return false;
     const bool fits = queue_.size() < options_.queue_writes_max &&
                       queue_bytes_ + bytes <= options_.queue_bytes_max;
     if (!queue_.empty() && !fits) return false;
@@ -48,6 +48,15 @@ bool LogThread::submit(LogWrite&& write) {
   }
   work_.notify_one();
   return true;
+}
+
+void LogThread::compact(wire::LogIndex index) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_ || failure_) return;
+    compact_to_ = index;
+  }
+  work_.notify_one();
 }
 
 Status LogThread::stop() {
@@ -81,31 +90,37 @@ void LogThread::run() {
   std::unique_lock lock(mutex_);
   while (wait_for_work(lock, idle)) {
     take_batch();
+    const auto compact_to = std::exchange(compact_to_, std::nullopt);
+    const auto retire_failure = std::exchange(retire_failure_, std::nullopt);
     lock.unlock();
-    if (idle) {
+    if (retire_failure) fail(*retire_failure);
+    if (compact_to) {
+      compact_log(*compact_to);
+    } else if (idle) {
       if (const Status status = store_->write_watermark(); !status) fail(status.error());
-    } else {
-      append_batch();
     }
+    if (!batch_.empty()) append_batch();
     lock.lock();
   }
-  const bool failed = failed_;
+  const auto failure = failure_;
   lock.unlock();
-  outcome_ = failed ? Status(tl::unexpected(*store_->failure())) : store_->close();
+  outcome_ = failure ? Status(tl::unexpected(*failure)) : store_->close();
 }
 
 // `idle` in: nothing was written since the last watermark. Out: it is time for one.
 bool LogThread::wait_for_work(std::unique_lock<std::mutex>& lock, bool& idle) {
   exchange_prepared();
-  const auto has_work = [this] { return !queue_.empty() || stopping_; };
-  if (idle || failed_) {
+  const auto has_work = [this] {
+    return !queue_.empty() || stopping_ || compact_to_ || retire_failure_;
+  };
+  if (idle || failure_) {
     work_.wait(lock, has_work);
     idle = false;
   } else {
     idle = !work_.wait_for(lock, options_.watermark_after, has_work);
   }
   exchange_prepared();
-  return idle || !queue_.empty();
+  return idle || !queue_.empty() || !stopping_;
 }
 
 void LogThread::take_batch() {
@@ -141,10 +156,24 @@ void LogThread::append_batch() {
   if (options_.on_durable) options_.on_durable({sequence, store_->last()});
 }
 
+void LogThread::compact_log(wire::LogIndex index) {
+  auto retired = store_->compact_to(index);
+  if (!retired) return fail(retired.error());
+  if (retired->paths.empty()) return;
+  const consensus::LogPosition base = retired->base;
+  {
+    const std::lock_guard lock(mutex_);
+    retired_.push_back(*std::move(retired));
+  }
+  prepare_.notify_one();
+  if (options_.on_compacted) options_.on_compacted(base);
+}
+
 void LogThread::fail(const wire::Error& error) {
   {
     const std::lock_guard lock(mutex_);
-    failed_ = true;
+    if (failure_) return;
+    failure_ = error;
     queue_.clear();
     queue_bytes_ = 0;
   }
@@ -166,20 +195,41 @@ void LogThread::exchange_prepared() {
   prepare_.notify_one();
 }
 
-void LogThread::prepare_segments() {
+void LogThread::run_preparer() {
   std::unique_lock lock(mutex_);
   while (true) {
-    prepare_.wait(lock, [this] { return preparing_stops_ || prepare_request_; });
-    if (!prepare_request_) break;
-    const SegmentRequest request = *prepare_request_;
-    lock.unlock();
-    auto prepared = prepare_segment(request);
-    lock.lock();
-    prepare_request_.reset();
-    // When it fails the store makes this segment itself, and reports why it cannot.
-    prepare_failed_ = !prepared.has_value();
-    if (prepared) prepared_ = *std::move(prepared);
+    prepare_.wait(lock,
+                  [this] { return preparing_stops_ || prepare_request_ || !retired_.empty(); });
+    if (prepare_request_) {
+      prepare_segment_file(lock);
+    } else if (!retired_.empty()) {
+      retire_files(lock);
+    } else {
+      return;
+    }
   }
+}
+
+void LogThread::prepare_segment_file(std::unique_lock<std::mutex>& lock) {
+  const SegmentRequest request = *prepare_request_;
+  lock.unlock();
+  auto prepared = prepare_segment(request);
+  lock.lock();
+  prepare_request_.reset();
+  // When it fails the store makes this segment itself, and reports why it cannot.
+  prepare_failed_ = !prepared.has_value();
+  if (prepared) prepared_ = *std::move(prepared);
+}
+
+void LogThread::retire_files(std::unique_lock<std::mutex>& lock) {
+  const RetiredSegments retired = std::move(retired_.front());
+  retired_.pop_front();
+  lock.unlock();
+  const Status status = retire_segments(store_->files(), store_->directory(), retired);
+  lock.lock();
+  if (status) return;
+  retire_failure_ = status.error();
+  work_.notify_one();
 }
 
 }  // namespace bib::engine

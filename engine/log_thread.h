@@ -3,7 +3,8 @@
 // submit(), metrics() and stop() belong to the node loop. Everything that has been submitted while
 // a sync was under way goes into the next one (group commit without a timer). The callbacks run on
 // the log thread and must only hand over (a mailbox); they are never called again once stop() or
-// the destructor has returned. A second, small thread writes the next segment's zeros ahead.
+// the destructor has returned. A second, small thread writes the next segment's zeros ahead, and
+// lets go of segments that were compacted away.
 #pragma once
 
 #include <atomic>
@@ -36,6 +37,8 @@ struct LogThreadOptions {
   std::uint64_t batch_bytes_max = 8U << 20;       // of one sync; one write is always taken
   std::chrono::milliseconds watermark_after{50};  // idle time
   std::function<void(const LogDurable&)> on_durable;
+  // The log's files begin behind this entry since compact(); not called where nothing could go.
+  std::function<void(consensus::LogPosition base)> on_compacted = {};
   // The disk failed; the node must stop. Called once, and nothing is durable after it.
   std::function<void(const wire::Error&)> on_failed;
 };
@@ -65,6 +68,8 @@ class LogThread {
   // False: the queue is full (on_durable will come before there is room), the disk has failed, or
   // stop() was called; the write was left as it was.
   [[nodiscard]] bool submit(LogWrite&& write);
+  // LogStore::compact_to(), between two batches. A later call replaces one that waits.
+  void compact(wire::LogIndex index);
   // Makes all that was submitted durable, closes the log, ends the threads. The store's verdict.
   wire::Status stop();
   LogThreadMetrics metrics() const;
@@ -77,8 +82,11 @@ class LogThread {
   bool wait_for_work(std::unique_lock<std::mutex>& lock, bool& idle);
   void take_batch();
   void append_batch();
+  void compact_log(wire::LogIndex index);
   void fail(const wire::Error& error);
-  void prepare_segments();
+  void run_preparer();
+  void prepare_segment_file(std::unique_lock<std::mutex>& lock);
+  void retire_files(std::unique_lock<std::mutex>& lock);
   void exchange_prepared();
 
   const std::unique_ptr<LogStore> store_;  // the log thread's, until it has ended
@@ -88,8 +96,9 @@ class LogThread {
   std::condition_variable work_;
   std::deque<LogWrite> queue_;
   std::uint64_t queue_bytes_ = 0;
+  std::optional<wire::LogIndex> compact_to_;
   bool stopping_ = false;
-  bool failed_ = false;
+  std::optional<wire::Error> failure_;
   LogThreadMetrics metrics_;
   std::optional<Clock::time_point> append_began_;
 
@@ -100,9 +109,11 @@ class LogThread {
   std::condition_variable prepare_;
   std::optional<SegmentRequest> prepare_request_;
   std::optional<PreparedSegment> prepared_;
+  std::deque<RetiredSegments> retired_;
   bool prepare_failed_ = false;
   std::uint64_t prepare_asked_at_ = 0;  // how many segments the store had made
   bool preparing_stops_ = false;
+  std::optional<wire::Error> retire_failure_;  // for the log thread to report
 
   std::thread preparer_;
   std::thread thread_;

@@ -27,6 +27,25 @@ Hash128 checksum128(ByteView bytes, std::uint64_t seed) {
   return {.low = hash.low64, .high = hash.high64};
 }
 
+struct alignas(64) StreamChecksum::State {
+  XXH3_state_t xxh3;
+};
+
+StreamChecksum::StreamChecksum() : state_(std::make_unique<State>()) {
+  XXH3_64bits_reset(&state_->xxh3);
+}
+StreamChecksum::~StreamChecksum() = default;
+StreamChecksum::StreamChecksum(StreamChecksum&&) noexcept = default;
+StreamChecksum& StreamChecksum::operator=(StreamChecksum&&) noexcept = default;
+
+void StreamChecksum::add(ByteView bytes) {
+  XXH3_64bits_update(&state_->xxh3, bytes.data(), bytes.size());
+}
+
+std::uint64_t StreamChecksum::value() const {
+  return XXH3_64bits_digest(&state_->xxh3);
+}
+
 std::uint64_t checksum64_of_two(ByteView first, ByteView second) {
   return checksum64_of_pieces(first, {&second, 1});
 }

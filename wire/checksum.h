@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "wire/bytes.h"
 
@@ -20,5 +21,21 @@ Hash128 checksum128(ByteView bytes, std::uint64_t seed = 0);
 // Two spans, or a head and any number of pieces, as if they were one.
 std::uint64_t checksum64_of_two(ByteView first, ByteView second);
 std::uint64_t checksum64_of_pieces(ByteView head, std::span<const ByteView> pieces);
+
+// checksum64 of a stream that comes in pieces.
+class StreamChecksum {
+ public:
+  StreamChecksum();
+  ~StreamChecksum();
+  StreamChecksum(StreamChecksum&&) noexcept;
+  StreamChecksum& operator=(StreamChecksum&&) noexcept;
+
+  void add(ByteView bytes);
+  std::uint64_t value() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 }  // namespace bib::wire

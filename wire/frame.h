@@ -32,6 +32,8 @@ enum class FrameKind : std::uint8_t {
   kPeerMessage = 3,
   kJoinRequest = 4,
   kJoinReply = 5,
+  kSnapshotRequest = 6,  // snapshot_message.h
+  kSnapshotPart = 7,
   // between a client and a node (client_message.h)
   kClientHello = 16,
   kServerHello = 17,
