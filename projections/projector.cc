@@ -149,6 +149,10 @@ Result<std::unique_ptr<Projector>> Projector::open(Store& store, const Projector
 Projector::Projector(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Projector::~Projector() = default;
 
+void Projector::replace_with(std::unique_ptr<Projector> other) {
+  impl_ = std::move(other->impl_);
+}
+
 LogIndex Projector::applied_index() const {
   return impl_->layers.mark().applied_index;
 }

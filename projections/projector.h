@@ -88,6 +88,10 @@ class Projector {
                                                        const ProjectorOptions& options = {});
   ~Projector();
 
+  // Becomes `other`, which was opened on a store that stands elsewhere (a snapshot was installed):
+  // layers, clients and all that was on its way are forgotten.
+  void replace_with(std::unique_ptr<Projector> other);
+
   wire::LogIndex applied_index() const;
   wire::Term applied_term() const;
 

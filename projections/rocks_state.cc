@@ -147,11 +147,28 @@ class RocksStore::View final : public StateReader {
   rocksdb::ReadOptions read_;
 };
 
-RocksStore::RocksStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+RocksStore::RocksStore(std::unique_ptr<Impl> impl, std::string directory, RocksOptions options)
+    : impl_(std::move(impl)), directory_(std::move(directory)), options_(options) {}
 RocksStore::~RocksStore() = default;
 
 Result<std::unique_ptr<RocksStore>> RocksStore::open(const std::string& directory,
                                                      const RocksOptions& options) {
+  BIB_TRY(auto impl, open_impl(directory, options));
+  return std::unique_ptr<RocksStore>(new RocksStore(std::move(impl), directory, options));
+}
+
+void RocksStore::close() {
+  impl_.reset();
+}
+
+wire::Status RocksStore::reopen() {
+  BIB_CHECK(impl_ == nullptr);
+  BIB_TRY(impl_, open_impl(directory_, options_));
+  return {};
+}
+
+Result<std::unique_ptr<RocksStore::Impl>> RocksStore::open_impl(const std::string& directory,
+                                                                const RocksOptions& options) {
   auto impl = std::make_unique<Impl>();
   impl->directory = directory;
   impl->cache = rocksdb::NewLRUCache(options.block_cache_bytes, 2);
@@ -167,7 +184,7 @@ Result<std::unique_ptr<RocksStore>> RocksStore::open(const std::string& director
           : rocksdb::DB::Open(database, directory, families, &impl->handles, &db);
   BIB_TRY_VOID(check(status, "opening it", directory));
   impl->db.reset(db);
-  return std::unique_ptr<RocksStore>(new RocksStore(std::move(impl)));
+  return impl;
 }
 
 wire::Status RocksStore::destroy(const std::string& directory, const RocksOptions& options) {

@@ -36,6 +36,12 @@ class RocksStore final : public Store {
   static wire::Status destroy(const std::string& directory, const RocksOptions& options = {});
   ~RocksStore() override;
 
+  // Around an exchange of the directory's files, on the store thread: between the two nobody may
+  // call anything else, and no view may be alive at close(). Nobody may count on what was not
+  // flushed.
+  void close();
+  wire::Status reopen();
+
   using Store::find;
   wire::Result<RowPtr> find(const RowKey& key) const override;
   std::shared_ptr<const StateReader> view() const override;
@@ -58,8 +64,13 @@ class RocksStore final : public Store {
  private:
   struct Impl;
   class View;
-  explicit RocksStore(std::unique_ptr<Impl> impl);
+  RocksStore(std::unique_ptr<Impl> impl, std::string directory, RocksOptions options);
+  static wire::Result<std::unique_ptr<Impl>> open_impl(const std::string& directory,
+                                                       const RocksOptions& options);
+
   std::unique_ptr<Impl> impl_;
+  const std::string directory_;
+  const RocksOptions options_;
 };
 
 }  // namespace bib::projections

@@ -1,0 +1,305 @@
+#include "engine/snapshot_desk.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/clock.h"
+#include "projections/checkpoint.h"
+#include "wire/check.h"
+
+namespace bib::engine {
+
+using consensus::LogPosition;
+using wire::ErrorCode;
+using wire::LogIndex;
+using wire::NodeId;
+using wire::Result;
+using wire::SnapshotManifest;
+using wire::SnapshotRequestKind;
+using wire::Status;
+
+namespace {
+
+SnapshotFetcherOptions fetcher_options(const SnapshotDeskOptions& options,
+                                       const InstallPlaces& places) {
+  SnapshotFetcherOptions fetcher = options.fetcher;
+  fetcher.root = places.snapshots;
+  fetcher.cluster = options.cluster;
+  return fetcher;
+}
+
+}  // namespace
+
+SnapshotDesk::SnapshotDesk(SnapshotDeskOptions options, std::vector<SnapshotManifest> found,
+                           FileSystem& files, Executor& executor, SnapshotPort& port,
+                           SnapshotHost& host, Clock& clock)
+    : options_(std::move(options)),
+      places_(options_.data_directory),
+      files_(files),
+      executor_(executor),
+      port_(port),
+      host_(host),
+      clock_(clock),
+      store_(files, executor, places_.snapshots, std::move(found), options_.retain_count,
+             [this](const wire::Error& error) { host_.on_snapshot_news(error.message, true); }),
+      sender_(options_.sender, store_, executor, port,
+              [this](NodeId to, bool ok) { driver_->snapshot_sent(to, ok); }),
+      fetcher_(fetcher_options(options_, places_), files, executor, port,
+               [this](Result<SnapshotManifest> manifest) { on_fetched(std::move(manifest)); }),
+      alive_(std::make_shared<SnapshotDesk*>(this)) {}
+
+SnapshotDesk::~SnapshotDesk() = default;
+
+void SnapshotDesk::run(std::function<Status()> work, std::function<void(Status)> done) {
+  auto outcome = std::make_shared<Status>();
+  executor_.run([work = std::move(work), outcome] { *outcome = work(); },
+                [self = std::weak_ptr<SnapshotDesk*>(alive_), outcome, done = std::move(done)] {
+                  if (self.lock()) done(*outcome);
+                });
+}
+
+// ---- time
+
+void SnapshotDesk::on_tick() {
+  sender_.on_tick();
+  fetcher_.on_tick();
+  ++ticks_since_made_;
+  if (retry_in_ticks_ > 0) --retry_in_ticks_;
+  make_if_due();
+  cut_log();
+}
+
+void SnapshotDesk::make_if_due() {
+  if (making_ || installing_ || retry_in_ticks_ > 0) return;
+  const LogIndex applied = driver_->raft().applied();
+  const SnapshotPtr newest = store_.newest();
+  const LogIndex last = newest ? newest->index : LogIndex();
+  if (applied <= last) return;
+  const bool due =
+      applied - last >= options_.threshold || ticks_since_made_ >= options_.interval_ticks;
+  if (due || !unanswered_.empty()) begin_making();
+}
+
+// ---- making
+
+void SnapshotDesk::make(Made done) {
+  const SnapshotPtr newest = store_.newest();
+  const LogIndex applied = driver_->raft().applied();
+  if (!making_ && newest && newest->index >= applied) return done(newest);
+  if (applied == LogIndex()) {
+    return done(wire::fail(ErrorCode::kRefused,
+                           "nothing is applied here yet, so there is nothing to make a snapshot "
+                           "of"));
+  }
+  if (installing_) {
+    return done(wire::fail(ErrorCode::kOverloaded,
+                           "this node is putting a snapshot of another one in place; try again in "
+                           "a moment"));
+  }
+  waiting_.push_back(std::move(done));
+  if (!making_) begin_making();
+}
+
+void SnapshotDesk::begin_making() {
+  making_ = true;
+  run(
+      [&files = files_, root = places_.snapshots]() -> Status {
+        BIB_TRY_VOID(files.make_directories(root));
+        return begin_partial_snapshot(files, root, kMakingName);
+      },
+      [this](const Status& status) {
+        if (!status) return finish_making(tl::unexpected(status.error()));
+        if (installing_) {
+          return finish_making(
+              wire::fail(ErrorCode::kOverloaded, "the state is being exchanged for a newer one"));
+        }
+        host_.checkpoint(
+            snapshot_state_directory(places_.snapshots, kMakingName),
+            [this](Result<projections::StateMark> mark) { on_checkpoint(std::move(mark)); });
+      });
+}
+
+void SnapshotDesk::on_checkpoint(Result<projections::StateMark> mark) {
+  if (!mark) return finish_making(tl::unexpected(mark.error()));
+  // The log still holds that place: it is cut behind snapshots only, and this one is the newest.
+  const consensus::MembershipAt* membership = driver_->raft().membership_at(mark->applied_index);
+  if (membership == nullptr || mark->applied_index == LogIndex()) {
+    return finish_making(wire::fail(ErrorCode::kRefused,
+                                    "the log does not say who was a member at entry {}",
+                                    mark->applied_index.value()));
+  }
+  being_made_ = {.cluster = options_.cluster,
+                 .node = options_.node,
+                 .index = mark->applied_index,
+                 .term = mark->applied_term,
+                 .created_us = clock_.now_us(),
+                 .membership_index = membership->index,
+                 .membership = membership->membership,
+                 .projections = projections::snapshot_projections(*mark),
+                 .files = {}};
+  if (store_.find(position_of(being_made_))) return finish_making(store_.newest());
+  auto sealed = std::make_shared<Result<SnapshotManifest>>();
+  run(
+      [&files = files_, root = places_.snapshots, manifest = being_made_, sealed]() -> Status {
+        *sealed = seal_snapshot(files, root, kMakingName, manifest);
+        return {};
+      },
+      [this, sealed](const Status&) { on_sealed(std::move(*sealed)); });
+}
+
+void SnapshotDesk::on_sealed(Result<SnapshotManifest> manifest) {
+  if (!manifest) return finish_making(tl::unexpected(manifest.error()));
+  const SnapshotPtr made = store_.add(*std::move(manifest));
+  host_.on_snapshot_news(fmt::format("made snapshot {} of {} bytes in {} files", name_of(*made),
+                                     made->bytes(), made->files.size()),
+                         false);
+  finish_making(made);
+}
+
+void SnapshotDesk::finish_making(Result<SnapshotPtr> result) {
+  making_ = false;
+  if (result) {
+    ticks_since_made_ = 0;
+  } else {
+    retry_in_ticks_ = options_.retry_ticks;
+    host_.on_snapshot_news(fmt::format("no snapshot could be made: {}", result.error().message),
+                           true);
+  }
+  const auto waiting = std::exchange(waiting_, {});
+  for (const Made& done : waiting) done(result);
+  const auto unanswered = std::exchange(unanswered_, {});
+  for (const consensus::SendSnapshot& wanted : unanswered) {
+    if (result && (*result)->index >= wanted.at_least) {
+      offer(wanted.to, *result);
+    } else {
+      driver_->snapshot_sent(wanted.to, false);
+    }
+  }
+  cut_log();
+}
+
+// ---- the log
+
+void SnapshotDesk::cut_log() {
+  const SnapshotPtr newest = store_.newest();
+  if (!newest || installing_ || ending_) return;
+  const consensus::Raft& raft = driver_->raft();
+  const std::uint64_t last = raft.last_index().value();
+  LogIndex target(last > options_.trailing_logs ? last - options_.trailing_logs : 0);
+  target = std::min({target, newest->index, raft.applied(), raft.durable_index()});
+  if (const auto sending = sender_.lowest_under_way()) target = std::min(target, *sending);
+  if (target <= cut_asked_ || target <= raft.log().base().index) return;
+  cut_asked_ = target;
+  host_.compact_log(target);
+}
+
+// ---- sending
+
+void SnapshotDesk::send_snapshot(NodeId to, LogIndex at_least) {
+  const SnapshotPtr newest = store_.newest();
+  if (newest && newest->index >= at_least) return offer(to, newest);
+  unanswered_.push_back({to, at_least});  // bounded: consensus asks once for each peer
+  if (!making_ && !installing_) begin_making();
+}
+
+void SnapshotDesk::offer(NodeId to, const SnapshotPtr& snapshot) {
+  sender_.offered(to, snapshot);
+  driver_->offer_snapshot(to, position_of(*snapshot));
+}
+
+void SnapshotDesk::on_peer_disconnected(NodeId peer) {
+  sender_.on_peer_disconnected(peer);
+  fetcher_.on_peer_disconnected(peer);
+}
+
+// ---- fetching
+
+void SnapshotDesk::receive_snapshot(NodeId from, LogPosition last) {
+  if (installing_ || ending_) return;
+  if (fetcher_.is_busy()) {
+    const wire::SnapshotPlace place = fetcher_.place();
+    if (fetcher_.source() == from && place.index == last.index) return;
+    fetcher_.abandon();  // of an earlier leader, or an earlier snapshot
+  }
+  // It may be here already: fetched, but the node went down before it was put in place.
+  if (const SnapshotPtr here = store_.find(last)) return install(here, from);
+  if (!fetcher_.begin(from, {last.index, last.term})) return;  // offered again
+  fetch_source_ = from;
+  host_.on_snapshot_news(fmt::format("fetching snapshot {} from {}",
+                                     wire::snapshot_name(last.index, last.term), to_string(from)),
+                         false);
+}
+
+void SnapshotDesk::on_fetched(Result<SnapshotManifest> manifest) {
+  if (!manifest) {
+    host_.on_snapshot_news(
+        fmt::format("the snapshot could not be fetched: {}", manifest.error().message), true);
+    return;
+  }
+  install(store_.add(*std::move(manifest)), fetch_source_);
+}
+
+void SnapshotDesk::tell(NodeId to, const SnapshotManifest& manifest, SnapshotRequestKind kind) {
+  wire::SnapshotRequest sign;
+  sign.to = to;
+  sign.index = manifest.index;
+  sign.term = manifest.term;
+  sign.kind = kind;
+  port_.send(sign);
+}
+
+// ---- installing (the steps of state_install.h)
+
+void SnapshotDesk::install(const SnapshotPtr& snapshot, NodeId source) {
+  if (making_) {
+    // The state must not be exchanged under a checkpoint; it is offered again soon, and is here.
+    return tell(source, *snapshot, SnapshotRequestKind::kGivenUp);
+  }
+  if (!driver_->begin_install(position_of(*snapshot))) {
+    return tell(source, *snapshot, SnapshotRequestKind::kInstalled);  // not needed any more
+  }
+  installing_ = true;
+  installing_pin_ = store_.pin(snapshot);
+  run([&files = files_, places = places_,
+       snapshot] { return prepare_install(files, places, *snapshot); },
+      [this, snapshot, source](const Status& prepared) {
+        if (!prepared) {
+          // Nothing was decided: the node goes on as it is.
+          installing_ = false;
+          installing_pin_ = {};
+          driver_->cancel_install();
+          host_.on_snapshot_news(fmt::format("snapshot {} could not be put in place: {}",
+                                             name_of(*snapshot), prepared.error().message),
+                                 true);
+          return tell(source, *snapshot, SnapshotRequestKind::kGivenUp);
+        }
+        host_.exchange_state(
+            [&files = files_, places = places_, snapshot]() -> Status {
+              BIB_TRY_VOID(decide_install(files, places, *snapshot));
+              return swap_state(files, places);
+            },
+            [this, snapshot, source](const Status& swapped) {
+              if (!swapped) return host_.on_snapshot_failure(swapped.error());
+              installing_ = false;
+              ending_ = true;
+              ticks_since_made_ = 0;
+              driver_->finish_install(position_of(*snapshot),
+                                      {snapshot->membership_index, snapshot->membership});
+              host_.on_snapshot_news(fmt::format("snapshot {} of {} is in place",
+                                                 name_of(*snapshot), to_string(source)),
+                                     false);
+              tell(source, *snapshot, SnapshotRequestKind::kInstalled);
+            });
+      });
+}
+
+void SnapshotDesk::on_install_durable(LogPosition) {
+  run([&files = files_, places = places_] { return end_install(files, places); },
+      [this](const Status& status) {
+        if (!status) return host_.on_snapshot_failure(status.error());
+        ending_ = false;
+        installing_pin_ = {};
+      });
+}
+
+}  // namespace bib::engine
