@@ -1,16 +1,18 @@
 // Elections (Raft §5.2, §5.4.1), pre-vote (dissertation §9.6), suspicion.
 //
 // Happy path: a follower hears nothing for its election timeout, or sees the connection to its
-// leader close; it asks whether it could win (pre-vote: no term, vote or timer changes anywhere);
-// a quorum says yes; it enters the next term, makes term and vote durable, asks for votes, and
-// leads.
+// leader close, or learns that its leader does not answer; it asks whether it could win (pre-vote:
+// no term, vote or timer changes anywhere); a quorum says yes; it enters the next term, makes term
+// and vote durable, asks for votes, and leads.
 //
 // Failure modes:
 //   - others still hear the leader: they refuse, and one broken link disturbs nobody;
 //   - the other log is newer, or the other node is in a later term: its refusal carries its term;
 //     the asker enters that term and tries again soon (a long log of an old term and a short log of
 //     a new one cannot block each other);
-//   - a split vote: all who lost try again after a short random time;
+//   - a split vote, or an answer that does not come: whoever asked tries again after a short random
+//     time, and a longer one each time after that;
+//   - the own disk stalls: this node does not ask, since it could not even keep its own vote;
 //   - a crash between vote and reply: the vote is durable before the reply leaves.
 
 #include <algorithm>
@@ -49,10 +51,21 @@ void Raft::restart_election_timer() {
       random_.between(config_.election_ticks_min, 2ULL * config_.election_ticks_min - 1));
 }
 
-// After a failure that tells something: nobody is disturbed by a pre-vote, so do not wait long.
+// Nobody is disturbed by a pre-vote, so the first rounds are short.
+void Raft::start_round_timer() {
+  constexpr unsigned kDoublingsMax = 16;
+  const std::uint64_t wanted = std::uint64_t{std::max(1U, config_.election_retry_ticks)}
+                               << std::min(election_rounds_, kDoublingsMax);
+  const std::uint64_t span = std::min<std::uint64_t>(wanted, config_.election_ticks_min);
+  ++election_rounds_;
+  election_elapsed_ = 0;
+  election_timeout_ = static_cast<unsigned>(random_.between(span, 2 * span - 1));
+}
+
+// After a refusal, which tells something: another place in the queue, within the same time.
 void Raft::retry_election_soon() {
   election_elapsed_ = 0;
-  election_timeout_ = static_cast<unsigned>(random_.between(1, config_.election_ticks_min));
+  election_timeout_ = static_cast<unsigned>(random_.between(1, std::max(1U, election_timeout_)));
 }
 
 // A closed connection is stronger evidence than silence. The delay gives each voter a place in the
@@ -111,12 +124,15 @@ void Raft::follow(NodeId leader) {
   }
   election_elapsed_ = 0;
   suspicion_ticks_ = 0;
+  election_rounds_ = 0;
 }
 
 void Raft::become_leader() {
   role_ = Role::kLeader;
   leader_ = config_.self;
   suspicion_ticks_ = 0;
+  election_rounds_ = 0;
+  handover_pause_ = 0;
   ballots_.clear();
   heartbeat_elapsed_ = 0;
   leave_joint_was_asked_ = false;
@@ -134,6 +150,7 @@ void Raft::become_leader() {
 // A voter of the membership in effect; or, while that one is uncommitted, of the one before: its
 // log may be the only one that can finish the change (dissertation §4.2.2, figure 4.6).
 bool Raft::may_campaign() const {
+  if (disk_is_stalled_) return false;
   if (membership().is_voter(config_.self)) return true;
   return membership_index() > commit_ && membership_before_last().is_voter(config_.self);
 }
@@ -143,7 +160,7 @@ void Raft::start_pre_vote() {
   leader_ = NodeId();
   suspicion_ticks_ = 0;
   ballots_.clear();
-  restart_election_timer();
+  start_round_timer();
   count_ballot(config_.self, true);
   if (role_ == Role::kPreCandidate) ask_for_votes(MessageKind::kPreVote, false);
 }
@@ -153,7 +170,7 @@ void Raft::start_campaign(bool transfer) {
   role_ = Role::kCandidate;
   vote_ = config_.self;
   suspicion_ticks_ = 0;
-  restart_election_timer();
+  start_round_timer();
   // The own ballot follows when the vote is durable.
   ask_for_votes(MessageKind::kVote, transfer);
 }
@@ -261,6 +278,7 @@ void Raft::on_vote(const PeerMessage& message) {
     vote_ = message.from;
     hard_state_is_pending_ = true;
     suspicion_ticks_ = 0;
+    election_rounds_ = 0;
     restart_election_timer();
   }
   PeerMessage reply = message_to(message.from, MessageKind::kVoteReply);

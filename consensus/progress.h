@@ -62,6 +62,7 @@ struct Progress {
   wire::LogIndex probe_last;      // probe: where that message ended
   wire::LogIndex snapshot_index;  // snapshot: the one under way; 0 while the driver makes it
   bool departing = false;         // removed by an uncommitted change; counts for nothing
+  bool unreachable = false;       // its connection closed, or it fell silent; until it is heard
   InFlight in_flight;             // replicate
   std::uint64_t acked_round = 0;  // the latest read round that it has confirmed
   unsigned ticks_since_heard = 0;

@@ -249,9 +249,21 @@ void Raft::peer_disconnected(NodeId peer_id) {
     // Until the peer is heard again.
     peer->paused = true;
     peer->probe_last = LogIndex(kEverything);
+    peer->unreachable = true;
     return;
   }
   if (peer_id == leader_ && role_ == Role::kFollower) suspect_leader();
+}
+
+void Raft::peer_silent(NodeId peer_id) {
+  if (Progress* peer = find_peer(peer_id); peer != nullptr) peer->unreachable = true;
+  if (peer_id == leader_ && role_ == Role::kFollower) suspect_leader();
+}
+
+void Raft::disk_stalled(bool stalled) {
+  disk_is_stalled_ = stalled;
+  handover_pause_ = 0;
+  if (role_ == Role::kLeader) hand_over_if_stalled();
 }
 
 void Raft::peer_connected(NodeId peer_id) {
@@ -260,6 +272,7 @@ void Raft::peer_connected(NodeId peer_id) {
   // What was under way on the old connection may be lost.
   if (peer->state == ProgressState::kReplicate) peer->become_probe();
   peer->paused = false;
+  peer->unreachable = false;
   send_heartbeat(*peer);
   flush_is_wanted_ = true;
 }

@@ -9,7 +9,8 @@
 // Implemented: Raft (Ongaro and Ousterhout 2014) with pre-vote and check-quorum (dissertation §6.2
 // and §9.6, always on), joint consensus with learners (§4.3), leadership transfer (§3.10),
 // read-index (§6.4), pipelined appends (§10.2), the leader's disk write in parallel (§10.2.1), and
-// suspicion: a closed connection to the leader starts a pre-vote within a few ticks.
+// suspicion: a closed connection to the leader, or a leader that does not answer, starts a pre-vote
+// within a few ticks; a leader whose disk stalls hands over. No safety rule leans on suspicion.
 //
 // Invariants, checked always (our own bugs only): commit never moves back; nothing at or below
 // commit is truncated; terms never fall. What a peer's message gets wrong is dropped and counted.
@@ -44,9 +45,15 @@ struct RaftConfig {
   wire::NodeId self;
   unsigned heartbeat_ticks = 1;
   // The election timeout is drawn anew from [min, 2 * min) each time. Also how long a leader lasts
-  // without a quorum, a transfer without success, a pipeline without progress. Above
-  // heartbeat_ticks.
+  // without a quorum, a pipeline without progress. Above heartbeat_ticks.
   unsigned election_ticks_min = 10;
+  // A campaign without a result is repeated after [n, 2 * n) ticks, n twice as long each time, up
+  // to the election timeout: short enough that a split vote after a crash costs little, and soon
+  // longer than any round trip and any sync.
+  unsigned election_retry_ticks = 5;
+  // How long a transfer of the leadership may take, and proposals are refused; 0: the election
+  // timeout.
+  unsigned transfer_ticks_max = 0;
   // A peer to which nothing was sent for so long is told a new commit index by itself; 0: at once.
   unsigned commit_notify_ticks = 0;
   std::size_t append_entries_max = 1024;  // in one message; at least one entry always goes
@@ -130,6 +137,12 @@ class Raft {
   void peer_disconnected(wire::NodeId peer);
   // Messages reach the peer again.
   void peer_connected(wire::NodeId peer);
+  // The peer, under its current boot id, has answered none of several probes, nor been heard
+  // otherwise. Of the leader: suspicion, as if its connection had closed.
+  void peer_silent(wire::NodeId peer);
+  // A write to the own disk is taking far too long; or (false) that is over. Until then this node
+  // does not campaign, and a leader hands over to a voter whose disk has more.
+  void disk_stalled(bool stalled);
 
   // ---- proposals (leader) ----
 
@@ -251,6 +264,7 @@ class Raft {
   void become_leader();
   void follow(wire::NodeId leader);
   void restart_election_timer();
+  void start_round_timer();
   void retry_election_soon();
   void start_pre_vote();
   void start_campaign(bool transfer);
@@ -312,6 +326,7 @@ class Raft {
   void continue_transfer(Progress& peer);
   void tick_transfer();
   void end_transfer(TransferOutcome outcome);
+  void hand_over_if_stalled();
   Progress* best_successor();
 
   // read_index.cc
@@ -344,6 +359,8 @@ class Raft {
   unsigned election_elapsed_ = 0;  // ticks since this term's leader was heard, or a vote granted
   unsigned election_timeout_ = 0;
   unsigned suspicion_ticks_ = 0;  // until a pre-vote for suspicion; 0: none
+  unsigned election_rounds_ = 0;  // campaigns since a leader was heard, or a vote given
+  bool disk_is_stalled_ = false;
 
   // Durability. durable_ <= handed_ <= log_.last_index(); entries after handed_, and what is
   // pending below, go into the next write.
@@ -372,6 +389,7 @@ class Raft {
   unsigned heartbeat_elapsed_ = 0;
   wire::NodeId transferee_;
   unsigned transfer_elapsed_ = 0;
+  unsigned handover_pause_ = 0;  // ticks until a stalled leader tries again to hand over
   bool leave_joint_was_asked_ = false;
   std::uint64_t read_round_ = 0;
   bool read_round_is_new_ = false;  // to be sent with the next flush

@@ -172,6 +172,7 @@ void Raft::on_append_reply(const PeerMessage& message) {
     return;
   }
   peer->ticks_since_heard = 0;
+  peer->unreachable = false;
   if (!message.rejected) {
     if (message.match > log_.last_index()) {
       drop(DropReason::kMalformed);
@@ -199,6 +200,7 @@ void Raft::on_heartbeat_reply(const PeerMessage& message) {
     return;
   }
   peer->ticks_since_heard = 0;
+  peer->unreachable = false;
   peer->received = std::max(message.hint_index, peer->match);
   // The message out is lost, unless it has arrived and waits for the peer's disk.
   if (peer->paused && peer->received < peer->probe_last) {
@@ -277,6 +279,7 @@ void Raft::tick_leader() {
     return;
   }
   tick_transfer();
+  hand_over_if_stalled();
   if (++heartbeat_elapsed_ < config_.heartbeat_ticks) return;
   heartbeat_elapsed_ = 0;
   for (Progress& peer : peers_) send_heartbeat(peer);

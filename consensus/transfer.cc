@@ -3,13 +3,18 @@
 // Happy path: proposals stop; the target is brought up to the log's end; it is told to campaign at
 // once, and its request for votes says so, which lets nodes answer that still hear this leader.
 //
-// Failure modes: the target does not win within an election timeout, or is removed: the leader
-// resumes. A late campaign of the target is an ordinary election.
+// A leader whose disk stalls starts one by itself: it could go on for a while, since its followers
+// commit without it, but it would have to keep everything in memory.
+//
+// Failure modes: the target does not win in time, or is removed: the leader resumes. A late
+// campaign of the target is an ordinary election. All disks stall together: nobody has more than
+// this leader, so it stays.
 
 #include <algorithm>
 #include <utility>
 
 #include "consensus/raft.h"
+#include "wire/check.h"
 
 namespace bib::consensus {
 
@@ -40,12 +45,15 @@ wire::Result<NodeId> Raft::transfer_leadership(std::optional<NodeId> target) {
   return transferee_;
 }
 
-// The voter that is alive and has most; of equals the first.
+// The voter that is in reach and has most; of equals the first.
 Progress* Raft::best_successor() {
   Progress* best = nullptr;
   for (NodeId id : membership().voters) {
     Progress* peer = find_peer(id);
-    if (peer == nullptr || peer->ticks_since_heard >= config_.election_ticks_min) continue;
+    if (peer == nullptr || peer->unreachable ||
+        peer->ticks_since_heard >= config_.election_ticks_min) {
+      continue;
+    }
     if (best == nullptr || peer->match > best->match) best = peer;
   }
   return best;
@@ -60,9 +68,21 @@ void Raft::send_timeout_now(Progress& peer) {
 }
 
 void Raft::tick_transfer() {
-  if (is_transferring() && ++transfer_elapsed_ >= config_.election_ticks_min) {
-    end_transfer(TransferOutcome::kTimedOut);
-  }
+  const unsigned limit =
+      config_.transfer_ticks_max > 0 ? config_.transfer_ticks_max : config_.election_ticks_min;
+  if (is_transferring() && ++transfer_elapsed_ >= limit) end_transfer(TransferOutcome::kTimedOut);
+}
+
+// To a voter that has on its disk what this node has not: so that disk works. After an attempt that
+// failed it waits for an election timeout, so that stalls here and there do not pass the leadership
+// around in circles.
+void Raft::hand_over_if_stalled() {
+  if (handover_pause_ > 0) --handover_pause_;
+  if (!disk_is_stalled_ || is_transferring() || handover_pause_ > 0) return;
+  const Progress* successor = best_successor();
+  if (successor == nullptr || successor->match <= durable_) return;
+  handover_pause_ = config_.election_ticks_min;
+  BIB_CHECK(transfer_leadership(successor->id).has_value());
 }
 
 void Raft::end_transfer(TransferOutcome outcome) {

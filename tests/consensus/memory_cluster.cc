@@ -201,6 +201,16 @@ void MemoryCluster::connect(NodeId at, NodeId peer) {
   after_input(node(at));
 }
 
+void MemoryCluster::silence(NodeId at, NodeId peer) {
+  raft(at).peer_silent(peer);
+  after_input(node(at));
+}
+
+void MemoryCluster::notice_stall(NodeId id, bool stalled) {
+  raft(id).disk_stalled(stalled);
+  after_input(node(id));
+}
+
 void MemoryCluster::transfer(NodeId id, std::optional<NodeId> target) {
   node(id).transfer.reset();
   (void)raft(id).transfer_leadership(target);

@@ -126,6 +126,8 @@ class MemoryCluster {
   void request_read(NodeId id, std::uint64_t token);
   void disconnect(NodeId at, NodeId peer);
   void connect(NodeId at, NodeId peer);
+  void silence(NodeId at, NodeId peer);  // `at` is told that `peer` answers no probe
+  void notice_stall(NodeId id, bool stalled);
   void transfer(NodeId id, std::optional<NodeId> target);
   void compact(NodeId id, LogIndex index);
   void report_snapshot_sent(NodeId id, NodeId to, bool ok);

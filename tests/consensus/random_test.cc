@@ -52,6 +52,7 @@ class RandomRun {
       if (!cluster_.node(id).is_up()) cluster_.restart(id);
     }
     for (NodeId a : cluster_.ids()) {
+      cluster_.notice_stall(a, false);
       for (NodeId b : cluster_.ids()) {
         if (a != b) cluster_.connect(a, b);
       }
@@ -133,6 +134,12 @@ class RandomRun {
       if (leader) change(*leader);
     } else if (choice < 32) {
       if (leader) cluster_.transfer(*leader, std::nullopt);
+    } else if (choice < 33) {
+      // Right or wrong: nothing may depend on it.
+      const NodeId known = cluster_.raft(id).leader();
+      cluster_.silence(id, random_.below(2) == 0 && known != NodeId() ? known : any());
+    } else if (choice < 34) {
+      cluster_.notice_stall(id, random_.below(2) == 0);
     } else if (choice < 40) {
       cluster_.request_read(id, ++token_);
     } else if (choice < 44) {

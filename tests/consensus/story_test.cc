@@ -1,18 +1,25 @@
 // Stories: testdata/*.txt, one story a file, told to a MemoryCluster line by line.
 //
-//   cluster voters=1,2,3 [learners=4] [passive=5] [heartbeat=1] [election=10] [notify=0]
-//           [entries=8] [bytes=..] [inflight=..] [uncommitted=..]     first; passive: knows nothing
-//   tick N|all [times]       time passes there, nothing moves
-//   run TIMES                all tick, then settle
-//   settle                   deliver and sync until all is quiet
-//   elect N                  those whom N reaches lose sight of their leader; tick N until it leads
-//   leads deliver A->B [count]     lose A->B    repeat A->B (the first, again)    reverse A->B cut
-//   A-B   isolate A   mend [A-B]     packets on a cut link vanish; nobody is told closes A-B opens
-//   A-B               both ends are told; what was under way is lost stall N   unstall N   sync N
-//   [count] a stalled disk syncs only when told crash N [writes] [parts]  kill N (a crash, and the
-//   others see it)   restart N propose N [count]   change N (voter|learner|remove ID)...   transfer
-//   N [TO] read N TOKEN   compact N INDEX refused propose N WHY   refused change N ... expect N
-//   key=value ...   expect-leader N|none   expect-link A->B MESSAGE; MESSAGE ...
+//   cluster voters=1,2,3 [learners=4] [passive=5] [heartbeat=1] [election=10] [retry=5]
+//           [transfer=..] [notify=0] [entries=8] [bytes=..] [inflight=..] [inflight_bytes=..]
+//           [uncommitted=..]             the first line; passive: knows nothing
+//
+//   tick N|all [times]                   time passes there, nothing moves
+//   run TIMES                            all tick, then settle
+//   settle                               deliver and sync until all is quiet
+//   elect N                              those whom N reaches lose sight of their leader; tick N
+//                                        until it leads
+//   deliver A->B [count]   lose A->B     repeat A->B (the first, again)   reverse A->B
+//   cut A-B   isolate A   mend [A-B]     packets on a cut link vanish; nobody is told
+//   closes A-B   opens A-B               both ends are told; what was under way is lost
+//   silent A->B                          A is told that B does not answer
+//   stall N   unstall N   sync N [count] a stalled disk syncs only when told
+//   notice-stall N   notice-recovery N   N is told of its disk
+//   crash N [writes] [parts]   kill N (a crash, and the others see it)   restart N
+//   propose N [count]   change N (voter|learner|remove ID)...   transfer N [TO]
+//   read N TOKEN   compact N INDEX
+//   refused propose N WHY   refused change N ...
+//   expect N key=value ...   expect-leader N|none   expect-link A->B MESSAGE; MESSAGE ...
 
 #include <fmt/format.h>
 
@@ -127,6 +134,8 @@ class Story {
     RaftConfig& config = options.config;
     take("heartbeat", config.heartbeat_ticks);
     take("election", config.election_ticks_min);
+    take("retry", config.election_retry_ticks);
+    take("transfer", config.transfer_ticks_max);
     take("notify", config.commit_notify_ticks);
     take("entries", config.append_entries_max);
     take("bytes", config.append_bytes_max);
@@ -406,6 +415,15 @@ const std::map<std::string, Story::Verb>& Story::verbs() {
          s.each_link(dead, [&](NodeId a, NodeId b) { s.close(a, b); });
        }},
       {"restart", [](Story& s, const Words& w) { s.cluster_->restart(node_id(w.at(0))); }},
+      {"silent",
+       [](Story& s, const Words& w) {
+         const auto [at, peer] = pair_of(w.at(0), "->");
+         s.cluster_->silence(at, peer);
+       }},
+      {"notice-stall",
+       [](Story& s, const Words& w) { s.cluster_->notice_stall(node_id(w.at(0)), true); }},
+      {"notice-recovery",
+       [](Story& s, const Words& w) { s.cluster_->notice_stall(node_id(w.at(0)), false); }},
       {"propose", &Story::propose},
       {"change",
        [](Story& s, const Words& w) {
