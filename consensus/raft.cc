@@ -77,11 +77,10 @@ wire::Status check_restored(const RaftConfig& config, const Restored& restored) 
   }
   BIB_TRY_VOID(check_terms(restored));
   const LogIndex last = restored.base.index + restored.sizes.size();
-  const Term last_term = restored.terms.empty() ? restored.base.term : restored.terms.back().term;
-  if (restored.hard_state.term < last_term) {
+  if (!restored.terms.empty() && restored.hard_state.term < restored.terms.back().term) {
     return wire::fail(wire::ErrorCode::kCorrupt,
                       "the stored term {} is below the log's last term {}",
-                      restored.hard_state.term.value(), last_term.value());
+                      restored.hard_state.term.value(), restored.terms.back().term.value());
   }
   if (restored.applied < restored.base.index || restored.applied > last) {
     return wire::fail(wire::ErrorCode::kCorrupt,
@@ -113,6 +112,12 @@ Raft::Raft(const RaftConfig& config, const Restored& restored)
       handed_(log_.last_index()),
       proved_(restored.applied),
       acked_(restored.applied) {
+  // A snapshot was durable before the term that came with it. No vote of that term can have left.
+  if (term_ < log_.base().term) {
+    term_ = log_.base().term;
+    vote_ = NodeId();
+    hard_state_is_pending_ = true;
+  }
   restart_election_timer();
   told_ = {role_, term_, leader_};
 }

@@ -66,7 +66,8 @@ struct RaftConfig {
 
 // What a node finds on its disk at start; all of it is durable. Where a snapshot is newer than the
 // log, or the log disagrees with it (another term at its index), the driver starts the log anew
-// after the snapshot: base = the snapshot's last entry, no entries.
+// after the snapshot: base = the snapshot's last entry, no entries. Its term may then be above that
+// of the hard state, which was to be written next when the node crashed.
 struct Restored {
   HardState hard_state;
   LogPosition base;            // the entry before the log's first; (0, 0): none

@@ -374,6 +374,21 @@ TEST_CASE("What cannot be restored is refused with a reason") {
   CHECK_FALSE(check_restored(RaftConfig{}, fresh({1})));
 }
 
+TEST_CASE("A snapshot that outlived the term that came with it raises the term at start") {
+  Restored restored = fresh({1, 2, 3});
+  restored.hard_state = {Term(3), NodeId(2)};
+  restored.base = {LogIndex(9), Term(4)};
+  restored.applied = LogIndex(9);
+  restored.memberships[0].index = LogIndex(9);
+  REQUIRE(check_restored(config_of(1), restored));
+  Raft raft(config_of(1), restored);
+  CHECK(raft.term() == Term(4));
+  CHECK(raft.vote() == NodeId());
+  const Effects effects = raft.take_effects();
+  REQUIRE(effects.write);
+  CHECK(effects.write->hard_state == HardState{Term(4), NodeId()});
+}
+
 TEST_CASE("A driver that reports a write that it was never given is stopped") {
   const auto printed = support::aborts([] {
     Raft raft(config_of(1), fresh({1}));
