@@ -1,36 +1,20 @@
-// The public test vectors of etcd's raft for quorum arithmetic and membership changes: majority
-// commit and votes, joint ones, simple and joint changes. Looked for in BIB_VECTORS_DIR, then in
-// vectors/etcd-raft of the shared data; skipped where there are none.
+// Quorum arithmetic and membership changes against test vectors of etcd's raft, which lie outside
+// the repository: in BIB_VECTORS_DIR, else in vectors/etcd-raft of the shared data; skipped where
+// there are none. And the reading of such files itself, which may be anybody's.
 
-#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <map>
 #include <optional>
 #include <sstream>
-#include <string>
-#include <vector>
 
-#include "consensus/changer.h"
-#include "consensus/quorum.h"
+#include "datadriven.h"
+#include "runner.h"
 #include "support/test_support.h"
 
-namespace bib::consensus {
+namespace bib::vectors {
 
 namespace {
-
-using wire::Membership;
-using wire::NodeId;
-
-struct Directive {
-  int line = 0;
-  std::string command;
-  std::map<std::string, std::vector<std::string>> arguments;
-  std::vector<std::string> input;
-  std::vector<std::string> expected;
-};
 
 std::optional<std::filesystem::path> vectors_dir() {
   if (const char* dir = std::getenv("BIB_VECTORS_DIR")) return std::filesystem::path(dir);
@@ -39,236 +23,142 @@ std::optional<std::filesystem::path> vectors_dir() {
   return *shared / "vectors/etcd-raft";
 }
 
-std::string strip(std::string text) {
-  text.erase(0, text.find_first_not_of(" \t\r"));
-  text.erase(text.find_last_not_of(" \t\r") + 1);
-  return text;
-}
-
-// "name key=(a, b) key=c" -> the values of each key.
-void parse_directive(const std::string& text, Directive& directive) {
-  std::size_t at = text.find(' ');
-  directive.command = text.substr(0, at);
-  while (at < text.size()) {
-    at = text.find_first_not_of(' ', at);
-    if (at == std::string::npos) return;
-    const std::size_t equals = text.find('=', at);
-    REQUIRE(equals != std::string::npos);
-    const std::string key = text.substr(at, equals - at);
-    const bool is_list = text[equals + 1] == '(';
-    const std::size_t end = is_list ? text.find(')', equals) : text.find(' ', equals);
-    const std::size_t from = equals + (is_list ? 2 : 1);
-    std::istringstream values(text.substr(from, end == std::string::npos ? end : end - from));
-    std::vector<std::string>& list = directive.arguments[key];
-    for (std::string value; std::getline(values, value, ',');) list.push_back(strip(value));
-    if (end == std::string::npos) return;
-    at = end + 1;
-  }
-}
-
-std::vector<Directive> read_directives(const std::filesystem::path& file) {
-  std::vector<Directive> result;
-  std::ifstream in(file);
-  REQUIRE(in);
-  enum { kOutside, kInput, kExpected } state = kOutside;
-  int number = 0;
-  for (std::string line; std::getline(in, line);) {
-    ++number;
-    line = strip(line);
-    if (state == kExpected) {
-      if (line.empty()) {
-        state = kOutside;
-      } else {
-        result.back().expected.push_back(line);
-      }
-    } else if (line == "----") {
-      state = kExpected;
-    } else if (line.empty() || line[0] == '#') {
-      continue;
-    } else if (state == kOutside) {
-      result.emplace_back().line = number;
-      parse_directive(line, result.back());
-      state = kInput;
-    } else {
-      result.back().input.push_back(line);
-    }
-  }
-  return result;
-}
-
-// ---- quorum ----
-
-std::vector<std::uint64_t> ids_of(const Directive& directive, const std::string& key) {
-  std::vector<std::uint64_t> ids;
-  const auto found = directive.arguments.find(key);
-  if (found == directive.arguments.end() || found->second == std::vector<std::string>{"zero"}) {
-    return ids;
-  }
-  for (const std::string& text : found->second) ids.push_back(std::stoull(text));
-  return ids;
-}
-
-// The values go to the ids in order, a repeated id counts once.
-std::map<std::uint64_t, std::string> values_by_id(const Directive& directive,
-                                                  const std::string& key) {
-  std::map<std::uint64_t, std::string> result;
-  const auto found = directive.arguments.find(key);
-  if (found == directive.arguments.end()) return result;
-  std::size_t next = 0;
-  for (const char* half : {"cfg", "cfgj"}) {
-    for (std::uint64_t id : ids_of(directive, half)) {
-      if (result.count(id) == 0) result[id] = found->second.at(next++);
-    }
-  }
-  return result;
-}
-
-std::string run_committed(const Directive& directive) {
-  const auto values = values_by_id(directive, "idx");
-  std::uint64_t result = kEverything;
-  for (const char* half : {"cfg", "cfgj"}) {
-    std::vector<std::uint64_t> acknowledged;
-    for (std::uint64_t id : ids_of(directive, half)) {
-      acknowledged.push_back(values.at(id) == "_" ? 0 : std::stoull(values.at(id)));
-    }
-    result = std::min(result, majority_value(acknowledged));
-  }
-  return result == kEverything ? "<empty majority quorum>∞" : std::to_string(result);
-}
-
-std::string run_vote(const Directive& directive) {
-  const auto values = values_by_id(directive, "votes");
-  VoteResult result = VoteResult::kWon;
-  for (const char* half : {"cfg", "cfgj"}) {
-    VoteCount votes;
-    for (std::uint64_t id : ids_of(directive, half)) {
-      ++votes.voters;
-      votes.granted += values.at(id) == "y" ? 1U : 0U;
-      votes.refused += values.at(id) == "n" ? 1U : 0U;
-    }
-    result = joint_vote(result, majority_vote(votes));
-  }
-  switch (result) {
-    case VoteResult::kPending:
-      return "VotePending";
-    case VoteResult::kWon:
-      return "VoteWon";
-    case VoteResult::kLost:
-      return "VoteLost";
-  }
-  return "";
-}
-
-// ---- membership ----
-
-std::vector<MembershipChange> parse_changes(const Directive& directive) {
-  std::vector<MembershipChange> changes;
-  for (const std::string& line : directive.input) {
-    std::istringstream tokens(line);
-    for (std::string token; tokens >> token;) {
-      const ChangeKind kind = token[0] == 'v'   ? ChangeKind::kAddVoter
-                              : token[0] == 'l' ? ChangeKind::kAddLearner
-                              : token[0] == 'r' ? ChangeKind::kRemove
-                                                : ChangeKind::kUpdate;
-      changes.push_back({kind, {NodeId(std::stoull(token.substr(1))), "", "", true}});
-    }
-  }
-  return changes;
-}
-
-std::string list_of(const std::vector<NodeId>& ids) {
-  std::string text = "(";
-  for (NodeId id : ids) text += (text.size() > 1 ? " " : "") + std::to_string(id.value());
-  return text + ")";
-}
-
-std::string first_line_of(const Membership& membership) {
-  std::string text = "voters=" + list_of(membership.voters);
-  if (membership.is_joint()) text += "&&" + list_of(membership.voters_outgoing);
-  if (!membership.learners.empty()) text += " learners=" + list_of(membership.learners);
-  if (!membership.learners_next.empty()) {
-    text += " learners_next=" + list_of(membership.learners_next);
-  }
-  if (membership.auto_leave) text += " autoleave";
-  return text;
-}
-
-// The lines below: each tracked node, where its progress began, and whether it is a learner.
-std::vector<std::string> lines_of(const Membership& membership,
-                                  const std::map<NodeId, std::uint64_t>& began) {
-  std::vector<std::string> lines{first_line_of(membership)};
-  for (NodeId id : all_ids(membership)) {
-    lines.push_back(std::to_string(id.value()) + ": StateProbe match=0 next=" +
-                    std::to_string(began.at(id)) + (membership.is_learner(id) ? " learner" : ""));
+std::vector<std::string> failures_of(std::string_view text) {
+  std::vector<std::string> lines;
+  for (const Failure& failure : run_text(text).failures) {
+    lines.push_back(std::to_string(failure.line) + ": " + failure.what);
   }
   return lines;
 }
 
-void run_changes(const std::filesystem::path& file) {
-  Membership membership;
-  std::map<NodeId, std::uint64_t> began;
-  std::uint64_t last_index = 0;
-  for (const Directive& directive : read_directives(file)) {
-    INFO(file << ":" << directive.line);
-    const auto changes = parse_changes(directive);
-    const auto autoleave = directive.arguments.find("autoleave");
-    wire::Result<Membership> next =
-        directive.command == "simple" ? change_simply(membership, changes)
-        : directive.command == "enter-joint"
-            ? enter_joint(membership, changes,
-                          autoleave != directive.arguments.end() &&
-                              autoleave->second == std::vector<std::string>{"true"})
-            : leave_joint(membership);
-    const bool should_succeed = directive.expected.at(0).rfind("voters=", 0) == 0;
-    REQUIRE(next.has_value() == should_succeed);
-    if (next) {
-      if (!changes.empty() && directive.command == "simple" && !membership.voters.empty()) {
-        CHECK(is_safe_transition(membership, *next));
-      }
-      membership = *next;
-      std::erase_if(began, [&](const auto& known) {
-        const auto ids = all_ids(membership);
-        return !std::binary_search(ids.begin(), ids.end(), known.first);
-      });
-      for (NodeId id : all_ids(membership))
-        began.insert({id, std::max<std::uint64_t>(last_index, 1)});
-      CHECK(lines_of(membership, began) == directive.expected);
-    }
-    ++last_index;
-  }
-}
-
-std::vector<std::filesystem::path> files_in(const std::filesystem::path& dir) {
-  std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(dir)) files.push_back(entry.path());
-  std::sort(files.begin(), files.end());
-  return files;
+bool has_failure(std::string_view text, const std::string& begins_with) {
+  const auto failures = failures_of(text);
+  return failures.size() == 1 && failures[0].starts_with(begins_with);
 }
 
 }  // namespace
 
-TEST_CASE("Quorum arithmetic agrees with etcd's vectors") {
+TEST_CASE("Quorum arithmetic and membership changes agree with etcd's vectors") {
   const auto dir = vectors_dir();
   if (!dir) return support::skip("no vectors of etcd's raft beside the checkout");
-  int checked = 0;
-  for (const auto& file : files_in(*dir / "quorum")) {
-    for (const Directive& directive : read_directives(file)) {
-      INFO(file << ":" << directive.line);
-      const std::string result =
-          directive.command == "vote" ? run_vote(directive) : run_committed(directive);
-      CHECK(result == directive.expected.back());
-      ++checked;
-    }
+  const auto files = vector_files(*dir);
+  std::ostringstream out;
+  std::size_t cases = 0;
+  const std::size_t failed = run_files(files, out, cases);
+  INFO(out.str());
+  CHECK(failed == 0);
+  CHECK(cases > 0);
+}
+
+TEST_CASE("The datadriven format is read with all that it allows") {
+  const auto cases = read_cases(
+      "# a comment\n"
+      "\n"
+      "first cfg=(1, 2,3) idx=(_,5) flag word=x\r\n"
+      "----\n"
+      "one\n"
+      "  two  \n"
+      "\n"
+      "# another\n"
+      "second a=1 \\\n"
+      "  b=()\n"
+      "v1 v2\n"
+      "\n"
+      "r3\n"
+      "----\n"
+      "----\n"
+      "with\n"
+      "\n"
+      "blank lines\n"
+      "----\n"
+      "----\n"
+      "\n"
+      "third\n"
+      "----\n"
+      "last");
+  REQUIRE(cases.size() == 3);
+  CHECK(cases[0].line == 3);
+  CHECK(cases[0].command == "first");
+  CHECK(cases[0].arguments.at("cfg") == std::vector<std::string>{"1", "2", "3"});
+  CHECK(cases[0].arguments.at("idx") == std::vector<std::string>{"_", "5"});
+  CHECK(cases[0].arguments.at("flag").empty());
+  CHECK(cases[0].arguments.at("word") == std::vector<std::string>{"x"});
+  CHECK(cases[0].expected == std::vector<std::string>{"one", "two"});
+  CHECK(cases[1].line == 9);
+  CHECK(cases[1].arguments.at("a") == std::vector<std::string>{"1"});
+  CHECK(cases[1].arguments.at("b").empty());
+  CHECK(cases[1].input == std::vector<std::string>{"v1 v2", "r3"});
+  CHECK(cases[1].expected == std::vector<std::string>{"with", "blank lines"});
+  CHECK(cases[2].line == 22);
+  CHECK(cases[2].expected == std::vector<std::string>{"last"});
+}
+
+TEST_CASE("A vector that is wrong fails with its line, and a right one does not") {
+  CHECK(failures_of("committed cfg=(1,2,3) idx=(5,6,7)\n----\n6\n").empty());
+  CHECK(
+      failures_of("committed cfg=(1,2) cfgj=zero idx=(5,6)\n----\n idx\nx> 5 (id=1)\n5\n").empty());
+  CHECK(failures_of("committed\n----\n<empty majority quorum>∞\n").empty());
+  CHECK(failures_of("vote cfg=(1,2,3) cfgj=(3,4) votes=(y,y,n,_)\n----\nVotePending\n").size() ==
+        1);
+  CHECK(failures_of("vote cfg=(1,2,3) cfgj=(3,4) votes=(y,y,n,_)\n----\nVoteLost\n").empty());
+  CHECK(has_failure("\ncommitted cfg=(1,2,3) idx=(5,6,7)\n----\n7\n",
+                    "2: committed: expected \"7\""));
+  CHECK(failures_of("simple\nv1\n----\nvoters=(1)\n1: StateProbe match=0 next=1\n").empty());
+  CHECK(has_failure("simple\nv1\n----\nvoters=(2)\n2: StateProbe match=0 next=1\n",
+                    "1: simple: expected \"voters=(2)"));
+  CHECK(has_failure("simple\nv1\n----\nrefused\n", "1: simple: expected an error"));
+  CHECK(has_failure("leave-joint\n----\nvoters=(1)\n",
+                    "1: leave-joint: expected \"voters=(1)\", but"));
+}
+
+TEST_CASE("A joint change lasts through its file and leaves by itself when told so") {
+  CHECK(failures_of("simple\nv1\n----\nvoters=(1)\n1: StateProbe match=0 next=1\n\n"
+                    "enter-joint autoleave=true\nv2\nl1\n----\n"
+                    "voters=(2)&&(1) learners_next=(1) autoleave\n"
+                    "1: StateProbe match=0 next=1\n2: StateProbe match=0 next=1\n\n"
+                    "simple\nv3\n----\ncannot do that\n\n"
+                    "leave-joint\n----\nvoters=(2) learners=(1)\n"
+                    "1: StateProbe match=0 next=1 learner\n2: StateProbe match=0 next=1\n")
+            .empty());
+}
+
+TEST_CASE("What no vector should contain is a failure, not a crash") {
+  CHECK(has_failure("add-nodes 3 voters=(1,2,3)\n----\nok\n\ncampaign 1\n----\nok\n",
+                    "1: unknown command 'add-nodes'"));
+  CHECK(
+      has_failure("committed cfg=(1,x) idx=(5,6)\n----\n5\n", "1: committed: expected \"5\", but"));
+  CHECK(has_failure("committed cfg=(1,2) idx=(5)\n----\n5\n", "1: committed: expected \"5\", but"));
+  CHECK(failures_of("committed cfg=(1,2) idx=(5)\n----\nerror: mismatched input\n").empty());
+  CHECK(has_failure("committed cfg=(1,99999999999999999999) idx=(5,6)\n----\n5\n", "1: "));
+  CHECK(has_failure("vote cfg=(1) votes=(maybe)\n----\nVoteWon\n", "1: "));
+  CHECK(failures_of("simple\nx1\n----\nunknown input: x1\n").empty());
+  CHECK(failures_of("simple\nv\n----\nunknown token v\n").empty());
+  CHECK(has_failure("simple\nv1\n", "1: simple: there is no line '----'"));
+  CHECK(failures_of("").empty());
+  CHECK(failures_of("# only a comment").empty());
+  for (const char* odd : {"=", "a=", "a=(", "a=)", "vote cfg", "vote cfg=", "committed cfg=(", "\\",
+                          "simple\n----\n----\n----\n", "----\n----"}) {
+    INFO(odd);
+    CHECK(run_text(odd).cases <= 2);
   }
-  CHECK(checked > 50);
 }
 
-TEST_CASE("Membership changes agree with etcd's vectors") {
-  const auto dir = vectors_dir();
-  if (!dir) return support::skip("no vectors of etcd's raft beside the checkout");
-  const auto files = files_in(*dir / "confchange");
-  CHECK(files.size() >= 6);
-  for (const auto& file : files) run_changes(file);
+TEST_CASE("Only what can hold vectors is looked into") {
+  const support::TempDir dir;
+  std::filesystem::create_directories(dir / "deep/er");
+  support::write_file(dir / "NOTICE.txt", "prose");
+  support::write_file(dir / "README.md", "prose");
+  support::write_file(dir / "deep/er/vote.txt", "vote cfg=(1) votes=(y)\n----\nVoteWon\n");
+  support::write_file(dir / "deep/plain", "vote cfg=(1) votes=(y)\n----\nVoteLost\n");
+  const auto files = vector_files(dir.path());
+  REQUIRE(files.size() == 2);
+  std::ostringstream out;
+  std::size_t cases = 0;
+  CHECK(run_files(files, out, cases) == 1);
+  CHECK(cases == 2);
+  CHECK(out.str().find("deep/plain:1: vote: expected") != std::string::npos);
+  CHECK(vector_files(dir / "deep/plain").size() == 1);
+  CHECK(vector_files(dir / "nowhere").empty());
 }
 
-}  // namespace bib::consensus
+}  // namespace bib::vectors
