@@ -365,6 +365,12 @@ Packet MemoryCluster::pack(MemoryNode& node, PeerMessage message) {
     message.entries[i].membership = packet.contents[i].membership;
   }
   if (message.kind == MessageKind::kSnapshot) packet.snapshot = node.disk.snapshot;
+  // An answer of a term that was left in the same turn. What it speaks of may be truncated in the
+  // log, but must be on the disk still; afterwards it is like any message that comes late.
+  packet.is_late = message.term < node.raft->term();
+  const bool is_on_disk = node.disk.last() >= message.match ||
+                          (node.disk.snapshot && node.disk.snapshot->last.index >= message.match);
+  if (packet.is_late && !is_on_disk) violated("a late answer speaks of what was never on the disk");
   if (message.match > LogIndex()) {
     const Content* content = node.at(message.match);
     packet.acknowledged_tag = message.match.value() <= node.history.size()

@@ -51,7 +51,8 @@ struct Packet {
   PeerMessage message;
   std::vector<Content> contents;
   std::optional<Snapshot> snapshot;
-  std::uint64_t acknowledged_tag = 0;  // of the entry at `match`, when the message was made
+  std::uint64_t acknowledged_tag = 0;  // of the entry at `match`, when the effects were taken
+  bool is_late = false;                // made in an earlier term than that
 };
 
 // A LogWrite with its bytes, on its way to the disk.

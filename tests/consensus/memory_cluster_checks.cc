@@ -75,7 +75,7 @@ void MemoryCluster::check_packet(const Packet& packet) {
   const bool acknowledges = (message.kind == MessageKind::kAppendReply && !message.rejected) ||
                             message.kind == MessageKind::kHeartbeatReply ||
                             message.kind == MessageKind::kSnapshotReply;
-  if (!acknowledges) return;
+  if (!acknowledges || packet.is_late) return;
   if (message.match > LogIndex() && !sender.disk.holds(message.match, packet.acknowledged_tag)) {
     violated(fmt::format(
                  "node {} acknowledged {} without having it on disk ({}..{}); kind {}, term {}",

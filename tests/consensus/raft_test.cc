@@ -62,6 +62,37 @@ Raft leader_of_one() {
   return raft;
 }
 
+PeerMessage from_leader(MessageKind kind) {
+  PeerMessage message;
+  message.kind = kind;
+  message.from = NodeId(2);
+  message.to = NodeId(1);
+  message.term = Term(3);
+  return message;
+}
+
+// Leads term 1 by the vote of 2, which has its first entry; 3 has not answered.
+Raft leader_of_two() {
+  Raft raft(config_of(1), fresh({1, 2, 3}));
+  for (int i = 0; i < 20 && raft.role() == Role::kFollower; ++i) raft.tick();
+  drain(raft);
+  PeerMessage yes = from_leader(MessageKind::kPreVoteReply);
+  yes.term = Term(1);
+  raft.step(yes);
+  drain(raft);
+  yes.kind = MessageKind::kVoteReply;
+  raft.step(yes);
+  drain(raft);
+  REQUIRE(raft.role() == Role::kLeader);
+  PeerMessage has = from_leader(MessageKind::kAppendReply);
+  has.term = Term(1);
+  has.match = LogIndex(1);
+  raft.step(has);
+  drain(raft);
+  REQUIRE(raft.commit() == LogIndex(1));
+  return raft;
+}
+
 // A follower of node 2 in term 3 with entries 1..4 of terms 1, 1, 3, 3; 2 of them committed.
 Raft follower() {
   Raft raft(config_of(1), fresh({1, 2, 3}));
@@ -78,15 +109,6 @@ Raft follower() {
   drain(raft);
   REQUIRE(raft.commit() == LogIndex(2));
   return raft;
-}
-
-PeerMessage from_leader(MessageKind kind) {
-  PeerMessage message;
-  message.kind = kind;
-  message.from = NodeId(2);
-  message.to = NodeId(1);
-  message.term = Term(3);
-  return message;
 }
 
 }  // namespace
@@ -106,26 +128,47 @@ TEST_CASE("A single voter leads after its first tick and commits by itself") {
   CHECK(raft.take_effects().commit == LogIndex(2));
 }
 
-TEST_CASE("The proposals of one turn become one message and one write") {
-  Raft raft(config_of(1), fresh({1, 2}));
-  for (int i = 0; i < 20 && raft.role() == Role::kFollower; ++i) raft.tick();
+TEST_CASE("What a truncation takes away is neither sent nor in effect any more") {
+  Raft raft = leader_of_two();
+  const std::vector changes{MembershipChange{ChangeKind::kRemove, {NodeId(3), "", "", true}}};
+  const auto next = raft.prepare_membership_change(changes);
+  REQUIRE(next);
+  REQUIRE(raft.propose_membership(*next, 200)->index == LogIndex(2));
   drain(raft);
-  PeerMessage yes = from_leader(MessageKind::kPreVoteReply);
-  yes.term = Term(1);
-  raft.step(yes);
-  drain(raft);
-  yes.kind = MessageKind::kVoteReply;
-  raft.step(yes);
-  drain(raft);
-  REQUIRE(raft.role() == Role::kLeader);
+  REQUIRE(raft.propose(100)->index == LogIndex(3));
+  // The removal is committed: 3 is sent all that there is, also the entry after it.
   PeerMessage has = from_leader(MessageKind::kAppendReply);
   has.term = Term(1);
-  has.match = LogIndex(1);
+  has.match = LogIndex(2);
   raft.step(has);
+  CHECK(raft.commit() == LogIndex(2));
+  // In the same turn the next leader overwrites that one.
+  PeerMessage append = from_leader(MessageKind::kAppend);
+  append.log_index = LogIndex(2);
+  append.log_term = Term(1);
+  append.entries.push_back({LogIndex(3), Term(3), 100, of_voters({1, 2, 4})});
+  CHECK(raft.step(append).appended == 1);
+  const Effects effects = raft.take_effects();
+  for (const PeerMessage& message : effects.send_now) CHECK(message.entries.empty());
+  CHECK(effects.membership->index == LogIndex(3));
   drain(raft);
+  // And the one after it does so again: the membership before is in effect.
+  append.from = NodeId(3);
+  append.term = Term(4);
+  append.entries = {{LogIndex(3), Term(4), 100, std::nullopt}};
+  CHECK(raft.step(append).appended == 1);
+  const Effects later = raft.take_effects();
+  CHECK(later.write->truncate_from == LogIndex(3));
+  REQUIRE(later.membership);
+  CHECK(later.membership->index == LogIndex(2));
+  CHECK(later.membership->membership == *next);
+}
+
+TEST_CASE("The proposals of one turn become one message and one write") {
+  Raft raft = leader_of_two();
   for (int i = 0; i < 3; ++i) REQUIRE(raft.propose(100));
   const Effects effects = raft.take_effects();
-  REQUIRE(effects.send_now.size() == 1);
+  REQUIRE(effects.send_now.size() == 1);  // 3 has never answered, and is not sent more
   CHECK(effects.send_now[0].entries.size() == 3);
   REQUIRE(effects.write);
   CHECK(effects.write->last == LogIndex(4));
@@ -351,6 +394,27 @@ TEST_CASE("A pre-vote changes no term, no vote and no timer") {
     other.tick();
     CHECK(raft.role() == other.role());
     raft.step(ask);
+  }
+}
+
+TEST_CASE("Who has given its vote waits a whole election timeout before it asks itself") {
+  for (std::uint64_t seed = 0; seed < 30; ++seed) {
+    RaftConfig config = config_of(1);
+    config.seed = seed;
+    Raft raft(config, fresh({1, 2, 3}));
+    for (unsigned i = 1; i < config.election_ticks_min; ++i) raft.tick();
+    PeerMessage vote = from_leader(MessageKind::kVote);
+    raft.step(vote);
+    CHECK(raft.vote() == NodeId(2));
+    for (unsigned i = 1; i < config.election_ticks_min; ++i) raft.tick();
+    CHECK(raft.role() == Role::kFollower);
+    // A vote that is refused leaves the timer alone.
+    vote.from = NodeId(3);
+    for (int i = 0; i < 11 && raft.role() == Role::kFollower; ++i) {
+      raft.step(vote);
+      raft.tick();
+    }
+    CHECK(raft.role() == Role::kPreCandidate);
   }
 }
 
