@@ -48,7 +48,7 @@ bool is_prefix(const Contents& prefix, const Contents& whole) {
 struct ExactFile {
   explicit ExactFile(const std::vector<std::uint8_t>& bytes)
       : data(std::make_unique<std::uint8_t[]>(bytes.size())), size(bytes.size()) {
-    std::memcpy(data.get(), bytes.data(), size);
+    if (size > 0) std::memcpy(data.get(), bytes.data(), size);
   }
   ByteView view() const { return {data.get(), size}; }
   std::unique_ptr<std::uint8_t[]> data;
