@@ -60,6 +60,7 @@ TEST_CASE("a flipped bit anywhere in what is durable is damage, with file, offse
       CHECK(has(outcome.out, "DAMAGE  " + log.path(segment).string()));
       CHECK(has(outcome.out, "offset "));
       CHECK(has(outcome.out, "What to do:"));
+      CHECK(has(outcome.out, "under a new id"));
       CHECK(has(outcome.out, "\ndamaged: "));
     }
   }

@@ -180,6 +180,24 @@ TEST_CASE("rows that know more than the log are damage: entries are missing") {
   }
 }
 
+TEST_CASE("rows ahead of a log that is damaged are no finding of their own") {
+  support::TempDir dir;
+  LogWriter log(dir / "log");
+  for (const wire::Bytes& entry : sample_entries("value", 30)) log.raw_entry(entry).block();
+  log.watermark();
+  derive_rows(dir / "state", sample_entries("value", 20));
+  std::string bytes = support::read_file(log.path(1));
+  char& byte = bytes[log.header_size() + 512 * 4 + 90];
+  byte = static_cast<char>(byte ^ 1);
+  support::write_file(log.path(1), bytes);
+  const Outcome outcome = run_inspect({"verify", dir.path()});
+  CHECK(outcome.code == 3);
+  CHECK(has(outcome.out, "damaged: 1 finding\n"));
+  const Outcome status = run_inspect({"status", dir.path()});
+  CHECK(status.code == 3);
+  CHECK(has(status.out, "16 entries ahead of what can be read of the log"));
+}
+
 TEST_CASE("rows without a log are damage") {
   support::TempDir dir;
   make_node(dir);

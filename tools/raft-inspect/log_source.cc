@@ -117,9 +117,8 @@ class Walk {
 std::string Walk::how_to_restore() const {
   return fmt::format(
       "stop this node and keep a copy of {}. If the cluster is healthy without it (`bib cluster "
-      "status`), move its data directory away and let it join again (`bib setup --daemon "
-      "--cluster-join TOKEN`): the other members hold these entries",
-      directory_);
+      "status`), {}: the other members hold these entries",
+      directory_, kHowToRejoin);
 }
 
 void Walk::damage(const std::string& path, std::uint64_t offset, LogIndex index, std::string what) {

@@ -24,8 +24,7 @@ std::optional<Finding> log_is_gone(const DataDirectory& directory, const wire::E
       0,
       wire::LogIndex(1),
       "the node has rows, but there is no segment of the log that they come from",
-      "if the log was moved, put it back; if not, stop this node, move its data "
-      "directory away and let it join again (`bib setup --daemon --cluster-join TOKEN`)"};
+      fmt::format("if the log was moved, put it back; if not, stop this node, {}", kHowToRejoin)};
 }
 
 ExitCode report_no_log(const DataDirectory& directory, const wire::Error& error,

@@ -117,14 +117,15 @@ void check_mark(const StateSource& state, const Survey& survey, Findings& findin
                         corrupt ? how_to_rebuild(state) : std::string()});
   }
   const LogIndex log_end = survey.log.last().index;
-  if (!state.mark || state.mark->applied_index <= log_end) return;
+  // A damaged log seems to end early: that is said already.
+  if (!state.mark || state.mark->applied_index <= log_end || has_damage(survey.findings)) return;
   findings.push_back(
       {FindingKind::kDamage, state.path, 0, log_end + 1,
        fmt::format("the rows stand at entry {}, but the log ends at {}: entries that were durable "
                    "are missing",
                    state.mark->applied_index.value(), log_end.value()),
-       "if the disk or its snapshot was rolled back, stop this node, move its data directory away "
-       "and let it join again (`bib setup --daemon --cluster-join TOKEN`)"});
+       fmt::format("if the disk or its snapshot was rolled back, stop this node, {}",
+                   kHowToRejoin)});
 }
 
 void check_rows(const StateSource& state, Findings& findings) {

@@ -127,7 +127,8 @@ std::string rows_text(const Status& status) {
   }
   const std::string behind =
       applied <= log_end ? counted(log_end - applied, "entry", "entries") + " behind the log"
-                         : "AHEAD of the log by " + counted(applied - log_end, "entry", "entries");
+                         : counted(applied - log_end, "entry", "entries") +
+                               " ahead of what can be read of the log";
   return fmt::format("\nRows        applied to {} of term {}, {}{}\n{}",
                      count_text(applied.value()), state.mark->applied_term.value(), behind,
                      status.process ? " (flushed; the running node has the rest in memory)" : "",
