@@ -302,6 +302,7 @@ void Walk::settle_end(const SegmentReport& report) {
     if (!seen || !looks_damaged(file_.view(), *seen)) return;
     if (before == seen->end_offset) return;
     before = seen->end_offset;
+    visitor_.reads_again(report);
     if (!file_.read(report.path, wire::kSegmentSizeMax)) return;
   }
 }

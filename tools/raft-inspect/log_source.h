@@ -113,6 +113,8 @@ class LogVisitor {
   // `state` is as before the record.
   virtual void record(const LogRecord&, const LogState&) {}
   virtual void end(const SegmentReport&) {}
+  // The last segment's end looks damaged and is about to be read once more.
+  virtual void reads_again(const SegmentReport&) {}
   virtual void found(const Finding&) {}
 };
 
