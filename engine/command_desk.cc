@@ -50,6 +50,7 @@ void CommandDesk::begin_turn() {
 }
 
 void CommandDesk::decide(ClientServer::Asker asker, const wire::Command& command) {
+  if (failure_) return;  // the node is about to stop
   const projections::LayerSizes sizes = projector_.sizes();
   if (driver_.raft().uncommitted_bytes() + projector_.open_batch_bytes() >
           options_.uncommitted_bytes_max / 2 ||
@@ -77,7 +78,7 @@ void CommandDesk::decide(ClientServer::Asker asker, const wire::Command& command
 }
 
 bool CommandDesk::decide_own(const wire::CommandBody& body) {
-  if (!driver_.is_ready_to_decide()) return false;
+  if (failure_ || !driver_.is_ready_to_decide()) return false;
   begin_turn();
   const auto decision = projector_.decide_own(body, clock_.now_us());
   if (!decision) failure_ = decision.error();
@@ -85,7 +86,7 @@ bool CommandDesk::decide_own(const wire::CommandBody& body) {
 }
 
 void CommandDesk::expire_sessions(const projections::ExpiredSessions& expired) {
-  if (!driver_.is_ready_to_decide()) return;
+  if (failure_ || !driver_.is_ready_to_decide()) return;
   begin_turn();
   const auto logged = projector_.expire_sessions(expired);
   if (!logged) failure_ = logged.error();
@@ -118,7 +119,7 @@ void CommandDesk::on_outcomes(std::span<const projections::Outcome> outcomes) {
 }
 
 void CommandDesk::on_leadership_lost() {
-  projector_.drop_pending();
+  if (const wire::Status dropped = projector_.drop_pending(); !dropped) failure_ = dropped.error();
   auto waiting = std::move(waiting_);
   waiting_.clear();
   for (const auto& [request, asker] : waiting) answer_not_leader(asker);

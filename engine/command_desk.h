@@ -36,6 +36,7 @@ class CommandDesk {
 
   void on_command(ClientServer::Asker asker, const wire::Command& command);
   void on_outcomes(std::span<const projections::Outcome> outcomes);
+  // Whoever waits is told. If the projections cannot forget what was on its way: failure().
   void on_leadership_lost();
 
   // The leader's own command, without a client. False: not now.
@@ -49,7 +50,8 @@ class CommandDesk {
   // "Not leader" with what is known of the leader, or "no leader".
   void answer_not_leader(ClientServer::Asker asker);
 
-  // An error that the node must not survive.
+  // An error that the node must not survive: the rows may not be trusted from here on, so nothing
+  // more is decided, and nothing may be applied.
   const std::optional<wire::Error>& failure() const { return failure_; }
   std::size_t waiting() const { return waiting_.size(); }
 

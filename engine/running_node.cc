@@ -229,6 +229,7 @@ void RunningNode::on_written(wire::Result<wire::LogIndex> result) {
 // ---- what the log brings
 
 wire::Status RunningNode::apply(const wire::Bytes& entry) {
+  if (commands_->failure()) return tl::unexpected(*commands_->failure());
   // Own and received entries were both checked before they came here.
   BIB_TRY(const projections::Applied applied, projector_->apply(entry, true));
   commands_->on_outcomes(applied.outcomes);
@@ -286,6 +287,7 @@ void RunningNode::finish() {
   tick_.reset();
   housekeeping_.reset();
   if (!failure_) commands_->on_leadership_lost();  // whoever still waits asks another node
+  if (!failure_) failure_ = commands_->failure();
   clients_->flush();
   wire::Status status = log_->stop();
   // Rows may only go to RocksDB if the log that they come from is durable.
