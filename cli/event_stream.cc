@@ -2,6 +2,7 @@
 
 #include <poll.h>
 
+#include <optional>
 #include <utility>
 
 #include "cli/node_finder.h"
@@ -24,9 +25,16 @@ class EventStream {
   wire::Result<wire::Position> run() {
     while (!finished_) {
       BIB_TRY(auto connection, connect());
+      const Clock::time_point began = Clock::now();
       auto status = read(*connection);
-      if (!status && !can_retry(status.error().code)) return tl::unexpected(status.error());
-      if (!finished_) finder_.step_back();
+      if (finished_ || status) continue;
+      if (!can_retry(status.error().code)) return tl::unexpected(status.error());
+      remember(status.error());
+      // Whoever follows may have waited for days: this trouble is a new one.
+      if (Clock::now() - began >= context_.timeout) give_up_at_.reset();
+      if (!give_up_at_) give_up_at_ = Clock::now() + context_.timeout;
+      if (Clock::now() >= *give_up_at_) return tl::unexpected(no_leader_.value_or(status.error()));
+      finder_.step_back();
     }
     return request_.from;
   }
@@ -34,17 +42,25 @@ class EventStream {
  private:
   static bool can_retry(ErrorCode code) {
     return code == ErrorCode::kIo || code == ErrorCode::kShuttingDown ||
-           code == ErrorCode::kOverloaded;
+           code == ErrorCode::kOverloaded || code == ErrorCode::kNoQuorum ||
+           code == ErrorCode::kNotLeader;
+  }
+
+  // That a node was reached and knows no leader says more than that another one is down.
+  void remember(const wire::Error& error) {
+    if (error.code == ErrorCode::kNoQuorum) no_leader_ = error;
   }
 
   wire::Result<std::unique_ptr<Connection>> connect() {
-    Clock::time_point deadline = Clock::now() + context_.timeout;
+    Clock::time_point deadline = give_up_at_.value_or(Clock::now() + context_.timeout);
     for (;;) {
       ::poll(nullptr, 0, poll_timeout(std::min(deadline, finder_.ready_at())));
       auto connection = finder_.attempt(deadline);
       if (connection) return connection;
-      if (finder_.unreachable() || Clock::now() >= deadline)
-        return wire::fail(ErrorCode::kIo, "no node can be reached: {}", finder_.failures());
+      remember(connection.error());
+      if (!finder_.unreachable() && Clock::now() < deadline) continue;
+      if (no_leader_) return tl::unexpected(*no_leader_);
+      return wire::fail(ErrorCode::kIo, "no node can be reached: {}", finder_.failures());
     }
   }
 
@@ -59,6 +75,8 @@ class EventStream {
       if (frame.id != kRequestId) continue;
       BIB_TRY_VOID(on_frame(frame));
       finder_.settled();
+      give_up_at_.reset();
+      no_leader_.reset();
     }
     return {};
   }
@@ -66,6 +84,7 @@ class EventStream {
   wire::Status on_frame(const wire::Frame& frame) {
     if (frame.kind == FrameKind::kErrorReply) {
       BIB_TRY(wire::ErrorReply reply, wire::decode_error_reply(frame.body.view()));
+      if (reply.code == ErrorCode::kNotLeader) finder_.suggest(reply.leader_api_address);
       return wire::fail(reply.code, "{}", reply.message);
     }
     if (frame.kind != FrameKind::kEventsReply)
@@ -91,6 +110,8 @@ class EventStream {
   wire::ReadEvents request_;  // what is still to come
   const EventVisitor& visit_;
   NodeFinder finder_;
+  std::optional<Clock::time_point> give_up_at_;  // since a connection was lost; a frame ends that
+  std::optional<wire::Error> no_leader_;         // what a node said since then
   bool finished_ = false;
 };
 
@@ -101,7 +122,7 @@ wire::Result<wire::Position> stream_events(const Context& context, wire::ReadEve
   NodeFinder::Options options;
   BIB_TRY(options.servers, context.server_addresses());
   wire::random_bytes(options.client.bytes);
-  options.to_leader = false;
+  options.to_leader = request.consistency == wire::Consistency::kLeader;
   return EventStream(context, request, visit, std::move(options)).run();
 }
 

@@ -1,7 +1,9 @@
 // stream_events(): the events of the log, in order, each once, across lost connections.
 //
 // One thread; blocks until the events asked for have been visited, or, when it follows, until the
-// visitor says stop. After a lost connection it goes on behind the last event, at any node.
+// visitor says stop. After a lost connection it goes on behind the last event, at any node (with
+// request.consistency kLeader: at the leader). It gives up when nothing has come for
+// `context.timeout` although it tried.
 #pragma once
 
 #include <functional>

@@ -69,6 +69,7 @@ class ClientServer {
   void answer_partly(Asker asker, wire::FrameKind kind, wire::ByteView body);
   // Bytes that wait to leave for this session; 0 when it is gone.
   std::size_t outgoing_bytes(SessionId session) const;
+  bool is_open(SessionId session) const { return find(session) != nullptr; }
   std::size_t session_count() const { return sessions_.size(); }
 
   // Once per turn.

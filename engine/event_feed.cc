@@ -31,6 +31,7 @@ EventFeed::EventFeed(EventLoop& loop, ClientServer& clients, std::shared_ptr<Log
 EventFeed::~EventFeed() = default;
 
 void EventFeed::start(ClientServer::Asker asker, const wire::ReadEvents& request) {
+  if (!clients_.is_open(asker.session)) return;  // gone while its consistency was confirmed
   Feed feed;
   feed.asker = asker;
   feed.next = request.from;

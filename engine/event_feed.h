@@ -3,7 +3,8 @@
 // Lives on the node loop; the log's files are read and the answers encoded on libuv's pool, one job
 // at a time for each feed. Only committed and applied events leave. A client that does not take
 // what was sent is not read for until it does. A feed ends with its limit, at the log's end (unless
-// it follows), with an error, or with its session.
+// it follows), with an error, or with its session. The consistency that a request asks for is
+// confirmed before it comes here (QueryDesk).
 #pragma once
 
 #include <cstdint>

@@ -37,24 +37,35 @@ QueryDesk::QueryDesk(EventLoop& loop, QueryDeskOptions options, RaftDriver& driv
 QueryDesk::~QueryDesk() = default;
 
 void QueryDesk::on_query(ClientServer::Asker asker, const wire::Query& query) {
-  switch (query.consistency) {
-    case wire::Consistency::kStale:
-      return run(asker, query);
-    case wire::Consistency::kLeader:
-      if (driver_.raft().role() != consensus::Role::kLeader) {
-        return commands_.answer_not_leader(asker);
-      }
-      return run(asker, query);
-    case wire::Consistency::kLinearizable:
-      break;
+  if (query.consistency != wire::Consistency::kLinearizable) {
+    if (may_answer_at_once(asker, query.consistency)) run(asker, query);
+    return;
   }
+  confirm(asker, [this, asker, owned = std::make_shared<const Owned>(query)] {
+    run(asker, owned->view());
+  });
+}
+
+void QueryDesk::when_consistent(ClientServer::Asker asker, wire::Consistency consistency,
+                                std::function<void()> read) {
+  if (consistency == wire::Consistency::kLinearizable) return confirm(asker, std::move(read));
+  if (may_answer_at_once(asker, consistency)) read();
+}
+
+bool QueryDesk::may_answer_at_once(ClientServer::Asker asker, wire::Consistency consistency) {
+  const bool leads = driver_.raft().role() == consensus::Role::kLeader;
+  if (consistency != wire::Consistency::kLeader || leads) return true;
+  commands_.answer_not_leader(asker);
+  return false;
+}
+
+void QueryDesk::confirm(ClientServer::Asker asker, std::function<void()> read) {
   if (waiting_.size() >= options_.waiting_max) {
     return answer(asker, wire::fail(ErrorCode::kOverloaded,
                                     "too many reads are waiting; try again in a moment"));
   }
   const std::uint64_t token = next_token_++;
-  waiting_.emplace(
-      token, Waiting{asker, std::make_shared<Owned>(query), loop_.now_ms() + options_.wait_ms});
+  waiting_.emplace(token, Waiting{asker, std::move(read), loop_.now_ms() + options_.wait_ms});
   driver_.request_read(token);
 }
 
@@ -63,7 +74,7 @@ void QueryDesk::on_read_ready(std::uint64_t token) {
   if (found == waiting_.end()) return;
   const Waiting waiting = std::move(found->second);
   waiting_.erase(found);
-  run(waiting.asker, waiting.query->view());
+  waiting.read();
 }
 
 void QueryDesk::on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) {

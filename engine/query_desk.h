@@ -1,4 +1,5 @@
-// QueryDesk: answers queries for rows, with the consistency that the client asks for.
+// QueryDesk: answers queries for rows, with the consistency that the client asks for; for reads
+// that are answered elsewhere it says when they may be.
 //
 // Lives on the node loop. linearizable: any node, after a read-index round (Raft dissertation
 // §6.4); leader: from the node that believes to lead, without a round; stale: from this node's
@@ -6,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -30,6 +32,10 @@ class QueryDesk {
   ~QueryDesk();
 
   void on_query(ClientServer::Asker asker, const wire::Query& query);
+  // Calls `read` once this node may answer with that consistency, at once or in a later turn; if it
+  // may not, the asker is told so.
+  void when_consistent(ClientServer::Asker asker, wire::Consistency consistency,
+                       std::function<void()> read);
   void on_read_ready(std::uint64_t token);
   void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason);
   // Now and then: gives up reads whose question was lost.
@@ -48,10 +54,13 @@ class QueryDesk {
   };
   struct Waiting {
     ClientServer::Asker asker;
-    std::shared_ptr<const Owned> query;
+    std::function<void()> read;
     std::uint64_t deadline_ms = 0;
   };
 
+  // Without a read-index round. False: the asker was told to ask the leader.
+  bool may_answer_at_once(ClientServer::Asker asker, wire::Consistency consistency);
+  void confirm(ClientServer::Asker asker, std::function<void()> read);
   void run(ClientServer::Asker asker, const wire::Query& query);
   void run_page(ClientServer::Asker asker, const wire::Query& query);
   void answer(ClientServer::Asker asker, const wire::Result<projections::QueryResult>& result);

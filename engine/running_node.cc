@@ -254,6 +254,15 @@ void RunningNode::on_membership(const wire::Membership& membership) {
                      membership.learners.size(), membership.is_joint() ? ", changing" : "");
 }
 
+void RunningNode::on_read_events(ClientServer::Asker asker, const wire::ReadEvents& request) {
+  queries_->when_consistent(
+      asker, request.consistency,
+      [this, asker, own = request, prefix = std::string(request.stream_prefix)]() mutable {
+        own.stream_prefix = prefix;
+        feed_->start(asker, own);
+      });
+}
+
 // ---- the end
 
 void RunningNode::stop() {

@@ -103,9 +103,7 @@ class RunningNode final : public Applier,
   void on_query(ClientServer::Asker asker, const wire::Query& query) override {
     queries_->on_query(asker, query);
   }
-  void on_read_events(ClientServer::Asker asker, const wire::ReadEvents& request) override {
-    feed_->start(asker, request);
-  }
+  void on_read_events(ClientServer::Asker asker, const wire::ReadEvents& request) override;
   void on_status(ClientServer::Asker asker) override;
   void on_session_end(SessionId session) override { feed_->on_session_end(session); }
   void on_session_drained(SessionId session) override { feed_->on_session_drained(session); }

@@ -243,12 +243,15 @@ Result<Query> decode_query(ByteView body) {
 
 Result<ReadEvents> decode_read_events(ByteView body) {
   BIB_TRY(const auto* table, open_envelope<fbs::ReadEvents>(body, kRequestTablesMax));
+  FieldChecker check("ReadEvents");
+  check.at_most("consistency", static_cast<std::uint8_t>(table->consistency()),
+                static_cast<std::uint8_t>(Consistency::kStale));
   ReadEvents request{
       .from = {.index = LogIndex(table->from_index()), .offset = table->from_offset()},
       .limit = table->limit(),
       .follow = table->follow(),
-      .stream_prefix = text_of(table->stream_prefix())};
-  FieldChecker check("ReadEvents");
+      .stream_prefix = text_of(table->stream_prefix()),
+      .consistency = static_cast<Consistency>(table->consistency())};
   check.query_key("stream_prefix", request.stream_prefix);
   BIB_TRY_VOID(std::move(check).status());
   return request;

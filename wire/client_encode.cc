@@ -223,7 +223,8 @@ ByteView ClientEncoder::encode(const ReadEvents& request) {
   begin_buffer(fbb);
   const FbText stream_prefix = put_text(fbb, request.stream_prefix);
   return impl_->finish(fbs::CreateReadEvents(fbb, request.from.index.value(), request.from.offset,
-                                             request.limit, request.follow, stream_prefix));
+                                             request.limit, request.follow, stream_prefix,
+                                             static_cast<fbs::Consistency>(request.consistency)));
 }
 
 ByteView ClientEncoder::encode(const EventsReply& reply) {

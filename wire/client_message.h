@@ -186,6 +186,7 @@ struct ReadEvents {
   std::uint32_t limit = 0;
   bool follow = false;
   std::string_view stream_prefix{};
+  Consistency consistency = Consistency::kLinearizable;
 };
 struct LoggedEvent {
   Position position{};

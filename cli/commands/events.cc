@@ -85,6 +85,7 @@ ExitCode list(const Context& context, const EventOptions& options) {
   wire::ReadEvents request;
   request.from = {wire::LogIndex(1), 0};
   request.limit = options.list_limit;
+  request.consistency = context.consistency;
   request.stream_prefix = options.stream;
   if (!options.from.empty()) {
     auto from = parse_from(options.from);
@@ -104,6 +105,9 @@ ExitCode tail(const Context& context, const EventOptions& options) {
   wire::ReadEvents request;
   request.limit = options.limit;
   request.follow = true;
+  // What comes later cannot be confirmed now; and whoever watches wants to see a cluster that has
+  // lost its quorum, too.
+  request.consistency = wire::Consistency::kStale;
   request.stream_prefix = options.stream;
   if (options.from.empty()) {
     auto view = fetch_cluster_view(context);

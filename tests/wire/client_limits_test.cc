@@ -252,6 +252,12 @@ std::string refusal(const Query& query) {
   return decoded ? std::string() : decoded.error().message;
 }
 
+std::string refusal(const ReadEvents& request) {
+  ClientEncoder encoder;
+  const auto decoded = decode_read_events(encoder.encode(request));
+  return decoded ? std::string() : decoded.error().message;
+}
+
 TEST_CASE("a query's numbers are taken at their limits and refused beyond them") {
   CHECK(refusal(Query{.limit = 1}).empty());
   CHECK(refusal(Query{.limit = kQueryLimitMax}).empty());
@@ -266,6 +272,9 @@ TEST_CASE("a query's numbers are taken at their limits and refused beyond them")
   CHECK(refusal(Query{.consistency = Consistency::kStale}).empty());
   CHECK(refusal(Query{.consistency = static_cast<Consistency>(3)}) ==
         "Query.consistency is 3; the largest allowed is 2");
+  CHECK(refusal(ReadEvents{.consistency = Consistency::kStale}).empty());
+  CHECK(refusal(ReadEvents{.consistency = static_cast<Consistency>(3)}) ==
+        "ReadEvents.consistency is 3; the largest allowed is 2");
 }
 
 TEST_CASE("a query's keys are taken at their limit and refused one byte over or when not UTF-8") {

@@ -129,7 +129,8 @@ std::vector<ReadEvents> read_events_requests() {
   return {{.from = {.index = LogIndex(5), .offset = 2},
            .limit = 10,
            .follow = true,
-           .stream_prefix = "topic/"},
+           .stream_prefix = "topic/",
+           .consistency = Consistency::kStale},
           {}};
 }
 
