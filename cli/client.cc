@@ -29,6 +29,10 @@ std::string seconds_text(std::chrono::milliseconds time) {
   return fmt::format("{:g} s", static_cast<double>(time.count()) / 1000);
 }
 
+wire::Error no_problem() {
+  return {ErrorCode::kTimeout, "no answer"};
+}
+
 // A node would close the connection, again and again.
 tl::unexpected<wire::Error> too_large(std::size_t size) {
   return wire::fail(ErrorCode::kInvalid, "a request of {} bytes is more than a node takes ({})",
@@ -40,7 +44,8 @@ tl::unexpected<wire::Error> too_large(std::size_t size) {
 Client::Client(ClientOptions options)
     : options_(std::move(options)),
       id_(random_client_id()),
-      finder_({options_.servers, id_, options_.to_leader, options_.try_timeout}) {}
+      finder_({options_.servers, id_, options_.to_leader, options_.try_timeout}),
+      last_problem_(no_problem()) {}
 
 Client::~Client() = default;
 
@@ -146,7 +151,9 @@ bool Client::connect(Clock::time_point deadline, std::vector<Completion>& comple
     connection_ = std::move(*connection);
     return true;
   }
-  last_problem_ = connection.error();
+  // That a node was reached and knows no leader says more than that another one is down.
+  if (last_problem_.code != ErrorCode::kNoQuorum || connection.error().code != ErrorCode::kIo)
+    last_problem_ = connection.error();
   if (finder_.unreachable()) {
     ErrorCode code =
         last_problem_.code == ErrorCode::kTimeout ? ErrorCode::kIo : last_problem_.code;
@@ -206,6 +213,7 @@ void Client::on_frame(wire::Frame frame, std::vector<Completion>& completions) {
   if (frame.kind != wanted)
     return disconnect({ErrorCode::kUnsupported, "the node answered with another kind of message"});
   finder_.settled();
+  if (last_problem_.code != ErrorCode::kTimeout) last_problem_ = no_problem();
   complete(*pending, std::move(frame), completions);
 }
 
@@ -236,24 +244,26 @@ void Client::on_error_reply(Pending& pending, const wire::Frame& frame,
 // Requests expire in the order in which they were submitted.
 void Client::expire(Clock::time_point now, std::vector<Completion>& completions) {
   while (!pending_.empty() && pending_.front().submitted + options_.timeout <= now)
-    complete(pending_.front(), tl::unexpected(expired_error()), completions);
+    complete(pending_.front(), tl::unexpected(expired_error(pending_.front())), completions);
 }
 
-wire::Error Client::expired_error() const {
+wire::Error Client::expired_error(const Pending& pending) const {
   std::string time = seconds_text(options_.timeout);
+  // A command that was sent once may have been executed, whatever came afterwards.
+  bool unknown = pending.kind == FrameKind::kCommand && pending.sent != Clock::time_point();
   switch (last_problem_.code) {
     case ErrorCode::kNotLeader:
     case ErrorCode::kNoQuorum:
       return {ErrorCode::kNoQuorum,
-              fmt::format("no leader within {}: {}", time, last_problem_.message)};
+              fmt::format("no leader within {}{}: {}", time,
+                          unknown ? ", so the outcome is unknown" : "", last_problem_.message)};
     case ErrorCode::kOverloaded:
       return {ErrorCode::kOverloaded,
               fmt::format("refused for {}: {}", time, last_problem_.message)};
     default:
       return {ErrorCode::kTimeout,
-              fmt::format("no answer within {}, so the outcome is unknown; the "
-                          "last problem: {}",
-                          time, last_problem_.message)};
+              fmt::format("no answer within {}{}; the last problem: {}", time,
+                          unknown ? ", so the outcome is unknown" : "", last_problem_.message)};
   }
 }
 

@@ -99,7 +99,7 @@ class Client {
   void on_error_reply(Pending& pending, const wire::Frame& frame,
                       std::vector<Completion>& completions);
   void expire(Clock::time_point now, std::vector<Completion>& completions);
-  wire::Error expired_error() const;
+  wire::Error expired_error(const Pending& pending) const;
   Clock::time_point wake_up_at(Clock::time_point deadline) const;
 
   ClientOptions options_;
@@ -115,7 +115,7 @@ class Client {
   std::uint64_t first_waiting_ = 1;  // no smaller ticket waits to be sent
   std::size_t inflight_ = 0;
   std::vector<std::vector<std::uint8_t>> spare_bodies_;
-  wire::Error last_problem_{wire::ErrorCode::kTimeout, "no answer"};
+  wire::Error last_problem_;
 };
 
 }  // namespace bib::cli

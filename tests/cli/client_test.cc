@@ -190,6 +190,50 @@ TEST_CASE("a cluster without a leader is asked until the timeout, and then that 
   REQUIRE(node.received().empty());
 }
 
+TEST_CASE(
+    "a cluster of which only a follower is left has no leader, which is not a lost connection") {
+  FakeNode node(1);
+  node.set_no_leader();
+  node.set_members({node.address(), to_string(dead_server()), to_string(dead_server())});
+  cli::ClientOptions options = options_for({&node});
+  options.timeout = 500ms;
+  cli::Client client(options);
+  cli::Completion completion = set_key(client);
+  REQUIRE_FALSE(completion.reply);
+  CHECK(completion.reply.error().code == ErrorCode::kNoQuorum);
+  // Nobody was sent the command.
+  CHECK(completion.reply.error().message.find("unknown") == std::string::npos);
+}
+
+TEST_CASE("a command that was sent to a leader that then vanished has an unknown outcome") {
+  FakeNode follower(2);
+  follower.set_no_leader();
+  FakeNode leader(1, [&](const Received&) {
+    leader.set_no_leader();
+    return dropped();
+  });
+  leader.set_members({follower.address()});
+  cli::ClientOptions options = options_for({&leader});
+  options.timeout = 500ms;
+  cli::Client client(options);
+  cli::Completion completion = set_key(client);
+  REQUIRE_FALSE(completion.reply);
+  CHECK(completion.reply.error().code == ErrorCode::kNoQuorum);
+  CHECK(completion.reply.error().message.find("the outcome is unknown") != std::string::npos);
+}
+
+TEST_CASE("a read without an answer has no outcome to be unsure of") {
+  FakeNode node(1, [](const Received&) { return silence(); });
+  cli::ClientOptions options = options_for({&node});
+  options.timeout = 300ms;
+  options.try_timeout = 100ms;
+  cli::Client client(options);
+  cli::Completion completion = client.call(wire::Query{});
+  REQUIRE_FALSE(completion.reply);
+  CHECK(completion.reply.error().code == ErrorCode::kTimeout);
+  CHECK(completion.reply.error().message.find("outcome") == std::string::npos);
+}
+
 TEST_CASE("nodes that send the client in circles do not hold it for ever") {
   FakeNode a(1);
   FakeNode b(2);
