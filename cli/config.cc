@@ -73,7 +73,7 @@ constexpr std::array kKeys = {
     ConfigKey{"api.socket", kPath, &Config::api_socket,
               "The Unix socket for the local `bib`; empty: <data_dir>/bibd.sock"},
     ConfigKey{"log.segment_bytes", kSize, &Config::log_segment_bytes, "Size of one log file", kMiB,
-              4 * kGiB},
+              kGiB},
     ConfigKey{"log.cache_bytes", kSize, &Config::log_cache_bytes,
               "Recent entries kept in memory for the followers", kMiB, 64 * kGiB},
     ConfigKey{"limits.client_connections", kCount, &Config::client_connections,

@@ -38,6 +38,27 @@ std::string_view leaf_of(std::string_view key) {
   return key.substr(key.rfind('.') + 1);
 }
 
+// yaml-cpp takes a quote that is never closed as closed by the end of the file, with all lines in
+// between as its text. Whether the quoted value at the mark is like that.
+bool is_unclosed(std::string_view text, const YAML::Mark& mark) {
+  std::size_t at = 0;
+  for (int line = 0; line < mark.line; ++line) {
+    at = text.find('\n', at);
+    if (at == std::string_view::npos) return false;
+    ++at;
+  }
+  at += static_cast<std::size_t>(std::max(mark.column, 0));
+  if (at >= text.size() || (text[at] != '"' && text[at] != '\'')) return false;
+  const char quote = text[at];
+  for (++at; at < text.size(); ++at) {
+    if (quote == '"' && text[at] == '\\')
+      ++at;
+    else if (text[at] == quote)
+      return false;
+  }
+  return true;
+}
+
 // Collects values and problems from one source after another.
 class Loader {
  public:
@@ -99,6 +120,7 @@ class Loader {
   }
 
   void read_text(const std::string& text) {
+    text_ = text;
     try {
       std::vector<YAML::Node> documents = YAML::LoadAll(text);
       if (documents.size() > 1)
@@ -135,8 +157,11 @@ class Loader {
 
   void read_item(const YAML::Node& name, const YAML::Node& value, const std::string& section,
                  const std::string& full) {
-    if (const ConfigKey* key = find_config_key(full)) return read_value(value, *key);
-    if (!names_in(full).empty()) {
+    // "cluster.node_id" is a path in messages and not a key of the file.
+    const bool is_name = name.Scalar().find('.') == std::string::npos;
+    if (is_name && find_config_key(full) != nullptr)
+      return read_value(name, value, *find_config_key(full));
+    if (is_name && !names_in(full).empty()) {
       if (!value.IsNull()) read_section(value, full);
       return;
     }
@@ -146,6 +171,12 @@ class Loader {
   static std::string unknown_key(const std::string& section, const std::string& name) {
     std::vector<std::string_view> names = names_in(section);
     std::string hint = did_you_mean(name, names);
+    std::string full = section.empty() ? name : section + "." + name;
+    if (const ConfigKey* key = find_config_key(full)) {
+      std::string_view path = key->name;
+      hint = fmt::format(" (write it as {} in the section {})", leaf_of(path),
+                         path.substr(0, path.rfind('.')));
+    }
     for (const ConfigKey& key : config_keys()) {
       if (hint.empty() && leaf_of(key.name) == name)
         hint = fmt::format(" (did you mean {}?)", key.name);
@@ -153,16 +184,19 @@ class Loader {
     return fmt::format("is not a key{}; allowed here: {}", hint, fmt::join(names, ", "));
   }
 
-  void read_value(const YAML::Node& value, const ConfigKey& key) {
+  void read_value(const YAML::Node& name, const YAML::Node& value, const ConfigKey& key) {
+    // What is not there has no place of its own.
     if (value.IsNull())
       return problem_at(
-          value.Mark(), key.name,
+          name.Mark(), key.name,
           fmt::format("has no value; give {}, or remove the line", allowed_text(key)));
     if (key.kind == ValueKind::kAddressList) return read_list(value, key);
     if (!value.IsScalar())
       return problem_at(
           value.Mark(), key.name,
           fmt::format("is a {}; give {}", value.IsMap() ? "section" : "list", allowed_text(key)));
+    if (is_unclosed(text_, value.Mark()))
+      return problem_at(value.Mark(), key.name, "begins with a quote that is never closed");
     set(key, value.Scalar(), place(value.Mark()), value.Mark().line + 1);
   }
 
@@ -287,6 +321,7 @@ class Loader {
   const ConfigSources& sources_;
   const Environment& environment_;
   LoadedConfig loaded_;
+  std::string_view text_;                     // the file's, while it is read
   std::map<std::string_view, Place> places_;  // keys that someone set
   std::set<std::string_view> wrong_;          // keys whose value was refused
 };
