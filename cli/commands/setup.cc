@@ -21,14 +21,47 @@ struct SetupCommand {
   std::string config_path;
 };
 
-// A question on stderr; an empty answer, or the end of the input, means the default.
-std::string ask(const Context& context, std::string_view question, const std::string& preset) {
+// A question on stderr; an empty answer means the default. nullopt: the input has ended.
+std::optional<std::string> ask(const Context& context, std::string_view question,
+                               const std::string& preset) {
   context.err << question << " [" << preset << "]: " << std::flush;
   std::string answer;
-  std::getline(context.in, answer);
+  if (!std::getline(context.in, answer)) {
+    context.note("");
+    return std::nullopt;
+  }
   std::size_t begin = answer.find_first_not_of(" \t\r");
   if (begin == std::string::npos) return preset;
   return answer.substr(begin, answer.find_last_not_of(" \t\r") - begin + 1);
+}
+
+// What an option leaves open, with the key of the configuration that it becomes.
+struct Question {
+  std::string& value;
+  std::string_view text;
+  std::string preset;
+  std::string_view key;
+};
+
+wire::Status check_answer(const Context& context, const Question& question,
+                          const std::string& answer) {
+  const ConfigKey& key = *find_config_key(question.key);
+  // As on the command line, a path may be relative to where the person is.
+  if (key.kind == ValueKind::kPath && answer.front() != '~') return {};
+  Config scratch;
+  return set_from_text(scratch, key, answer, context.environment.home());
+}
+
+// Until the answer is one that can be used. False: the input has ended.
+bool settle(const Context& context, const Question& question) {
+  while (question.value.empty()) {
+    auto answer = ask(context, question.text, question.preset);
+    if (!answer) return false;
+    auto status = check_answer(context, question, *answer);
+    if (status) question.value = *answer;
+    if (!status) context.note(status.error().message);
+  }
+  return true;
 }
 
 bool beyond_loopback(const std::string& address) {
@@ -36,25 +69,32 @@ bool beyond_loopback(const std::string& address) {
   return parsed && !wire::is_loopback(parsed->host);
 }
 
-void ask_questions(const Context& context, SetupOptions& options) {
+// False: the input has ended.
+bool ask_questions(const Context& context, SetupOptions& options) {
   const Config defaults;
-  auto question = [&](std::string& value, std::string_view text, const std::string& preset) {
-    if (value.empty()) value = ask(context, text, preset);
-  };
+  std::vector<Question> questions;
   if (options.mode == SetupMode::kNewCluster)
-    question(options.cluster_name, "Cluster name", defaults.cluster_name);
-  question(options.data_dir, "Data directory", context.environment.data_dir());
+    questions.push_back(
+        {options.cluster_name, "Cluster name", defaults.cluster_name, "cluster.cluster_name"});
+  questions.push_back(
+      {options.data_dir, "Data directory", context.environment.data_dir(), "cluster.data_dir"});
   if (options.mode != SetupMode::kSingle)
-    question(options.listen, "Address for other nodes", defaults.listen_addr);
-  question(options.api_listen, "Address for clients", defaults.api_listen_addr);
+    questions.push_back(
+        {options.listen, "Address for other nodes", defaults.listen_addr, "cluster.listen_addr"});
+  questions.push_back(
+      {options.api_listen, "Address for clients", defaults.api_listen_addr, "api.listen_addr"});
+  for (const Question& question : questions) {
+    if (!settle(context, question)) return false;
+  }
   if (options.insecure ||
       (!beyond_loopback(options.listen) && !beyond_loopback(options.api_listen)))
-    return;
+    return true;
   context.note(
       "Connections are not encrypted or authenticated yet (no TLS): whoever reaches these "
       "ports can read and change everything.");
-  std::string answer = ask(context, "Listen there nevertheless? yes or no", "no");
+  auto answer = ask(context, "Listen there nevertheless? yes or no", "no");
   options.insecure = answer == "yes" || answer == "y";
+  return answer.has_value();
 }
 
 // The secret stays out of the process list and the shell's history this way.
@@ -150,7 +190,10 @@ ExitCode setup(const Context& context, SetupCommand& command) {
 
   if (command.join) options.join_token = read_token_text(context, *command.join);
   bool input_is_free = !command.join || *command.join != "-";
-  if (context.in_is_terminal && !command.yes && input_is_free) ask_questions(context, options);
+  const bool asks = context.in_is_terminal && !command.yes && input_is_free;
+  if (asks && !ask_questions(context, options))
+    return context.report(ExitCode::kGeneral, "the input ended; nothing was written",
+                          "Take the defaults for what is left open with --yes");
 
   auto plan = plan_setup(options, context.environment, machine_address);
   if (!plan) return context.report(plan.error());

@@ -205,6 +205,40 @@ TEST_CASE("on a terminal setup asks for what is left open, with the default in b
   REQUIRE(config.data_dir == (home.dir / "here").string());
 }
 
+TEST_CASE("an answer that cannot be used is said to be so at once, and the question comes again") {
+  Home home;
+  Session session({"setup", "--daemon", "--cluster"},
+                  "\n~nobody/data\nrelative/data\nnowhere\n127.0.0.1:70000\n127.0.0.1:5002\n\n",
+                  home.variables());
+  session.context().in_is_terminal = true;
+  INFO(session.err());
+  REQUIRE(session.run() == 0);
+  const auto times = [&](const std::string& text) {
+    std::size_t count = 0;
+    const std::string err = session.err();
+    for (std::size_t at = err.find(text); at != std::string::npos; at = err.find(text, at + 1))
+      ++count;
+    return count;
+  };
+  CHECK(times("Data directory [") == 2);
+  CHECK(times("Address for other nodes [") == 3);
+  CHECK(times("Address for clients [") == 1);
+  CHECK(times("'~nobody/data' is not an absolute path") == 1);
+  CHECK(times("'nowhere' is not an address") == 1);
+  Config config = load(home.config(), Environment(home.variables()));
+  CHECK(config.listen_addr == "127.0.0.1:5002");
+  CHECK(config.data_dir == (std::filesystem::current_path() / "relative/data").string());
+}
+
+TEST_CASE("when the input ends before the last question nothing is written") {
+  Home home;
+  Session session({"setup", "--daemon", "--cluster"}, "my-cluster\n", home.variables());
+  session.context().in_is_terminal = true;
+  REQUIRE(session.run() == 1);
+  REQUIRE(session.err().find("nothing was written") != std::string::npos);
+  REQUIRE_FALSE(std::filesystem::exists(home.config()));
+}
+
 TEST_CASE("what does not fit together on setup's command line is a usage error") {
   Home home;
   REQUIRE(Session({"setup"}, "", home.variables()).run() == 2);
