@@ -172,10 +172,12 @@ wire::Status Node::Impl::open_and_start(wire::ClusterId cluster,
   state.cluster = cluster;
   BIB_TRY(state.projector, open_projector(log.log.last_index()));
   state.store = store.get();
-  logger.info("node", "log: entries {} to {}, {}; rows stand at {}", log.log.first_index().value(),
-              log.log.last_index().value(),
-              log.closed_cleanly ? "closed cleanly" : "not closed cleanly",
-              state.projector->applied_index().value());
+  if (!empty) {
+    logger.info("node", "log: entries {} to {}, {}; rows stand at {}",
+                log.log.first_index().value(), log.log.last_index().value(),
+                log.closed_cleanly ? "closed cleanly" : "not closed cleanly",
+                state.projector->applied_index().value());
+  }
   state.log = std::move(log);
   BIB_TRY(running, RunningNode::start({loop, files, clock, entropy, logger}, config,
                                       std::move(state), std::move(first_members),
