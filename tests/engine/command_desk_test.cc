@@ -51,6 +51,12 @@ struct NoPeers final : PeerSender {
   void send(const wire::PeerMessage&) override {}
 };
 
+struct NoSnapshots final : SnapshotKeeper {
+  void send_snapshot(wire::NodeId, wire::LogIndex) override {}
+  void receive_snapshot(wire::NodeId, consensus::LogPosition) override {}
+  void on_install_durable(consensus::LogPosition) override {}
+};
+
 // A node without peers and without disks, from the driver upwards.
 struct Leader final : Applier, ClientServer::Handler {
   EventLoop loop;
@@ -59,6 +65,7 @@ struct Leader final : Applier, ClientServer::Handler {
   FixedClock clock;
   SlowLog log;
   NoPeers peers;
+  NoSnapshots snapshots;
   std::unique_ptr<projections::Projector> projector;
   std::unique_ptr<RaftDriver> driver;
   std::unique_ptr<ClientServer> clients;
@@ -77,7 +84,7 @@ struct Leader final : Applier, ClientServer::Handler {
     membership.voters = {wire::NodeId(1)};
     restored.memberships.push_back({wire::LogIndex(), membership});
     driver = std::make_unique<RaftDriver>(config, restored, RaftDriverOptions{}, log, peers, *this,
-                                          clock);
+                                          snapshots, clock);
     clients = ClientServer::open(loop, logger, {.listen_address = "127.0.0.1:0"}, this).value();
     desk =
         std::make_unique<CommandDesk>(CommandDeskOptions{}, *driver, *projector, *clients, clock);
