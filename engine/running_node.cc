@@ -18,7 +18,10 @@ using wire::ErrorCode;
 constexpr std::uint32_t kTickMs = 10;
 constexpr std::uint64_t kHousekeepingMs = 250;
 constexpr std::uint64_t kExpiryMs = 60'000;
-constexpr std::size_t kCarryBytes = 8U << 20;
+// What changed goes to RocksDB when it has grown to this size, or after this time: the longer it
+// waits, the more changes of one row become one write, and the more is replayed after a crash.
+constexpr std::size_t kCarryBytes = 16U << 20;
+constexpr std::uint64_t kCarryMs = 1000;
 constexpr std::uint64_t kHandOverMs = 1000;
 constexpr std::int64_t kTokenLifeUs = 24LL * 3600 * 1'000'000;
 
@@ -163,7 +166,7 @@ void RunningNode::on_tick() {
 void RunningNode::on_housekeeping() {
   if (finished_) return;
   queries_->sweep();
-  carry_to_store(false);
+  if (world_.loop.now_ms() >= last_carry_ms_ + kCarryMs) carry_to_store(false);
   look_for_expired_sessions();
 }
 
@@ -217,6 +220,7 @@ void RunningNode::carry_to_store(bool even_if_small) {
   const projections::LayerSizes sizes = projector_->sizes();
   if (!even_if_small && sizes.active_rows == 0 && sizes.frozen_deltas == 0) return;
   auto deltas = projector_->take_for_store();
+  last_carry_ms_ = world_.loop.now_ms();
   if (!deltas.empty()) writer_->write(std::move(deltas));
 }
 

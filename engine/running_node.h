@@ -158,6 +158,7 @@ class RunningNode final : public Applier,
   bool first_token_done_ = false;
   bool expiry_under_way_ = false;
   std::uint64_t last_expiry_ms_ = 0;
+  std::uint64_t last_carry_ms_ = 0;
   bool stopping_ = false;
   bool finished_ = false;
   std::uint64_t stop_deadline_ms_ = 0;

@@ -41,7 +41,7 @@
 namespace bib::projections {
 
 struct ProjectorOptions {
-  std::size_t cache_bytes = 32U << 20;  // applied rows that are kept at hand
+  std::size_t cache_bytes = 48U << 20;  // applied rows that are kept at hand
 };
 
 // The command became events of the open batch; it is answered when they are applied (Outcome).
