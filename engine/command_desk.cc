@@ -71,10 +71,63 @@ void CommandDesk::decide(ClientServer::Asker asker, const wire::Command& command
     return;
   }
   if (const auto* answered = std::get_if<projections::Answered>(&*decision)) {
-    return clients_.answer(asker, FrameKind::kCommandReply, encoder_.encode(answered->reply));
+    const wire::ByteView body = encoder_.encode(answered->reply);
+    // The answer of an earlier try stands in an applied row: that is certain.
+    if (answered->reply.replayed) return clients_.answer(asker, FrameKind::kCommandReply, body);
+    return hold(asker, FrameKind::kCommandReply, body);
   }
   const auto& refused = std::get<projections::Refused>(*decision);
-  answer_error(asker, refused.error, refused.current_revision);
+  hold(asker, FrameKind::kErrorReply, encode_error(refused.error, refused.current_revision));
+}
+
+// All that one turn decides shares one read: its question leaves after the turn.
+void CommandDesk::hold(ClientServer::Asker asker, FrameKind kind, wire::ByteView body) {
+  const consensus::Raft& raft = driver_.raft();
+  Held held{asker, kind, {body.begin(), body.end()}, raft.next_index() - 1, 0};
+  if (projector_.has_open_batch()) held.decided_after = batch_index_;
+  // An entry of this leader that is committed from now on confirms it just as well.
+  if (held.decided_after <= raft.commit()) {
+    if (turn_token_ == 0) {
+      turn_token_ = ++last_token_;
+      driver_.request_read(turn_token_);
+    }
+    held.read_token = turn_token_;
+  }
+  held_.push_back(std::move(held));
+}
+
+void CommandDesk::release_held() {
+  while (!held_.empty()) {
+    const Held& held = held_.front();
+    if (held.read_token != 0 || held.decided_after > projector_.applied_index()) return;
+    clients_.answer(held.asker, held.kind, held.body);
+    held_.pop_front();
+  }
+}
+
+void CommandDesk::on_read_ready(std::uint64_t token) {
+  for (Held& held : held_) {
+    if (held.read_token > token) break;
+    if (held.read_token == token) held.read_token = 0;
+  }
+  release_held();
+}
+
+void CommandDesk::on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) {
+  if (token <= kReadTokens) return;
+  std::deque<Held> kept;
+  for (Held& held : held_) {
+    if (held.read_token != token) {
+      kept.push_back(std::move(held));
+    } else if (reason == consensus::ReadRefusal::kOverloaded) {
+      answer_error(held.asker,
+                   {ErrorCode::kOverloaded, "too many reads are waiting; try again in a moment"});
+    } else {
+      answer_not_leader(held.asker);
+    }
+  }
+  held_ = std::move(kept);
+  release_held();
 }
 
 bool CommandDesk::decide_own(const wire::CommandBody& body) {
@@ -93,6 +146,7 @@ void CommandDesk::expire_sessions(const projections::ExpiredSessions& expired) {
 }
 
 void CommandDesk::propose_open_batch() {
+  turn_token_ = 0;
   if (!projector_.has_open_batch()) return;
   const consensus::Raft& raft = driver_.raft();
   const bool fits = raft.role() == consensus::Role::kLeader && raft.next_index() == batch_index_;
@@ -103,8 +157,8 @@ void CommandDesk::propose_open_batch() {
 }
 
 void CommandDesk::on_outcomes(std::span<const projections::Outcome> outcomes) {
-  if (waiting_.empty()) return;
   for (const projections::Outcome& outcome : outcomes) {
+    if (waiting_.empty()) break;
     const auto [begin, end] = waiting_.equal_range(Request{outcome.client, outcome.sequence});
     if (begin == end) continue;
     wire::CommandReply reply;
@@ -116,6 +170,7 @@ void CommandDesk::on_outcomes(std::span<const projections::Outcome> outcomes) {
     }
     waiting_.erase(begin, end);
   }
+  release_held();
 }
 
 void CommandDesk::on_leadership_lost() {
@@ -123,6 +178,9 @@ void CommandDesk::on_leadership_lost() {
   auto waiting = std::move(waiting_);
   waiting_.clear();
   for (const auto& [request, asker] : waiting) answer_not_leader(asker);
+  auto held = std::move(held_);
+  held_.clear();
+  for (const Held& one : held) answer_not_leader(one.asker);
   auto parked = std::move(parked_);
   parked_.clear();
   parked_bytes_ = 0;
@@ -147,11 +205,16 @@ void CommandDesk::answer_not_leader(ClientServer::Asker asker) {
 
 void CommandDesk::answer_error(ClientServer::Asker asker, const wire::Error& error,
                                wire::Revision current_revision) {
+  clients_.answer(asker, FrameKind::kErrorReply, encode_error(error, current_revision));
+}
+
+wire::ByteView CommandDesk::encode_error(const wire::Error& error,
+                                         wire::Revision current_revision) {
   wire::ErrorReply reply;
   reply.code = error.code;
   reply.message = error.message;
   reply.current_revision = current_revision;
-  clients_.answer(asker, FrameKind::kErrorReply, encoder_.encode(reply));
+  return encoder_.encode(reply);
 }
 
 }  // namespace bib::engine

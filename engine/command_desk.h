@@ -5,6 +5,11 @@
 // proposal). The client is answered when the entry is applied. While a new leader is not ready yet,
 // commands are parked, within bounds; a node that does not lead names the leader. When leadership
 // is lost, whoever waits is told so and asks the next leader with the same bytes: exactly once.
+//
+// What is not logged (a refusal, or "nothing to change") is an answer about the state all the same:
+// it was decided against entries that may never be committed, by a node that may lead no longer. It
+// is held back until that state is applied and a majority has confirmed the leader since, as for a
+// linearizable read. Otherwise a deposed leader would acknowledge a write that nobody has.
 #pragma once
 
 #include <cstdint>
@@ -31,11 +36,17 @@ struct CommandDeskOptions {
 
 class CommandDesk {
  public:
+  // The tokens of the desk's reads lie above; others take theirs from below.
+  static constexpr std::uint64_t kReadTokens = std::uint64_t{1} << 63U;
+
   CommandDesk(CommandDeskOptions options, RaftDriver& driver, projections::Projector& projector,
               ClientServer& clients, Clock& clock);
 
   void on_command(ClientServer::Asker asker, const wire::Command& command);
   void on_outcomes(std::span<const projections::Outcome> outcomes);
+  // What the driver says of a read; tokens that are not the desk's are of no interest to it.
+  void on_read_ready(std::uint64_t token);
+  void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason);
   // Whoever waits is told. If the projections cannot forget what was on its way: failure().
   void on_leadership_lost();
 
@@ -53,7 +64,8 @@ class CommandDesk {
   // An error that the node must not survive: the rows may not be trusted from here on, so nothing
   // more is decided, and nothing may be applied.
   const std::optional<wire::Error>& failure() const { return failure_; }
-  std::size_t waiting() const { return waiting_.size(); }
+  // Requests that are decided and not answered yet.
+  std::size_t waiting() const { return waiting_.size() + held_.size(); }
 
  private:
   struct Request {
@@ -72,6 +84,18 @@ class CommandDesk {
     std::vector<std::uint8_t> body;
   };
 
+  // An answer that waits until what it says is certain.
+  struct Held {
+    ClientServer::Asker asker;
+    wire::FrameKind kind = wire::FrameKind::kErrorReply;
+    std::vector<std::uint8_t> body;
+    wire::LogIndex decided_after;  // the last entry that it was decided against
+    std::uint64_t read_token = 0;  // 0: the leader need not be confirmed, or is
+  };
+
+  void hold(ClientServer::Asker asker, wire::FrameKind kind, wire::ByteView body);
+  void release_held();
+  wire::ByteView encode_error(const wire::Error& error, wire::Revision current_revision);
   void park(ClientServer::Asker asker, const wire::Command& command);
   void decide(ClientServer::Asker asker, const wire::Command& command);
   void begin_turn();
@@ -86,6 +110,9 @@ class CommandDesk {
   wire::ClientEncoder encoder_;
   // Mostly one asker for a request; retries on another connection add more.
   std::unordered_multimap<Request, ClientServer::Asker, RequestHash> waiting_;
+  std::deque<Held> held_;         // in the order of their decisions, so of decided_after
+  std::uint64_t turn_token_ = 0;  // the read of this turn, if there is one already
+  std::uint64_t last_token_ = kReadTokens;
   std::deque<Parked> parked_;
   std::size_t parked_bytes_ = 0;
   wire::LogIndex batch_index_;

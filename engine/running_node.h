@@ -70,9 +70,13 @@ class RunningNode final : public Applier,
   wire::Status apply(const wire::Bytes& entry) override;
   void on_role(const consensus::RoleChange& change) override;
   void on_membership(const wire::Membership& membership) override;
-  void on_read_ready(std::uint64_t token) override { queries_->on_read_ready(token); }
+  void on_read_ready(std::uint64_t token) override {
+    queries_->on_read_ready(token);
+    commands_->on_read_ready(token);
+  }
   void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) override {
     queries_->on_read_refused(token, reason);
+    commands_->on_read_refused(token, reason);
   }
   // ---- SnapshotKeeper: this log is never cut, so nobody is behind its start.
   void send_snapshot(wire::NodeId to, wire::LogIndex) override {

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "engine/event_loop.h"
@@ -47,9 +48,35 @@ struct SlowLog final : LogSink {
   std::uint64_t last = 0;
 };
 
-struct NoPeers final : PeerSender {
-  void send(const wire::PeerMessage&) override {}
+// What was said to the peers, for whoever answers in their name.
+struct Peers final : PeerSender {
+  void send(const wire::PeerMessage& message) override { said.push_back(message); }
+
+  std::vector<wire::PeerMessage> said;
 };
+
+// A peer's consent: the vote, the entries, the leadership.
+std::optional<wire::PeerMessage> consent(const wire::PeerMessage& message) {
+  using wire::MessageKind;
+  wire::PeerMessage reply;
+  reply.from = message.to;
+  reply.to = message.from;
+  reply.term = message.term;
+  reply.context = message.context;
+  if (message.kind == MessageKind::kPreVote) {
+    reply.kind = MessageKind::kPreVoteReply;
+  } else if (message.kind == MessageKind::kVote) {
+    reply.kind = MessageKind::kVoteReply;
+  } else if (message.kind == MessageKind::kHeartbeat) {
+    reply.kind = MessageKind::kHeartbeatReply;
+  } else if (message.kind == MessageKind::kAppend) {
+    reply.kind = MessageKind::kAppendReply;
+    reply.match = message.log_index + message.entries.size();
+  } else {
+    return std::nullopt;
+  }
+  return reply;
+}
 
 struct NoSnapshots final : SnapshotKeeper {
   void send_snapshot(wire::NodeId, wire::LogIndex) override {}
@@ -57,14 +84,14 @@ struct NoSnapshots final : SnapshotKeeper {
   void on_install_durable(consensus::LogPosition) override {}
 };
 
-// A node without peers and without disks, from the driver upwards.
+// A node without disks, from the driver upwards; its peers consent when they are asked to.
 struct Leader final : Applier, ClientServer::Handler {
   EventLoop loop;
   Logger logger{LogLevel::kError};
   FailingStore store;
   FixedClock clock;
   SlowLog log;
-  NoPeers peers;
+  Peers peers;
   NoSnapshots snapshots;
   std::unique_ptr<projections::Projector> projector;
   std::unique_ptr<RaftDriver> driver;
@@ -73,24 +100,28 @@ struct Leader final : Applier, ClientServer::Handler {
   wire::ClientEncoder encoder;
   std::uint64_t next_sequence = 0;
 
-  Leader() {
+  explicit Leader(std::uint64_t nodes = 1) {
     // Without a cache every row comes from the store.
     projector = projections::Projector::open(store, {.cache_bytes = 0}).value();
     consensus::RaftConfig config;
     config.self = wire::NodeId(1);
     consensus::Restored restored;
     wire::Membership membership;
-    membership.members = {{wire::NodeId(1), "127.0.0.1:1", "127.0.0.1:2", true}};
-    membership.voters = {wire::NodeId(1)};
+    for (std::uint64_t node = 1; node <= nodes; ++node) {
+      membership.members.push_back({wire::NodeId(node), "127.0.0.1:1", "127.0.0.1:2", true});
+      membership.voters.push_back(wire::NodeId(node));
+    }
     restored.memberships.push_back({wire::LogIndex(), membership});
     driver = std::make_unique<RaftDriver>(config, restored, RaftDriverOptions{}, log, peers, *this,
                                           snapshots, clock);
     clients = ClientServer::open(loop, logger, {.listen_address = "127.0.0.1:0"}, this).value();
     desk =
         std::make_unique<CommandDesk>(CommandDeskOptions{}, *driver, *projector, *clients, clock);
-    driver->tick();
-    REQUIRE(driver->run_effects());
-    settle();
+    for (int i = 0; i < 10'000 && !driver->is_ready_to_decide(); ++i) {
+      driver->tick();
+      settle();
+      peers_consent();
+    }
     REQUIRE(driver->is_ready_to_decide());
   }
   ~Leader() override {
@@ -99,11 +130,14 @@ struct Leader final : Applier, ClientServer::Handler {
     CHECK(loop.run());
   }
 
-  void set_config(std::string_view key) {
+  void set_config(std::string_view key) { ask(wire::SetConfig{key, "value"}); }
+  void ask(const wire::CommandBody& body_asked,
+           std::optional<wire::Revision> expected = std::nullopt) {
     wire::Command command;
     command.client.bytes[0] = 9;
     command.sequence = wire::RequestSequence(++next_sequence);
-    command.body = wire::SetConfig{key, "value"};
+    command.expected_revision = expected;
+    command.body = body_asked;
     const wire::ByteView bytes = encoder.encode(command);
     const std::vector<std::uint8_t> body(bytes.begin(), bytes.end());
     const auto decoded = wire::decode_command(body);
@@ -121,16 +155,31 @@ struct Leader final : Applier, ClientServer::Handler {
     } while (log.last != durable);
   }
 
+  // The peers answer what they have heard, and so on until all is said.
+  void peers_consent() {
+    while (!peers.said.empty()) {
+      const auto said = std::exchange(peers.said, {});
+      for (const wire::PeerMessage& message : said) {
+        if (auto reply = consent(message)) driver->on_message(std::move(*reply));
+      }
+      settle();
+    }
+  }
+
   // ---- Applier
   wire::Status apply(const wire::Bytes& entry) override {
     BIB_TRY(const projections::Applied applied, projector->apply(entry, true));
     desk->on_outcomes(applied.outcomes);
     return {};
   }
-  void on_role(const consensus::RoleChange&) override {}
+  void on_role(const consensus::RoleChange& change) override {
+    if (change.role == consensus::Role::kFollower && desk) desk->on_leadership_lost();
+  }
   void on_membership(const wire::Membership&) override {}
-  void on_read_ready(std::uint64_t) override {}
-  void on_read_refused(std::uint64_t, consensus::ReadRefusal) override {}
+  void on_read_ready(std::uint64_t token) override { desk->on_read_ready(token); }
+  void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) override {
+    desk->on_read_refused(token, reason);
+  }
   // ---- ClientServer::Handler: nobody connects
   wire::ServerHello hello() override { return {}; }
   void on_command(ClientServer::Asker, const wire::Command&) override {}
@@ -174,4 +223,60 @@ TEST_CASE("a store that cannot be read when leadership is lost is a failure, and
   CHECK(leader.desk->waiting() == 0);
   CHECK_FALSE(leader.desk->decide_own(wire::SetConfig{"other", "value"}));
   CHECK_FALSE(leader.projector->has_open_batch());
+}
+
+TEST_CASE("that a value is there already is not said before it is committed") {
+  Leader leader;
+  leader.set_config("key");
+  leader.desk->propose_open_batch();
+  REQUIRE(leader.driver->run_effects());
+  // The same again, decided against an entry that is not durable yet.
+  leader.set_config("key");
+  REQUIRE(leader.driver->run_effects());
+  CHECK(leader.desk->waiting() == 2);
+  leader.settle();
+  CHECK(leader.desk->waiting() == 0);
+}
+
+TEST_CASE("what is not logged is answered only once a majority has confirmed the leader") {
+  Leader leader(3);
+  leader.set_config("key");
+  leader.settle();
+  leader.peers_consent();
+  REQUIRE(leader.desk->waiting() == 0);
+  leader.peers.said.clear();
+
+  leader.set_config("key");                                      // nothing to change
+  leader.ask(wire::UnsetConfig{"other"});                        // nothing to unset
+  leader.ask(wire::SetConfig{"key", "new"}, wire::Revision(7));  // a conflict
+  leader.settle();
+  // Another node may lead by now and have other values.
+  CHECK(leader.desk->waiting() == 3);
+  leader.peers_consent();
+  CHECK(leader.desk->waiting() == 0);
+}
+
+TEST_CASE("a leader that was deposed without knowing does not acknowledge what its rows say") {
+  Leader leader(3);
+  leader.set_config("key");
+  leader.settle();
+  leader.peers_consent();
+  leader.peers.said.clear();
+
+  leader.set_config("key");
+  leader.settle();
+  CHECK(leader.desk->waiting() == 1);
+  wire::PeerMessage heartbeat;
+  heartbeat.kind = wire::MessageKind::kHeartbeat;
+  heartbeat.from = wire::NodeId(2);
+  heartbeat.to = wire::NodeId(1);
+  heartbeat.term = leader.driver->raft().term() + 1;
+  leader.driver->on_message(std::move(heartbeat));
+  leader.settle();
+  // Told to ask the new leader.
+  CHECK(leader.driver->raft().role() == consensus::Role::kFollower);
+  CHECK(leader.desk->waiting() == 0);
+  // What the peers said before comes too late.
+  leader.peers_consent();
+  CHECK(leader.desk->waiting() == 0);
 }
