@@ -237,7 +237,8 @@ void Client::on_error_reply(Pending& pending, const wire::Frame& frame,
       first_waiting_ = std::min(first_waiting_, pending.ticket);
       return;
     default:
-      return complete(pending, tl::unexpected(std::move(error)), completions);
+      complete(pending, tl::unexpected(std::move(error)), completions);
+      completions.back().current_revision = reply->current_revision;
   }
 }
 

@@ -37,6 +37,7 @@ struct Completion {
   std::uint64_t ticket = 0;
   wire::Result<wire::Frame> reply;  // of the kind that answers the request
   Clock::time_point submitted;
+  wire::Revision current_revision{};  // with kRevisionConflict and kNotFound: what the stream has
 };
 
 class Client {

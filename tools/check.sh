@@ -12,9 +12,10 @@
 #   test       builds, and runs the tests of preset dev
 #   asan, tsan, release, fuzz   builds that preset and runs its tests
 #   coverage   builds and tests with counters; the report goes to build/coverage/report.txt
+#   history [SECONDS]   clusters of three and five real nodes under faults, for so long each (300)
 #   tidy [all | FILE...]   clang-tidy over the files changed since HEAD, all files, or those named
 #
-# Missing packages are installed first (tools/deps.sh). BIB_JOBS sets the number of parallel jobs,
+# Missing packages are installed first (tools/deps.sh). BIB_SEED replaces the seed of history. BIB_JOBS sets the number of parallel jobs,
 # all cores when not set. Exit code: 0 all passed, 1 a step failed (the last thing printed says
 # which), 2 wrong usage.
 set -euo pipefail
@@ -106,8 +107,20 @@ tidy() {
     --extra-arg=-Wno-unknown-warning-option <<<"$files"
 }
 
+# The seed is the day's, so that runs differ and can be repeated; history and logs stay.
+history_runs() {
+  local seconds=$1 nodes seed out
+  [[ $seconds =~ ^[1-9][0-9]*$ ]] || { usage >&2; exit 2; }
+  seed=${BIB_SEED:-$(date +%Y%m%d)}
+  for nodes in 3 5; do
+    out=build/dev/history-$nodes-$seed
+    step "history of $nodes nodes, seed $seed: $out" \
+      build/dev/bin/bib_nemesis --nodes "$nodes" --duration "$seconds" --seed "$seed" --out "$out"
+  done
+}
+
 what=${1-all}
-if [[ $# -gt 1 && $what != tidy ]]; then
+if [[ $# -gt 1 && $what != tidy && ! ($what == history && $# -eq 2) ]]; then
   usage >&2
   exit 2
 fi
@@ -140,6 +153,11 @@ case $what in
     step "configure dev" cmake --preset dev
     step "schemas" cmake --build --preset dev --target bib_schema
     step tidy tidy "$@"
+    ;;
+  history)
+    step deps deps
+    step "build dev" build dev
+    history_runs "${2-300}"
     ;;
   -h | --help | help) usage ;;
   *)

@@ -37,6 +37,7 @@ test=(
   catch2                  # unit tests
   openssl                 # certificates made by tests/cluster
   procps                  # tests/cluster looks at the processes it started
+  iproute2                # networks for the nodes of bib_nemesis (a proxy without it)
 )
 bench=(
   etcd-server                             # what we compare with

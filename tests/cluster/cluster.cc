@@ -28,19 +28,25 @@ std::string Cluster::node_log(std::size_t node) const {
   return support::read_file(scratch_ / (nodes_[node].name + ".log"));
 }
 std::string Cluster::api(std::size_t node) const {
-  return "127.0.0.1:" + std::to_string(nodes_[node].api_port);
+  return nodes_[node].place.host + ":" + std::to_string(nodes_[node].api_port);
 }
 
 std::size_t Cluster::add_node(const std::vector<std::string>& setup_arguments) {
   const std::size_t number = nodes_.size();
-  nodes_.push_back(Node{"node" + std::to_string(number + 1), free_port(), free_port(), nullptr});
+  const Place place = number < places_.size() ? places_[number] : Place();
+  nodes_.push_back(
+      Node{"node" + std::to_string(number + 1), place, free_port(), free_port(), nullptr});
   std::vector<std::string> command{
       program("BIB_BIB"), "setup",
       "--daemon",         "--yes",
       "--config",         config(number).string(),
       "--data-dir",       data(number).string(),
-      "--listen",         "127.0.0.1:" + std::to_string(nodes_[number].raft_port),
+      "--listen",         place.host + ":" + std::to_string(nodes_[number].raft_port),
       "--api-listen",     api(number)};
+  if (place.host != "127.0.0.1") command.push_back("--insecure");
+  if (proxy_) {
+    command.insert(command.end(), {"--advertise", proxy_->open_door(nodes_[number].raft_port)});
+  }
   command.insert(command.end(), setup_arguments.begin(), setup_arguments.end());
   const Finished setup = run(command);
   if (setup.exit_code != 0) throw std::runtime_error("bib setup: " + setup.err);
@@ -52,9 +58,10 @@ std::size_t Cluster::add_node(const std::vector<std::string>& setup_arguments) {
 }
 
 void Cluster::start(std::size_t node) {
-  nodes_[node].process = std::make_unique<Process>(
-      std::vector<std::string>{program("BIB_BIBD"), "--config", config(node).string()},
-      environment_, scratch_ / (nodes_[node].name + ".log"));
+  std::vector<std::string> command = nodes_[node].place.runner;
+  command.insert(command.end(), {program("BIB_BIBD"), "--config", config(node).string()});
+  nodes_[node].process =
+      std::make_unique<Process>(command, environment_, scratch_ / (nodes_[node].name + ".log"));
 }
 
 void Cluster::kill_9(std::size_t node) {
@@ -111,6 +118,12 @@ std::optional<std::size_t> Cluster::leader() const {
     if (seen && seen->role == "leader") return i;
   }
   return std::nullopt;
+}
+
+wire::NodeId Cluster::id(std::size_t node) const {
+  const auto seen = view(node);
+  if (!seen) throw std::runtime_error("node " + std::to_string(node + 1) + " does not answer");
+  return seen->node;
 }
 
 bool Cluster::all_healthy() const {

@@ -12,15 +12,28 @@
 #include "cli/address.h"
 #include "cli/client.h"
 #include "cli/cluster_view.h"
+#include "peer_proxy.h"
 #include "process.h"
 #include "support/test_support.h"
 
 namespace bib::cluster {
 
+// Where a node runs, if not simply on loopback.
+struct Place {
+  std::string host = "127.0.0.1";
+  std::vector<std::string> runner;  // goes before bibd: "ip netns exec ..."
+};
+
 class Cluster {
  public:
   // The environment goes to every bibd: BIBD_... settings for small timeouts and limits.
   explicit Cluster(Environment environment = {});
+
+  // From now on nodes reach each other through a proxy, which can cut them off.
+  void use_proxy() { proxy_ = std::make_unique<PeerProxy>(); }
+  PeerProxy& proxy() { return *proxy_; }
+  // Where the nodes run, one after another; the rest on loopback.
+  void use_places(std::vector<Place> places) { places_ = std::move(places); }
 
   // Sets the nodes up (the first founds, the others get its token) and starts them; throws unless
   // all of them vote and are healthy in time.
@@ -50,12 +63,14 @@ class Cluster {
   // The node that believes to lead, if any of those that answer does.
   std::optional<std::size_t> leader() const;
   bool all_healthy() const;
+  wire::NodeId id(std::size_t node) const;  // throws unless it answers
   // Every node has applied the same index and has the same digests.
   bool converged() const;
 
  private:
   struct Node {
     std::string name;
+    Place place;
     int raft_port = 0;
     int api_port = 0;
     std::unique_ptr<Process> process;
@@ -63,6 +78,8 @@ class Cluster {
 
   support::TempDir scratch_;
   Environment environment_;
+  std::vector<Place> places_;
+  std::unique_ptr<PeerProxy> proxy_;
   std::vector<Node> nodes_;
   std::string token_;
 };
