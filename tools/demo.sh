@@ -36,9 +36,11 @@ cleanup() {
   if $keep && [[ $status -eq 0 ]]; then exit 0; fi
   for i in "${!pid[@]}"; do kill "${pid[$i]}" 2>/dev/null || true; done
   for i in "${!pid[@]}"; do wait "${pid[$i]}" 2>/dev/null || true; done
-  if [[ $status -ne 0 && -n $scratch ]]; then
+  if [[ $status -eq 130 || $status -eq 143 ]]; then
+    printf '\ndemo: interrupted; what it started has ended, and its folder is removed\n' >&2
+  elif [[ $status -ne 0 ]] && compgen -G "$scratch/node*.log" >/dev/null; then
     echo "demo: failed; the last lines of the nodes' logs:" >&2
-    tail -n 5 "$scratch"/node*.log >&2 2>/dev/null || true
+    tail -n 5 "$scratch"/node*.log >&2 || true
   fi
   [[ -z $scratch ]] || rm -rf "$scratch"
   exit "$status"
@@ -122,19 +124,23 @@ until_true 60 three_healthy_voters
 bib cluster status
 
 say "$records package records go in; the leader is killed in the middle of it"
-# A small write, again and again, measures how long no write gets through.
+# A small write, again and again, measures how long no write gets through. Ends with its last write.
 : >"$scratch/writes"
-(
-  n=0
+keep_writing() {
+  local n=0 write=
+  trap '[[ -z $write ]] || kill "$write" 2>/dev/null || true; exit 0' TERM
   while [[ ! -e $scratch/stop ]]; do
     n=$((n + 1))
-    if bib --timeout 20s config set demo/heartbeat "$n" >/dev/null 2>&1; then
-      date +%s%N >>"$scratch/writes"
-    fi
+    "$bin/bib" --server "$servers" --timeout 20s config set demo/heartbeat "$n" >/dev/null 2>&1 &
+    write=$!
+    if wait "$write"; then date +%s%N >>"$scratch/writes"; fi
   done
-) &
+}
+keep_writing &
 pid[writer]=$!
-bib --timeout 60s catalog import --format deb822 "$catalogue" >"$scratch/import.out" 2>&1 &
+# (Not by the function: its process would be a shell between us and the import.)
+"$bin/bib" --server "$servers" --timeout 60s catalog import --format deb822 "$catalogue" \
+  >"$scratch/import.out" 2>&1 &
 import=$!
 pid[import]=$import
 half_done() { [[ $(wc -l <"$scratch/writes") -ge 20 ]]; }
@@ -167,7 +173,8 @@ until_true 30 same_digests
 bib cluster status --digests | grep -E 'MEMBER|topics|catalog|Digests'
 echo
 echo "Topics:                    $(bib -o json topic list | grep -cE '"path":')"
-echo "Records in the catalogue:  $records"
+echo "Datasets in the catalogue: $(bib -o json catalog list --limit 0 | grep -cE '"name":')"
+echo "Records that went in:      $records"
 echo "Write gap after the kill:  ${gap:-?} ms (from the last write before it to the first one after)"
 
 if $keep; then
@@ -179,7 +186,7 @@ The cluster goes on running. To look further:
   $bin/bib --server $servers events tail
   $bin/raft-inspect status $scratch/node1/data
 To end it and remove it:
-  kill ${pid[1]} ${pid[2]} ${pid[3]} && rm -r $scratch
+  kill ${pid[1]} ${pid[2]} ${pid[3]} && sleep 3 && rm -r $scratch
 END
 else
   echo
