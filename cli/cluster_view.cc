@@ -16,10 +16,6 @@ std::string digest_text(const wire::ProjectionStatus& projection) {
   return fmt::format("{:016x}{:016x}", projection.digest_high, projection.digest_low);
 }
 
-const char* plural(std::size_t count) {
-  return count == 1 ? "" : "s";
-}
-
 wire::Result<ClusterView> ask(Client& client) {
   Completion completion = client.call_status();
   if (!completion.reply) return tl::unexpected(completion.reply.error());
@@ -109,8 +105,8 @@ std::string quorum_text(const Quorum& quorum) {
       quorum.healthy == quorum.voters
           ? "healthy"
           : fmt::format("degraded: {} of {} voters healthy", quorum.healthy, quorum.voters);
-  return text + fmt::format(" ({}), tolerates {} more failure{}", verdict, quorum.tolerates(),
-                            plural(quorum.tolerates()));
+  return text +
+         fmt::format(" ({}), tolerates {}", verdict, counted(quorum.tolerates(), "more failure"));
 }
 
 Json to_json(const ClusterView& view) {

@@ -98,6 +98,10 @@ std::string format_size_short(std::uint64_t bytes) {
   return fmt::format("{} B", bytes);
 }
 
+std::string counted(std::uint64_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
 std::vector<std::string> near_matches(std::string_view text,
                                       std::span<const std::string_view> names) {
   constexpr std::size_t kTextSizeMax = 128;

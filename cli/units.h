@@ -26,6 +26,8 @@ std::string format_duration(std::uint64_t milliseconds);
 std::string format_size(std::uint64_t bytes);
 // For reading only: "3.2 MiB".
 std::string format_size_short(std::uint64_t bytes);
+// "1 topic", "2 topics".
+std::string counted(std::uint64_t count, std::string_view noun);
 
 // The names within a small edit distance of `text`, nearest first, at most three.
 std::vector<std::string> near_matches(std::string_view text,

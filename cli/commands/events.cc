@@ -96,8 +96,8 @@ ExitCode list(const Context& context, const EventOptions& options) {
   auto next = stream(context, request, shown);
   if (!next) return context.report(next.error());
   if (options.list_limit != 0 && shown == options.list_limit)
-    context.note(
-        fmt::format("Shown: {} events. Go on with --from {}", shown, wire::to_string(*next)));
+    context.note(fmt::format("Shown: {}. Go on with --from {}", counted(shown, "event"),
+                             wire::to_string(*next)));
   return ExitCode::kOk;
 }
 

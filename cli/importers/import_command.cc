@@ -5,6 +5,7 @@
 #include <ostream>
 
 #include "cli/importers/importer.h"
+#include "cli/units.h"
 
 namespace bib::cli {
 namespace {
@@ -41,9 +42,10 @@ class ProgressBar {
           static_cast<std::size_t>(std::min<std::uint64_t>(bytes * kWidth / bytes_all, kWidth));
       bar = fmt::format("[{}{}] ", std::string(filled, '#'), std::string(kWidth - filled, '.'));
     }
-    context_.err << fmt::format("\r\x1b[K{}{} records, {} added, {} unchanged, {} problems", bar,
-                                summary.records, summary.added, summary.unchanged,
-                                summary.bad + summary.refused)
+    context_.err << fmt::format("\r\x1b[K{}{}, {} added, {} unchanged, {}", bar,
+                                counted(summary.records, "record"), summary.added,
+                                summary.unchanged,
+                                counted(summary.bad + summary.refused, "problem"))
                  << std::flush;
     shown_ = true;
   }
@@ -140,15 +142,14 @@ class ImportRun {
                  {"problems", problems_}};
     std::string text;
     if (options_.dry_run) {
-      text =
-          fmt::format("Dry run: nothing was sent. {} records: {} good ones in {} topics, {} bad\n",
-                      summary.records, summary.added, summary.topics_created, summary.bad);
+      text = fmt::format("Dry run: nothing was sent. {}: {} good in {}, {} bad\n",
+                         counted(summary.records, "record"), summary.added,
+                         counted(summary.topics_created, "topic"), summary.bad);
     } else {
-      text = fmt::format(
-          "{} records: {} added, {} unchanged, {} refused, {} bad; {} topics created "
-          "({:.1f} s)\n",
-          summary.records, summary.added, summary.unchanged, summary.refused, summary.bad,
-          summary.topics_created, seconds_);
+      text = fmt::format("{}: {} added, {} unchanged, {} refused, {} bad; {} created ({:.1f} s)\n",
+                         counted(summary.records, "record"), summary.added, summary.unchanged,
+                         summary.refused, summary.bad, counted(summary.topics_created, "topic"),
+                         seconds_);
       bool nothing = summary.added == 0 && summary.topics_created == 0 && problem_count_ == 0;
       if (nothing && summary.unchanged > 0) text += "Nothing has changed: all of it was there.\n";
     }

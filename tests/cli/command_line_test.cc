@@ -1,10 +1,12 @@
 // bib as a user meets it: usage errors, exit codes, what goes to which stream.
 #include <catch2/catch.hpp>
+#include <cstdlib>
 
 #include "cli/cluster_view.h"
 #include "cli/exit_code.h"
 #include "fake_node.h"
 #include "run.h"
+#include "support/test_support.h"
 #include "wire/join_token.h"
 #include "wire/row.h"
 #include "wire/secret.h"
@@ -315,6 +317,33 @@ TEST_CASE("the completion scripts know every command and every option") {
     }
   }
   REQUIRE(Session({"completion", "tcsh"}).run() == 2);
+}
+
+TEST_CASE("in bash a command offers its words, and an option its values") {
+  support::TempDir dir;
+  Session session({"completion", "bash"});
+  REQUIRE(session.run() == 0);
+  support::write_file(dir / "script", session.out());
+  // What is offered for the last of the words.
+  const auto offered = [&](const std::string& words) {
+    const std::string command = fmt::format(
+        "cd '{}' && source ./script && COMP_WORDS=({}) && COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)) "
+        "&& _bib && echo \"${{COMPREPLY[*]}}\" >offered",
+        dir.path().string(), words);
+    support::write_file(dir / "run", command);
+    REQUIRE(std::system(fmt::format("bash '{}'", (dir / "run").string()).c_str()) == 0);
+    return support::read_file(dir / "offered");
+  };
+  CHECK(offered("bib cat") == "catalog\n");
+  CHECK(offered("bib topic cr") == "create\n");
+  CHECK(offered("bib -o ''") == "table json yaml\n");
+  CHECK(offered("bib topic list --output js") == "json\n");
+  CHECK(offered("bib -o json topic cr") == "create\n");
+  CHECK(offered("bib catalog import --format ''") == "frictionless deb822\n");
+  CHECK(offered("bib completion f") == "fish\n");
+  CHECK(offered("bib events list --consistency s") == "stale\n");
+  // A value that may be anything is a file, perhaps.
+  CHECK(offered("bib setup --config scr") == "script\n");
 }
 
 TEST_CASE("bench measures what the cluster answers, and says when requests failed") {

@@ -21,6 +21,12 @@ TEST_CASE("a table pads its columns by what is seen, not by bytes, and leaves no
           "longer  12345\n");
 }
 
+TEST_CASE("one thing is not many") {
+  CHECK(counted(0, "topic") == "0 topics");
+  CHECK(counted(1, "topic") == "1 topic");
+  CHECK(counted(2, "topic") == "2 topics");
+}
+
 TEST_CASE("text from a cluster cannot steer the terminal") {
   REQUIRE(printable("a\x1b[2Jb\n\x7f") == "a\\x1b[2Jb\\x0a\\x7f");
   REQUIRE(printable("\xc2\x9b"
