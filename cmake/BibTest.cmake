@@ -90,9 +90,13 @@ endfunction()
 # bib_fuzz([LIBS <target>...])
 #
 # Makes fuzz_<stem> of each <stem>.cc in the calling folder, which defines LLVMFuzzerTestOneInput.
-# With BIB_FUZZ it is a libFuzzer program and ctest gives it a few seconds; otherwise ctest replays
-# corpus/<stem>/ through it, so that an input that once broke a decoder stays a test everywhere.
+# With BIB_FUZZ it is a libFuzzer program and ctest gives it BIB_FUZZ_SECONDS; otherwise ctest
+# replays corpus/<stem>/ through it, so that an input that once broke a decoder stays a test
+# everywhere. The target "fuzzers" is all of them.
+set(BIB_FUZZ_SECONDS 10 CACHE STRING "How long ctest lets each fuzz target look")
 function(bib_fuzz)
+  add_custom_target(fuzzers)
+  math(EXPR timeout "${BIB_FUZZ_SECONDS} + 120")
   cmake_parse_arguments(PARSE_ARGV 0 arg "" "" "LIBS")
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   foreach(source ${sources})
@@ -100,13 +104,14 @@ function(bib_fuzz)
     set(target fuzz_${stem})
     set(corpus ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${stem})
     add_executable(${target} ${source})
+    add_dependencies(fuzzers ${target})
     target_link_libraries(${target} PRIVATE bib_flags bib_test_support ${arg_LIBS})
     set(arguments)
     if(BIB_FUZZ)
       target_link_options(${target} PRIVATE -fsanitize=fuzzer)
       set(found ${CMAKE_CURRENT_BINARY_DIR}/found/${stem})
       file(MAKE_DIRECTORY ${found})
-      set(arguments -max_total_time=10 ${found})
+      set(arguments -max_total_time=${BIB_FUZZ_SECONDS} ${found})
     else()
       target_link_libraries(${target} PRIVATE bib_fuzz_replay)
     endif()
@@ -114,7 +119,7 @@ function(bib_fuzz)
       list(APPEND arguments ${corpus})
     endif()
     add_test(NAME "fuzz: ${stem}" COMMAND ${target} ${arguments})
-    set_tests_properties("fuzz: ${stem}" PROPERTIES TIMEOUT 120 LABELS fuzz
+    set_tests_properties("fuzz: ${stem}" PROPERTIES TIMEOUT ${timeout} LABELS fuzz
                          ENVIRONMENT "${bib_test_environment}")
   endforeach()
 endfunction()

@@ -10,7 +10,8 @@
 #   arrows     who includes whom
 #   build      configures and builds preset dev
 #   test       builds, and runs the tests of preset dev
-#   asan, tsan, release, fuzz   builds that preset and runs its tests
+#   asan, tsan, release   builds that preset and runs its tests
+#   fuzz       builds the fuzz targets (preset fuzz, clang) and gives each of them some seconds
 #   coverage   builds and tests with counters; the report goes to build/coverage/report.txt
 #   history [SECONDS]   clusters of three and five real nodes under faults, for so long each (300)
 #   tidy [all | FILE...]   clang-tidy over the files changed since HEAD, all files, or those named
@@ -59,18 +60,22 @@ format_check() {
   }
 }
 
+# build PRESET [TARGET...]
 build() {
   local preset=$1
+  shift
   # The configure step is long and dull; its words matter when it fails.
   local log
   log=$(cmake --preset "$preset" 2>&1) || { printf '%s\n' "$log"; return 1; }
-  cmake --build --preset "$preset" --parallel "$jobs"
+  cmake --build --preset "$preset" --parallel "$jobs" ${1:+--target "$@"}
 }
 
+# run_tests PRESET [CTEST-OPTION...]
 # ctest counts a skipped test as passed; the closing line does not.
 run_tests() {
   local preset=$1 log=build/$1/tests.log result=0 counts failed total skipped
-  ctest --preset "$preset" --parallel "$jobs" --no-label-summary |
+  shift
+  ctest --preset "$preset" --parallel "$jobs" --no-label-summary "$@" |
     tee "$log" | grep -vE '^ +Start +[0-9]+: ' || result=1
   counts=$(sed -nE 's/^[0-9]+% tests passed, ([0-9]+) tests? failed out of ([0-9]+)$/\1 \2/p' "$log")
   read -r failed total <<<"${counts:-1 1}"
@@ -141,7 +146,11 @@ case $what in
   build) step deps deps; step "build dev" build dev ;;
   test) step deps deps; build_and_test dev ;;
   asan | tsan | release) step deps deps; build_and_test "$what" ;;
-  fuzz) step deps deps --fuzz; build_and_test fuzz ;;
+  fuzz)
+    step deps deps --fuzz
+    step "build fuzz" build fuzz fuzzers
+    step "test fuzz" run_tests fuzz --label-regex '^fuzz$'
+    ;;
   coverage)
     step deps deps --coverage
     build_and_test coverage
