@@ -159,6 +159,27 @@ Result<EventsReply> decode_events_reply(ByteView body) {
   return reply;
 }
 
+Result<SnapshotsReply> decode_snapshots_reply(ByteView body) {
+  BIB_TRY(const auto* table, open_envelope<fbs::SnapshotsReply>(body, kStatusTablesMax));
+  FieldChecker check("SnapshotsReply");
+  SnapshotsReply reply{
+      .node = NodeId(table->node()),
+      .first = LogIndex(table->first_index()),
+      .made = table->made(),
+      .snapshots = read_tables<SnapshotInfo>(table->snapshots(), [](const auto& row) {
+        return SnapshotInfo{.index = LogIndex(row.index()),
+                            .term = Term(row.term()),
+                            .created_us = row.created_us(),
+                            .bytes = row.bytes(),
+                            .files = row.files(),
+                            .rows = row.rows(),
+                            .node = NodeId(row.node())};
+      })};
+  check.list_size("snapshots", reply.snapshots.size(), kListSizeMax);
+  BIB_TRY_VOID(std::move(check).status());
+  return reply;
+}
+
 Result<StatusReply> decode_status_reply(ByteView body) {
   BIB_TRY(const auto* table, open_envelope<fbs::StatusReply>(body, kStatusTablesMax));
   FieldChecker check("StatusReply");

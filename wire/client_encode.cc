@@ -243,6 +243,26 @@ ByteView ClientEncoder::encode(const EventsReply& reply) {
       fbs::CreateEventsReply(fbb, events, reply.next.index.value(), reply.next.offset, reply.end));
 }
 
+ByteView ClientEncoder::encode(const Snapshots& request) {
+  begin_buffer(impl_->fbb);
+  return impl_->finish(fbs::CreateSnapshots(impl_->fbb, request.create));
+}
+
+ByteView ClientEncoder::encode(const SnapshotsReply& reply) {
+  Fbb& fbb = impl_->fbb;
+  begin_buffer(fbb);
+  impl_->tables.clear();
+  for (const SnapshotInfo& info : reply.snapshots) {
+    impl_->tables.push_back(fbs::CreateSnapshotInfo(fbb, info.index.value(), info.term.value(),
+                                                    info.created_us, info.bytes, info.files,
+                                                    info.rows, info.node.value())
+                                .o);
+  }
+  const auto snapshots = impl_->finish_tables<fbs::SnapshotInfo>();
+  return impl_->finish(fbs::CreateSnapshotsReply(fbb, reply.node.value(), reply.first.value(),
+                                                 reply.made, snapshots));
+}
+
 ByteView ClientEncoder::encode(const StatusReply& reply) {
   Fbb& fbb = impl_->fbb;
   begin_buffer(fbb);

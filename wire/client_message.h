@@ -200,6 +200,26 @@ struct EventsReply {
   bool end = false;
 };
 
+// ---- snapshots (always of the node asked)
+struct Snapshots {
+  bool create = false;  // make one of the state as it is now, and then list
+};
+struct SnapshotInfo {
+  LogIndex index{};  // of the last entry that it includes
+  Term term{};
+  std::int64_t created_us = 0;
+  std::uint64_t bytes = 0;
+  std::uint32_t files = 0;
+  std::uint64_t rows = 0;
+  NodeId node{};  // who made it
+};
+struct SnapshotsReply {
+  NodeId node{};
+  LogIndex first{};   // the log begins here
+  bool made = false;  // the last one was made for this request
+  std::vector<SnapshotInfo> snapshots{};
+};
+
 // ---- status (the request is an empty kStatus frame; always answered from the node asked)
 struct MemberStatus {
   NodeId id{};
@@ -255,6 +275,8 @@ class ClientEncoder {
   ByteView encode(const ReadEvents& request);
   ByteView encode(const EventsReply& reply);
   ByteView encode(const StatusReply& reply);
+  ByteView encode(const Snapshots& request);
+  ByteView encode(const SnapshotsReply& reply);
 
  private:
   struct Impl;
@@ -274,5 +296,7 @@ Result<QueryReply> decode_query_reply(ByteView body);
 Result<ReadEvents> decode_read_events(ByteView body);
 Result<EventsReply> decode_events_reply(ByteView body);
 Result<StatusReply> decode_status_reply(ByteView body);
+Result<Snapshots> decode_snapshots(ByteView body);
+Result<SnapshotsReply> decode_snapshots_reply(ByteView body);
 
 }  // namespace bib::wire

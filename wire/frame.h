@@ -46,6 +46,8 @@ enum class FrameKind : std::uint8_t {
   kErrorReply = 24,
   kStatus = 25,
   kStatusReply = 26,
+  kSnapshots = 31,
+  kSnapshotsReply = 32,
 };
 
 inline constexpr std::size_t kFrameHeaderSize = 32;

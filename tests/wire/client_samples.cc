@@ -149,6 +149,25 @@ std::vector<EventsReply> events_replies() {
           {}};
 }
 
+std::vector<Snapshots> snapshots_requests() {
+  return {{.create = true}, {}};
+}
+
+std::vector<SnapshotsReply> snapshots_replies() {
+  return {{.node = NodeId(11),
+           .first = LogIndex(50),
+           .made = true,
+           .snapshots = {{.index = LogIndex(90),
+                          .term = Term(3),
+                          .created_us = 1'700'000'000'000'000,
+                          .bytes = 1U << 20,
+                          .files = 7,
+                          .rows = 1000,
+                          .node = NodeId(12)},
+                         {.index = LogIndex(100), .term = Term(4)}}},
+          {}};
+}
+
 std::vector<StatusReply> status_replies() {
   return {{.cluster = sample_cluster(),
            .cluster_name = "papers",
