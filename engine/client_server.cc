@@ -114,6 +114,11 @@ class ClientServer::Session final : public Connection::Handler {
         if (!request) return refuse(frame.id, request.error());
         return server_.handler_->on_read_events(asker, *request);
       }
+      case FrameKind::kSnapshots: {
+        const auto request = wire::decode_snapshots(body);
+        if (!request) return refuse(frame.id, request.error());
+        return server_.handler_->on_snapshots(asker, *request);
+      }
       case FrameKind::kStatus:
         return server_.handler_->on_status(asker);
       default:

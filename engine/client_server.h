@@ -48,6 +48,7 @@ class ClientServer {
     virtual void on_query(Asker asker, const wire::Query& query) = 0;
     virtual void on_read_events(Asker asker, const wire::ReadEvents& request) = 0;
     virtual void on_status(Asker asker) = 0;
+    virtual void on_snapshots(Asker asker, const wire::Snapshots& request) = 0;
     virtual void on_session_end(SessionId session) = 0;
     // What was sent to the session has left memory.
     virtual void on_session_drained(SessionId session) = 0;

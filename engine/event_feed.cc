@@ -93,6 +93,14 @@ void EventFeed::pump(std::uint64_t id) {
 
 wire::Result<EventFeed::Batch> EventFeed::read_batch(LogReader& reader, const Feed& feed,
                                                      wire::LogIndex applied) {
+  const wire::LogIndex log_begins = reader.first_index();
+  if (feed.next.index < log_begins) {
+    return wire::fail(wire::ErrorCode::kNotFound,
+                      "this node's log begins at entry {}: what stands before it is in snapshots "
+                      "only. Ask for the events from there on (--from {}:0), or ask a node whose "
+                      "log goes back further",
+                      log_begins.value(), log_begins.value());
+  }
   BIB_TRY(const std::vector<wire::Bytes> entries,
           reader.read(feed.next.index, applied, kReadBytes));
   Batch batch;

@@ -29,6 +29,8 @@ class LogReader {
   LogReader(const LogReader&) = delete;
   LogReader& operator=(const LogReader&) = delete;
 
+  // The lowest that read() can give; the one after the base, also in an empty log.
+  wire::LogIndex first_index() const { return locations_->base().index + 1; }
   // Successive whole entries from `first` on: up to `last`, up to the durable end, and up to
   // `bytes_max` in all, but at least one. kNotFound when `first` is at or below the base (also when
   // it has come to lie there a moment ago, and its file is gone) or not durable yet; kCorrupt when

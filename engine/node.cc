@@ -13,6 +13,7 @@
 #include "engine/log_store.h"
 #include "engine/logger.h"
 #include "engine/running_node.h"
+#include "engine/state_recovery.h"
 #include "wire/check.h"
 #include "wire/entry.h"
 #include "wire/event.h"
@@ -62,7 +63,6 @@ struct Node::Impl {
   wire::Status open_and_start(wire::ClusterId cluster, std::vector<wire::Member> first_members);
   wire::Result<LogStore::Recovered> open_log(wire::ClusterId cluster);
   wire::Status found_cluster(LogStore::Recovered& log, wire::ClusterId cluster);
-  wire::Result<std::unique_ptr<projections::Projector>> open_projector(wire::LogIndex log_end);
   wire::Status begin_joining();
   wire::Result<std::vector<std::string>> join_addresses(std::string& secret) const;
 
@@ -74,7 +74,6 @@ struct Node::Impl {
   void end(wire::Status status);
 
   std::string log_directory() const { return join_path(config.data_dir, "log"); }
-  std::string state_directory() const { return join_path(config.data_dir, "state"); }
 };
 
 wire::Status Node::Impl::prepare() {
@@ -138,30 +137,6 @@ wire::Status Node::Impl::found_cluster(LogStore::Recovered& log, wire::ClusterId
   return {};
 }
 
-// A state that this build cannot use, or that knows more than the log, is derived anew.
-wire::Result<std::unique_ptr<projections::Projector>> Node::Impl::open_projector(
-    wire::LogIndex log_end) {
-  for (int attempt = 0; attempt < 2; ++attempt) {
-    BIB_TRY(store, projections::RocksStore::open(state_directory()));
-    auto projector = projections::Projector::open(*store);
-    if (projector && (*projector)->applied_index() <= log_end) return projector;
-    if (projector) {
-      return wire::fail(ErrorCode::kCorrupt,
-                        "the rows in {} stand at entry {}, but the log ends at {}: entries that "
-                        "were durable are missing. Run `raft-inspect verify {}`; if this node's "
-                        "disk was rolled back, remove its data and let it join again",
-                        state_directory(), (*projector)->applied_index().value(), log_end.value(),
-                        config.data_dir);
-    }
-    if (projector.error().code != ErrorCode::kUnsupported) return projector;
-    logger.warn("store", "{}; deriving the rows from the log anew", projector.error().message);
-    store.reset();
-    BIB_TRY_VOID(projections::RocksStore::destroy(state_directory()));
-  }
-  return wire::fail(ErrorCode::kCorrupt, "the rows in {} cannot be derived anew",
-                    state_directory());
-}
-
 wire::Status Node::Impl::open_and_start(wire::ClusterId cluster,
                                         std::vector<wire::Member> first_members) {
   BIB_TRY(LogStore::Recovered log, open_log(cluster));
@@ -170,7 +145,14 @@ wire::Status Node::Impl::open_and_start(wire::ClusterId cluster,
   if (empty && config.bootstrap) BIB_TRY_VOID(found_cluster(log, cluster));
   OpenedState state;
   state.cluster = cluster;
-  BIB_TRY(state.projector, open_projector(log.log.last_index()));
+  StateRecoveryOptions recovery;
+  recovery.data_directory = config.data_dir;
+  recovery.cluster = cluster;
+  recovery.on_news = [this](const std::string& news) { logger.warn("store", "{}", news); };
+  BIB_TRY(RecoveredState recovered, recover_state(files, recovery, log));
+  store = std::move(recovered.store);
+  state.projector = std::move(recovered.projector);
+  state.snapshots = std::move(recovered.snapshots);
   state.store = store.get();
   if (!empty) {
     logger.info("node", "log: entries {} to {}, {}; rows stand at {}",

@@ -7,13 +7,15 @@
 namespace bib::engine {
 namespace {
 
-// Above the log thread's queue: a completion each, and one failure.
+// Above the log thread's queue: a completion each, one failure, and now and then a compaction.
 constexpr std::size_t kLettersMax = 8192;
 
 LogThreadOptions thread_options(std::function<void(const LogDurable&)> on_durable,
+                                std::function<void(consensus::LogPosition)> on_compacted,
                                 std::function<void(const wire::Error&)> on_failed) {
   LogThreadOptions options;
   options.on_durable = std::move(on_durable);
+  options.on_compacted = std::move(on_compacted);
   options.on_failed = std::move(on_failed);
   return options;
 }
@@ -31,6 +33,9 @@ NodeLog::NodeLog(EventLoop& loop, FileSystem& files, std::unique_ptr<LogStore> s
       std::move(store), thread_options(
                             [this](const LogDurable& durable) {
                               BIB_CHECK(mailbox_.post(durable), "more completions than writes");
+                            },
+                            [this](consensus::LogPosition base) {
+                              BIB_CHECK(mailbox_.post(base), "no room to say where the log begins");
                             },
                             [this](const wire::Error& error) {
                               BIB_CHECK(mailbox_.post(error), "no room for the log's failure");
@@ -61,6 +66,10 @@ void NodeLog::flush() {
 void NodeLog::on_letter(Letter&& letter) {
   if (const auto* error = std::get_if<wire::Error>(&letter)) {
     handler_->on_log_failed(*error);
+    return;
+  }
+  if (const auto* base = std::get_if<consensus::LogPosition>(&letter)) {
+    handler_->on_log_compacted(base->index);
     return;
   }
   flush();

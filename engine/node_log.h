@@ -28,6 +28,8 @@ class NodeLog final : public LogSink {
     virtual void on_log_durable(std::uint64_t append_sequence) = 0;
     virtual void on_log_read(std::uint64_t token,
                              wire::Result<std::vector<wire::Bytes>> entries) = 0;
+    // The log's files begin behind `base` now.
+    virtual void on_log_compacted(wire::LogIndex base) = 0;
     // The disk failed: the node must stop.
     virtual void on_log_failed(const wire::Error& error) = 0;
   };
@@ -39,6 +41,7 @@ class NodeLog final : public LogSink {
   void read(std::uint64_t token, wire::LogIndex first, wire::LogIndex last,
             std::size_t bytes_max) override;
   void flush();
+  void compact(wire::LogIndex index) { thread_->compact(index); }
 
   // Shared with jobs on the pool, which may outlive the node's interest in them.
   std::shared_ptr<LogReader> reader() const { return reader_; }
@@ -48,7 +51,7 @@ class NodeLog final : public LogSink {
   wire::Status stop();
 
  private:
-  using Letter = std::variant<LogDurable, wire::Error>;
+  using Letter = std::variant<LogDurable, consensus::LogPosition, wire::Error>;
   void on_letter(Letter&& letter);
 
   EventLoop& loop_;

@@ -80,12 +80,18 @@ void PeerNetwork::Link::on_closed(const wire::Error& reason) {
 }
 
 bool PeerNetwork::Link::send(const wire::PeerMessage& message) {
+  if (!established_) return false;
+  const auto head = wire::encode_peer_message_head(
+      wire::Envelope{network_.options_.cluster, network_.options_.boot}, message);
+  return send(wire::FrameKind::kPeerMessage, head, message.payload);
+}
+
+bool PeerNetwork::Link::send(wire::FrameKind kind, wire::ByteView head,
+                             const std::vector<wire::Bytes>& rest) {
   if (!established_ || connection_->outgoing_bytes() > network_.options_.link_bytes_max) {
     return false;
   }
-  const auto head = wire::encode_peer_message_head(
-      wire::Envelope{network_.options_.cluster, network_.options_.boot}, message);
-  connection_->send(wire::FrameKind::kPeerMessage, 0, head, message.payload);
+  connection_->send(kind, 0, head, rest);
   return true;
 }
 

@@ -14,6 +14,7 @@ class PeerNetwork::Link final : public Connection::Handler {
   bool is_established() const { return established_; }
   // False: dropped.
   bool send(const wire::PeerMessage& message);
+  bool send(wire::FrameKind kind, wire::ByteView head, const std::vector<wire::Bytes>& rest);
   void flush();
 
   void on_connected() override;

@@ -32,6 +32,8 @@ class PeerNetwork::Incoming final : public Connection::Handler {
   void on_frame(wire::Frame&& frame) override {
     if (hello_) {
       if (frame.kind == wire::FrameKind::kPeerMessage) return on_message(frame);
+      if (frame.kind == wire::FrameKind::kSnapshotRequest) return on_snapshot_request(frame);
+      if (frame.kind == wire::FrameKind::kSnapshotPart) return on_snapshot_part(frame);
     } else if (frame.kind == wire::FrameKind::kPeerHello) {
       return on_hello(frame);
     } else if (frame.kind == wire::FrameKind::kJoinRequest) {
@@ -67,21 +69,38 @@ class PeerNetwork::Incoming final : public Connection::Handler {
 
   void on_message(const wire::Frame& frame) {
     auto received = wire::decode_peer_message(frame.body);
-    if (!received) {
-      network_.logger_.warn("peer", "a message of {} cannot be read: {}", to_string(hello_->from),
-                            received.error().message);
-      ++network_.dropped_;
-      return network_.forget_incoming(this);
-    }
-    const bool fits = received->envelope.cluster == network_.options_.cluster &&
-                      received->envelope.boot == hello_->boot &&
-                      received->message.from == hello_->from &&
-                      received->message.to == network_.options_.self;
-    if (!fits) {
-      ++network_.dropped_;
-      return;
-    }
+    if (!received) return on_unreadable(received.error());
+    if (!fits(received->envelope, received->message.from, received->message.to)) return;
     network_.handler_->on_peer_message(std::move(received->message));
+  }
+
+  void on_snapshot_request(const wire::Frame& frame) {
+    const auto request = wire::decode_snapshot_request(frame.body.view());
+    if (!request) return on_unreadable(request.error());
+    if (!fits(request->envelope, request->from, request->to)) return;
+    network_.handler_->on_snapshot_request(*request);
+  }
+
+  void on_snapshot_part(const wire::Frame& frame) {
+    auto part = wire::decode_snapshot_part(frame.body);
+    if (!part) return on_unreadable(part.error());
+    if (!fits(part->envelope, part->from, part->to)) return;
+    network_.handler_->on_snapshot_part(std::move(*part));
+  }
+
+  void on_unreadable(const wire::Error& error) {
+    network_.logger_.warn("peer", "a message of {} cannot be read: {}", to_string(hello_->from),
+                          error.message);
+    ++network_.dropped_;
+    network_.forget_incoming(this);
+  }
+
+  bool fits(const wire::Envelope& envelope, wire::NodeId from, wire::NodeId to) {
+    const bool fitting = envelope.cluster == network_.options_.cluster &&
+                         envelope.boot == hello_->boot && from == hello_->from &&
+                         to == network_.options_.self;
+    if (!fitting) ++network_.dropped_;
+    return fitting;
   }
 
   void on_join(const wire::Frame& frame) {
@@ -205,6 +224,27 @@ void PeerNetwork::ensure_link(const wire::PeerHello& hello) {
 void PeerNetwork::send(const wire::PeerMessage& message) {
   const auto link = links_.find(message.to);
   if (link == links_.end() || !link->second->send(message)) ++dropped_;
+}
+
+void PeerNetwork::send(wire::SnapshotRequest request) {
+  request.envelope = {options_.cluster, options_.boot};
+  request.from = options_.self;
+  const auto link = links_.find(request.to);
+  const auto body = wire::encode_snapshot_request(request);
+  if (link == links_.end() || !link->second->send(wire::FrameKind::kSnapshotRequest, body, {})) {
+    ++dropped_;
+  }
+}
+
+void PeerNetwork::send(wire::SnapshotPart part) {
+  part.envelope = {options_.cluster, options_.boot};
+  part.from = options_.self;
+  const auto link = links_.find(part.to);
+  const auto head = wire::encode_snapshot_part_head(part);
+  if (link == links_.end() ||
+      !link->second->send(wire::FrameKind::kSnapshotPart, head, {part.bytes})) {
+    ++dropped_;
+  }
 }
 
 void PeerNetwork::flush() {

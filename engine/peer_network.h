@@ -20,6 +20,7 @@
 #include "wire/membership.h"
 #include "wire/peer_hello.h"
 #include "wire/peer_message.h"
+#include "wire/snapshot_message.h"
 
 namespace bib::engine {
 
@@ -42,6 +43,9 @@ class PeerNetwork {
     virtual void on_peer_connected(wire::NodeId peer) = 0;
     // The last connection that this run (boot id) of the peer had dialled is closed.
     virtual void on_peer_disconnected(wire::NodeId peer, wire::BootId boot) = 0;
+    // What snapshot_message.h says: not for consensus.
+    virtual void on_snapshot_request(const wire::SnapshotRequest& request) = 0;
+    virtual void on_snapshot_part(wire::SnapshotPart&& part) = 0;
     // `reply` may be called later, once; it does nothing if the asker is gone by then.
     virtual void on_join_request(const wire::JoinRequest& request,
                                  std::function<void(const wire::JoinReply&)> reply) = 0;
@@ -64,6 +68,8 @@ class PeerNetwork {
 
   // Takes the message onto its link, or drops it. Leaves with the next flush().
   void send(const wire::PeerMessage& message);
+  void send(wire::SnapshotRequest request);
+  void send(wire::SnapshotPart part);
   void flush();
 
   bool is_connected(wire::NodeId peer) const;

@@ -98,6 +98,11 @@ void QueryDesk::sweep() {
 }
 
 void QueryDesk::run(ClientServer::Asker asker, const wire::Query& query) {
+  if (suspended_) {
+    return answer(asker, wire::fail(ErrorCode::kOverloaded,
+                                    "this node is putting a snapshot in place; try again in a "
+                                    "moment, or ask another node"));
+  }
   if (!query.key) return run_page(asker, query);
   answer(asker, projector_.query(query));
 }
@@ -108,10 +113,12 @@ void QueryDesk::run_page(ClientServer::Asker asker, const wire::Query& query) {
   auto view = std::make_shared<projections::QueryView>(std::move(*frozen));
   using Page = wire::Result<std::vector<std::uint8_t>>;
   auto page = std::make_shared<Page>();
+  ++pages_under_way_;
   run_on_pool(
       loop_,
-      [view = std::move(view), query = std::make_shared<const Owned>(query), page] {
+      [view = std::move(view), query = std::make_shared<const Owned>(query), page]() mutable {
         const auto result = view->run(query->view());
+        view.reset();  // before anybody is told: the store may be closed then
         if (!result) {
           *page = tl::unexpected(result.error());
           return;
@@ -124,6 +131,7 @@ void QueryDesk::run_page(ClientServer::Asker asker, const wire::Query& query) {
         const auto alive = self.lock();
         if (!alive) return;
         QueryDesk& desk = **alive;
+        --desk.pages_under_way_;
         if (*page) return desk.clients_.answer(asker, FrameKind::kQueryReply, **page);
         desk.answer(asker, tl::unexpected(page->error()));
       });

@@ -38,6 +38,11 @@ class QueryDesk {
                        std::function<void()> read);
   void on_read_ready(std::uint64_t token);
   void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason);
+  // The state is being exchanged for another: from now on reads are refused; it may happen once no
+  // page is being read any more.
+  void suspend() { suspended_ = true; }
+  void resume() { suspended_ = false; }
+  bool is_reading() const { return pages_under_way_ > 0; }
   // Now and then: gives up reads whose question was lost.
   void sweep();
 
@@ -75,6 +80,8 @@ class QueryDesk {
   std::map<std::uint64_t, Waiting> waiting_;  // by token, so in the order of their deadlines
   std::uint64_t next_token_ = 1;
   std::shared_ptr<QueryDesk*> alive_;
+  bool suspended_ = false;
+  std::size_t pages_under_way_ = 0;
   std::optional<wire::Error> failure_;
 };
 

@@ -152,6 +152,7 @@ void RaftDriver::offer_snapshot(NodeId to, LogPosition last) {
 
 bool RaftDriver::begin_install(LogPosition last) {
   if (installing_ || installed_ || last.index <= raft_.commit()) return false;
+  if (raft_.role() == consensus::Role::kLeader) return false;
   installing_ = last;
   return true;
 }
@@ -161,13 +162,26 @@ void RaftDriver::cancel_install() {
 }
 
 void RaftDriver::finish_install(LogPosition last, const consensus::MembershipAt& membership) {
-  BIB_CHECK(installing_ == last, "a snapshot at {} was installed that nobody began",
+  BIB_CHECK(installing_ == last && !exchanged_, "a snapshot at {} was installed that nobody began",
             last.index.value());
-  installing_.reset();
+  exchanged_ = Exchanged{last, membership};
+  settle_exchange();
+}
+
+// Consensus is told of the new state, except where this node has come to lead meanwhile: then its
+// log includes the snapshot, and nothing is applied until as much is committed.
+void RaftDriver::settle_exchange() {
+  if (!exchanged_) return;
+  const LogPosition last = exchanged_->last;
+  if (raft_.role() == consensus::Role::kLeader && raft_.commit() < last.index) {
+    BIB_CHECK(raft_.log().matches(last), "a leader whose log lacks the committed entry {}",
+              last.index.value());
+    return;
+  }
   const bool keeps_log = raft_.log().matches(last);
   // False: what a new leader sent has been committed meanwhile. It includes the snapshot, so the
   // log stays and only the state has gone ahead.
-  if (!raft_.installed_snapshot(last, membership)) raft_.applied(last.index);
+  if (!raft_.installed_snapshot(last, exchanged_->membership)) raft_.applied(last.index);
   if (!keeps_log) {
     cache_.truncate_from(LogIndex());
     backlogs_.clear();
@@ -176,6 +190,8 @@ void RaftDriver::finish_install(LogPosition last, const consensus::MembershipAt&
   applied_ = last.index;
   apply_buffer_.clear();
   apply_read_token_ = 0;
+  installing_.reset();
+  exchanged_.reset();
   installed_ = last;
   installed_sequence_ = 0;
 }
@@ -196,6 +212,8 @@ wire::Status RaftDriver::run_effects() {
   // Answering an effect may produce more of them; each round does something that is bounded by the
   // turn's inputs.
   do {
+    while (raft_.has_effects()) take_effects();
+    settle_exchange();
     while (raft_.has_effects()) take_effects();
     BIB_TRY_VOID(apply_committed());
   } while (raft_.has_effects() && !more_to_apply_);

@@ -108,7 +108,8 @@ class RaftDriver {
   // could not be sent.
   void offer_snapshot(wire::NodeId to, consensus::LogPosition last);
   void snapshot_sent(wire::NodeId to, bool ok) { raft_.report_snapshot_sent(to, ok); }
-  // Follower: false when this node has meanwhile committed as much by itself, or installs already.
+  // Follower: false when this node has meanwhile committed as much by itself, leads, or installs
+  // already.
   // After true nothing is applied until finish_install() or cancel_install(): the state may be
   // exchanged.
   bool begin_install(consensus::LogPosition last);
@@ -162,6 +163,7 @@ class RaftDriver {
   wire::Status apply_committed();
   bool take_entry_to_apply(wire::LogIndex index, wire::Bytes& entry);
   void answer_reads();
+  void settle_exchange();
   void settle_install();
   wire::EntryStamp stamp_for(consensus::LogPosition place) const;
 
@@ -185,7 +187,12 @@ class RaftDriver {
   std::multimap<wire::LogIndex, std::uint64_t> reads_waiting_;  // by the index to be applied
   // The snapshot that is being put in place; then, until its reset (or what the log had not written
   // of it yet) is durable, the last write that this takes; 0: not handed out yet.
+  struct Exchanged {
+    consensus::LogPosition last;
+    consensus::MembershipAt membership;
+  };
   std::optional<consensus::LogPosition> installing_;
+  std::optional<Exchanged> exchanged_;  // the state stands there; consensus is not told yet
   std::optional<consensus::LogPosition> installed_;
   std::uint64_t installed_sequence_ = 0;
   std::uint64_t last_sequence_ = 0;  // handed out last

@@ -14,8 +14,6 @@ namespace {
 
 using wire::ErrorCode;
 
-// One tick of the consensus core.
-constexpr std::uint32_t kTickMs = 10;
 constexpr std::uint64_t kHousekeepingMs = 250;
 constexpr std::uint64_t kExpiryMs = 60'000;
 // What changed goes to RocksDB when it has grown to this size, or after this time: the longer it
@@ -26,7 +24,7 @@ constexpr std::uint64_t kHandOverMs = 1000;
 constexpr std::int64_t kTokenLifeUs = 24LL * 3600 * 1'000'000;
 
 unsigned in_ticks(std::uint32_t milliseconds) {
-  return std::max(1U, milliseconds / kTickMs);
+  return std::max(1U, milliseconds / RunningNode::kTickMs);
 }
 
 consensus::Restored restored_from(const LogStore::Recovered& log, wire::LogIndex applied) {
@@ -77,11 +75,13 @@ wire::Status RunningNode::assemble(OpenedState state,
   const consensus::Restored restored = restored_from(state.log, projector_->applied_index());
   BIB_TRY_VOID(consensus::check_restored(raft, restored));
   log_ = std::make_unique<NodeLog>(world_.loop, world_.files, std::move(state.log.store), this);
+  make_snapshot_desk(std::move(state.snapshots));
   RaftDriverOptions options;
   options.cluster = cluster_;
   options.cache_bytes = config_.log.cache_bytes;
-  driver_ = std::make_unique<RaftDriver>(raft, restored, options, *log_, *this, *this, *this,
+  driver_ = std::make_unique<RaftDriver>(raft, restored, options, *log_, *this, *this, *snapshots_,
                                          world_.clock);
+  snapshots_->attach(*driver_);
 
   PeerNetworkOptions peers;
   peers.self = config_.node_id;
@@ -151,6 +151,7 @@ void RunningNode::on_turn() {
   const projections::LayerSizes sizes = projector_->sizes();
   if (sizes.active_bytes + sizes.frozen_bytes > kCarryBytes) carry_to_store(true);
   clients_->flush();
+  continue_snapshots();
   check_failures();
   if (driver_->has_more_work()) world_.loop.continue_soon();
   const bool leads = driver_->raft().role() == consensus::Role::kLeader;
@@ -161,6 +162,7 @@ void RunningNode::on_tick() {
   if (finished_) return;
   commands_->propose_open_batch();
   driver_->tick();
+  snapshots_->on_tick();
 }
 
 void RunningNode::on_housekeeping() {
@@ -185,7 +187,7 @@ void RunningNode::issue_first_token() {
 }
 
 void RunningNode::look_for_expired_sessions() {
-  if (expiry_under_way_ || !driver_->is_ready_to_decide()) return;
+  if (expiry_under_way_ || exchanging_ || !driver_->is_ready_to_decide()) return;
   if (world_.loop.now_ms() < last_expiry_ms_ + kExpiryMs) return;
   last_expiry_ms_ = world_.loop.now_ms();
   auto frozen = projector_->view();
@@ -199,8 +201,9 @@ void RunningNode::look_for_expired_sessions() {
   auto found = std::make_shared<wire::Result<projections::ExpiredSessions>>();
   run_on_pool(
       world_.loop,
-      [view = std::move(view), limits, found] {
+      [view = std::move(view), limits, found]() mutable {
         *found = projections::expired_sessions(view->state(), limits);
+        view.reset();  // before anybody is told: the store may be closed then
       },
       [self = std::weak_ptr<RunningNode*>(alive_), found] {
         const auto alive = self.lock();
@@ -216,7 +219,8 @@ void RunningNode::look_for_expired_sessions() {
 
 // Only what the log has durably: RocksDB never knows of an entry that a crash can take away.
 void RunningNode::carry_to_store(bool even_if_small) {
-  if (writer_->is_busy() || projector_->applied_index() > driver_->raft().durable_index()) return;
+  if (writer_->is_busy() || exchanging_) return;
+  if (projector_->applied_index() > driver_->raft().durable_index()) return;
   const projections::LayerSizes sizes = projector_->sizes();
   if (!even_if_small && sizes.active_rows == 0 && sizes.frozen_deltas == 0) return;
   auto deltas = projector_->take_for_store();
@@ -305,8 +309,9 @@ void RunningNode::finish() {
   wire::Status status = log_->stop();
   // Rows may only go to RocksDB if the log that they come from is durable.
   const bool durable = status.has_value() && !failure_;
-  const wire::Status stored = writer_->finish(durable ? projector_->take_for_store()
-                                                      : std::vector<projections::DeltaPtr>{});
+  const bool writes = durable && !exchanging_;
+  const wire::Status stored =
+      writer_->finish(writes ? projector_->take_for_store() : std::vector<projections::DeltaPtr>{});
   if (status && !stored) status = stored;
   if (failure_) status = tl::unexpected(*failure_);
   on_stopped_(status);

@@ -25,6 +25,8 @@
 #include "engine/peer_network.h"
 #include "engine/query_desk.h"
 #include "engine/raft_driver.h"
+#include "engine/snapshot_desk.h"
+#include "engine/snapshot_port.h"
 #include "engine/store_writer.h"
 #include "projections/projector.h"
 #include "projections/rocks_state.h"
@@ -38,15 +40,20 @@ struct OpenedState {
   // Jobs on the pool read it: it must outlive the loop's last turn.
   projections::RocksStore* store = nullptr;
   std::unique_ptr<projections::Projector> projector;
+  std::vector<wire::SnapshotManifest> snapshots;  // ascending by index
 };
 
 class RunningNode final : public Applier,
-                          public SnapshotKeeper,
                           public PeerSender,
                           public PeerNetwork::Handler,
                           public ClientServer::Handler,
-                          public NodeLog::Handler {
+                          public NodeLog::Handler,
+                          public SnapshotPort,
+                          public SnapshotHost {
  public:
+  // One tick of the consensus core, in milliseconds.
+  static constexpr std::uint32_t kTickMs = 10;
+
   // What the node lives in; outlives it.
   struct World {
     EventLoop& loop;
@@ -78,12 +85,6 @@ class RunningNode final : public Applier,
     queries_->on_read_refused(token, reason);
     commands_->on_read_refused(token, reason);
   }
-  // ---- SnapshotKeeper: this log is never cut, so nobody is behind its start.
-  void send_snapshot(wire::NodeId to, wire::LogIndex) override {
-    driver_->snapshot_sent(to, false);
-  }
-  void receive_snapshot(wire::NodeId, consensus::LogPosition) override {}
-  void on_install_durable(consensus::LogPosition) override {}
   // ---- PeerSender
   void send(const wire::PeerMessage& message) override { network_->send(message); }
   // ---- PeerNetwork::Handler
@@ -93,6 +94,13 @@ class RunningNode final : public Applier,
   void on_peer_connected(wire::NodeId peer) override { driver_->on_peer_connected(peer); }
   void on_peer_disconnected(wire::NodeId peer, wire::BootId) override {
     driver_->on_peer_disconnected(peer);
+    snapshots_->on_peer_disconnected(peer);
+  }
+  void on_snapshot_request(const wire::SnapshotRequest& request) override {
+    snapshots_->on_request(request);
+  }
+  void on_snapshot_part(wire::SnapshotPart&& part) override {
+    snapshots_->on_part(std::move(part));
   }
   void on_join_request(const wire::JoinRequest& request,
                        std::function<void(const wire::JoinReply&)> reply) override {
@@ -109,6 +117,7 @@ class RunningNode final : public Applier,
   }
   void on_read_events(ClientServer::Asker asker, const wire::ReadEvents& request) override;
   void on_status(ClientServer::Asker asker) override;
+  void on_snapshots(ClientServer::Asker asker, const wire::Snapshots& request) override;
   void on_session_end(SessionId session) override { feed_->on_session_end(session); }
   void on_session_drained(SessionId session) override { feed_->on_session_drained(session); }
   // ---- NodeLog::Handler
@@ -118,12 +127,25 @@ class RunningNode final : public Applier,
   void on_log_read(std::uint64_t token, wire::Result<std::vector<wire::Bytes>> entries) override {
     driver_->on_log_read(token, std::move(entries));
   }
+  void on_log_compacted(wire::LogIndex base) override { driver_->on_log_compacted(base); }
   void on_log_failed(const wire::Error& error) override { fail(error); }
+  // ---- SnapshotPort
+  void send(const wire::SnapshotRequest& request) override { network_->send(request); }
+  void send(const wire::SnapshotPart& part) override { network_->send(part); }
+  // ---- SnapshotHost (running_node_snapshots.cc)
+  void checkpoint(const std::string& directory,
+                  std::function<void(wire::Result<projections::StateMark>)> done) override;
+  void exchange_state(std::function<wire::Status()> swap,
+                      std::function<void(wire::Status)> done) override;
+  void compact_log(wire::LogIndex index) override { log_->compact(index); }
+  void on_snapshot_failure(const wire::Error& error) override { fail(error); }
+  void on_snapshot_news(const std::string& text, bool is_problem) override;
 
  private:
   RunningNode(World world, const NodeConfig& config, std::function<void(wire::Status)> on_stopped);
   wire::Status assemble(OpenedState state, const std::vector<wire::Member>& first_members);
   consensus::RaftConfig raft_config();
+  void make_snapshot_desk(std::vector<wire::SnapshotManifest> found);
 
   void on_tick();
   void on_housekeeping();
@@ -131,6 +153,10 @@ class RunningNode final : public Applier,
   void look_for_expired_sessions();
   void carry_to_store(bool even_if_small);
   void on_written(wire::Result<wire::LogIndex> result);
+  void continue_snapshots();
+  void list_snapshots(ClientServer::Asker asker, bool made);
+  void begin_checkpoint();
+  void begin_exchange();
   void check_failures();
   void fail(const wire::Error& error);
   void finish();
@@ -154,9 +180,24 @@ class RunningNode final : public Applier,
   std::unique_ptr<EventFeed> feed_;
   std::unique_ptr<JoinDesk> joins_;
   std::unique_ptr<StoreWriter> writer_;
+  std::unique_ptr<Executor> pool_;
+  std::unique_ptr<SnapshotDesk> snapshots_;
   std::unique_ptr<Timer> tick_;
   std::unique_ptr<Timer> housekeeping_;
   std::shared_ptr<RunningNode*> alive_;
+
+  // What waits for the store thread to be free.
+  struct WantedCheckpoint {
+    std::string directory;
+    std::function<void(wire::Result<projections::StateMark>)> done;
+  };
+  struct WantedExchange {
+    std::function<wire::Status()> swap;
+    std::function<void(wire::Status)> done;
+  };
+  std::optional<WantedCheckpoint> wanted_checkpoint_;
+  std::optional<WantedExchange> wanted_exchange_;
+  bool exchanging_ = false;  // the store is closed, or about to be: nobody may read it
 
   bool leading_ = false;
   bool first_token_done_ = false;

@@ -20,6 +20,8 @@ using wire::Status;
 
 namespace {
 
+constexpr std::uint64_t kPauseFactor = 4;
+
 SnapshotFetcherOptions fetcher_options(const SnapshotDeskOptions& options,
                                        const InstallPlaces& places) {
   SnapshotFetcherOptions fetcher = options.fetcher;
@@ -63,7 +65,11 @@ void SnapshotDesk::run(std::function<Status()> work, std::function<void(Status)>
 void SnapshotDesk::on_tick() {
   sender_.on_tick();
   fetcher_.on_tick();
+  if (const auto offer = std::exchange(offer_, std::nullopt)) {
+    receive_snapshot(offer->from, offer->last);
+  }
   ++ticks_since_made_;
+  if (making_) ++ticks_making_;
   if (retry_in_ticks_ > 0) --retry_in_ticks_;
   make_if_due();
   cut_log();
@@ -76,7 +82,8 @@ void SnapshotDesk::make_if_due() {
   const LogIndex last = newest ? newest->index : LogIndex();
   if (applied <= last) return;
   const bool due =
-      applied - last >= options_.threshold || ticks_since_made_ >= options_.interval_ticks;
+      (applied - last >= options_.threshold && ticks_since_made_ >= kPauseFactor * ticks_making_) ||
+      ticks_since_made_ >= options_.interval_ticks;
   if (due || !unanswered_.empty()) begin_making();
 }
 
@@ -102,6 +109,7 @@ void SnapshotDesk::make(Made done) {
 
 void SnapshotDesk::begin_making() {
   making_ = true;
+  ticks_making_ = 0;
   run(
       [&files = files_, root = places_.snapshots]() -> Status {
         BIB_TRY_VOID(files.make_directories(root));
@@ -198,7 +206,8 @@ void SnapshotDesk::cut_log() {
 void SnapshotDesk::send_snapshot(NodeId to, LogIndex at_least) {
   const SnapshotPtr newest = store_.newest();
   if (newest && newest->index >= at_least) return offer(to, newest);
-  unanswered_.push_back({to, at_least});  // bounded: consensus asks once for each peer
+  std::erase_if(unanswered_, [&](const auto& wanted) { return wanted.to == to; });
+  unanswered_.push_back({to, at_least});
   if (!making_ && !installing_) begin_making();
 }
 
@@ -215,7 +224,12 @@ void SnapshotDesk::on_peer_disconnected(NodeId peer) {
 // ---- fetching
 
 void SnapshotDesk::receive_snapshot(NodeId from, LogPosition last) {
-  if (installing_ || ending_) return;
+  if (last.index <= driver_->raft().commit()) return;
+  if (installing_ || ending_ || making_) {
+    // The state must not be exchanged under a checkpoint, nor twice at a time.
+    offer_ = Offer{from, last};
+    return;
+  }
   if (fetcher_.is_busy()) {
     const wire::SnapshotPlace place = fetcher_.place();
     if (fetcher_.source() == from && place.index == last.index) return;
@@ -223,7 +237,10 @@ void SnapshotDesk::receive_snapshot(NodeId from, LogPosition last) {
   }
   // It may be here already: fetched, but the node went down before it was put in place.
   if (const SnapshotPtr here = store_.find(last)) return install(here, from);
-  if (!fetcher_.begin(from, {last.index, last.term})) return;  // offered again
+  if (!fetcher_.begin(from, {last.index, last.term})) {
+    offer_ = Offer{from, last};  // what was abandoned is still writing
+    return;
+  }
   fetch_source_ = from;
   host_.on_snapshot_news(fmt::format("fetching snapshot {} from {}",
                                      wire::snapshot_name(last.index, last.term), to_string(from)),
@@ -236,7 +253,12 @@ void SnapshotDesk::on_fetched(Result<SnapshotManifest> manifest) {
         fmt::format("the snapshot could not be fetched: {}", manifest.error().message), true);
     return;
   }
-  install(store_.add(*std::move(manifest)), fetch_source_);
+  const SnapshotPtr fetched = store_.add(*std::move(manifest));
+  if (making_) {
+    offer_ = Offer{fetch_source_, position_of(*fetched)};
+    return;
+  }
+  install(fetched, fetch_source_);
 }
 
 void SnapshotDesk::tell(NodeId to, const SnapshotManifest& manifest, SnapshotRequestKind kind) {
@@ -251,10 +273,6 @@ void SnapshotDesk::tell(NodeId to, const SnapshotManifest& manifest, SnapshotReq
 // ---- installing (the steps of state_install.h)
 
 void SnapshotDesk::install(const SnapshotPtr& snapshot, NodeId source) {
-  if (making_) {
-    // The state must not be exchanged under a checkpoint; it is offered again soon, and is here.
-    return tell(source, *snapshot, SnapshotRequestKind::kGivenUp);
-  }
   if (!driver_->begin_install(position_of(*snapshot))) {
     return tell(source, *snapshot, SnapshotRequestKind::kInstalled);  // not needed any more
   }

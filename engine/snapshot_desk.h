@@ -7,8 +7,10 @@
 // Rules: one snapshot is made at a time, always of the state as it stands behind a whole entry. One
 // is fetched at a time; a new leader's offer replaces it until it is being put in place. The log is
 // cut to the newest snapshot that is durable here, less `trailing_logs`, and not behind one that is
-// being sent. What cannot be made or fetched is a warning and is tried again; a failure between the
-// decision to install and its end stops the node, and its next start completes it.
+// being sent. Where the state is large and the threshold is reached at once, a pause of four times
+// what the last one took comes first. What cannot be made or fetched is a warning and is tried
+// again; a failure between the decision to install and its end stops the node, and its next start
+// completes it.
 #pragma once
 
 #include <cstdint>
@@ -127,9 +129,15 @@ class SnapshotDesk final : public SnapshotKeeper {
   std::vector<Made> waiting_;
   std::vector<consensus::SendSnapshot> unanswered_;  // peers that wait for the next one
   std::uint64_t ticks_since_made_ = 0;
+  std::uint64_t ticks_making_ = 0;  // how long the last one took, or the one under way has taken
   unsigned retry_in_ticks_ = 0;
 
   // Fetching and installing.
+  struct Offer {
+    wire::NodeId from;
+    consensus::LogPosition last;
+  };
+  std::optional<Offer> offer_;  // the last one, while something else has to end first
   bool installing_ = false;
   bool ending_ = false;  // the log is being reset, or the note of the installation taken away
   SnapshotStore::Pin installing_pin_;

@@ -1,32 +1,53 @@
 #include "engine/store_writer.h"
 
+#include <memory>
 #include <utility>
 
 #include "wire/check.h"
 
 namespace bib::engine {
+namespace {
+
+constexpr std::size_t kJobsMax = 64;
+
+}  // namespace
 
 StoreWriter::StoreWriter(EventLoop& loop, projections::RocksStore& store,
                          std::function<void(wire::Result<wire::LogIndex>)> on_written)
     : store_(store),
-      mailbox_(loop, 16,
-               [this](wire::Result<wire::LogIndex>&& result) {
-                 busy_ = false;
-                 on_written_(std::move(result));
+      mailbox_(loop, kJobsMax,
+               [this](std::function<void()>&& done) {
+                 --under_way_;
+                 done();
                }),
       on_written_(std::move(on_written)),
-      thread_([this] { run(); }) {}
+      thread_([this] { run_jobs(); }) {}
 
 StoreWriter::~StoreWriter() {
   if (thread_.joinable()) (void)finish({});
 }
 
 void StoreWriter::write(std::vector<projections::DeltaPtr> deltas) {
-  BIB_CHECK(!busy_ && !deltas.empty());
-  busy_ = true;
+  BIB_CHECK(!is_busy() && !deltas.empty());
+  auto result = std::make_shared<wire::Result<wire::LogIndex>>();
+  run(
+      [&store = store_, deltas = std::move(deltas), result] {
+        const wire::Status status = projections::store_deltas(deltas, store);
+        if (status) {
+          *result = deltas.back()->mark().applied_index;
+        } else {
+          *result = tl::unexpected(status.error());
+        }
+      },
+      [this, result] { on_written_(std::move(*result)); });
+}
+
+void StoreWriter::run(std::function<void()> work, std::function<void()> done) {
+  BIB_CHECK(under_way_ < kJobsMax, "{} jobs wait for the store", under_way_);
+  ++under_way_;
   {
     const std::lock_guard lock(mutex_);
-    work_ = std::move(deltas);
+    jobs_.push_back({std::move(work), std::move(done)});
   }
   wake_.notify_one();
 }
@@ -38,24 +59,25 @@ wire::Status StoreWriter::finish(std::vector<projections::DeltaPtr> deltas) {
   }
   wake_.notify_one();
   if (thread_.joinable()) thread_.join();
+  if (!store_.is_open())
+    return {};  // its files were being exchanged: the next start completes that
   if (!deltas.empty()) BIB_TRY_VOID(projections::store_deltas(deltas, store_));
   return store_.flush();
 }
 
-void StoreWriter::run() {
+void StoreWriter::run_jobs() {
   while (true) {
-    std::vector<projections::DeltaPtr> deltas;
+    Job job;
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return stop_ || !work_.empty(); });
-      if (work_.empty()) return;
-      deltas.swap(work_);
+      wake_.wait(lock, [this] { return stop_ || !jobs_.empty(); });
+      if (jobs_.empty()) return;
+      job = std::move(jobs_.front());
+      jobs_.pop_front();
     }
-    const wire::LogIndex index = deltas.back()->mark().applied_index;
-    const wire::Status status = projections::store_deltas(deltas, store_);
-    wire::Result<wire::LogIndex> result = index;
-    if (!status) result = tl::unexpected(status.error());
-    BIB_CHECK(mailbox_.post(std::move(result)), "one write is under way at a time");
+    job.work();
+    job.work = nullptr;  // what it holds goes before anybody is told
+    BIB_CHECK(mailbox_.post(std::move(job.done)), "more answers than jobs");
   }
 }
 

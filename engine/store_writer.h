@@ -1,19 +1,22 @@
 // StoreWriter: the store thread. Carries frozen deltas into RocksDB, in order, each time as one
-// batch with the applied index.
+// batch with the applied index; and does whatever else blocks on the store: checkpoints, and
+// exchanging its files.
 //
-// Made, fed and destroyed on the node loop; one hand-over is under way at a time, so nothing piles
-// up here (the deltas themselves are bounded by the node). The answer comes through a mailbox.
-// Destruction waits for the thread, which makes everything durable before it ends.
+// Made, fed and destroyed on the node loop. Jobs run one after another; there are few of them (the
+// node starts none while one is under way, is_busy()), so nothing piles up here. The answers come
+// through a mailbox. Destruction waits for the thread, which makes everything durable before it
+// ends.
 #pragma once
 
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <mutex>
-#include <optional>
 #include <thread>
 #include <vector>
 
 #include "engine/event_loop.h"
+#include "engine/executor.h"
 #include "engine/mailbox.h"
 #include "projections/delta.h"
 #include "projections/rocks_state.h"
@@ -21,33 +24,40 @@
 
 namespace bib::engine {
 
-class StoreWriter {
+class StoreWriter final : public Executor {
  public:
   // `on_written` gets the index up to which the store now stands, or why it failed.
   StoreWriter(EventLoop& loop, projections::RocksStore& store,
               std::function<void(wire::Result<wire::LogIndex>)> on_written);
-  ~StoreWriter();
+  ~StoreWriter() override;
   StoreWriter(const StoreWriter&) = delete;
   StoreWriter& operator=(const StoreWriter&) = delete;
 
-  bool is_busy() const { return busy_; }
+  bool is_busy() const { return under_way_ > 0; }
   // Oldest first, not empty; not while busy.
   void write(std::vector<projections::DeltaPtr> deltas);
+  // On the store thread, behind what was asked for before.
+  void run(std::function<void()> work, std::function<void()> done) override;
 
-  // Writes the last deltas (may be none) and flushes the store; the thread has ended after this.
+  // Ends the thread behind its jobs (nobody is told of them any more), writes the last deltas (may
+  // be none) and flushes the store.
   wire::Status finish(std::vector<projections::DeltaPtr> deltas);
 
  private:
-  void run();
+  struct Job {
+    std::function<void()> work;
+    std::function<void()> done;
+  };
+  void run_jobs();
 
   projections::RocksStore& store_;
-  Mailbox<wire::Result<wire::LogIndex>> mailbox_;
+  Mailbox<std::function<void()>> mailbox_;
   std::function<void(wire::Result<wire::LogIndex>)> on_written_;
-  bool busy_ = false;  // node loop
+  std::size_t under_way_ = 0;  // node loop
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::vector<projections::DeltaPtr> work_;
+  std::deque<Job> jobs_;
   bool stop_ = false;
   std::thread thread_;
 };

@@ -38,6 +38,19 @@ std::vector<wire::SnapshotProjection> snapshot_projections(const StateMark& mark
   return projections;
 }
 
+Status check_versions(const wire::SnapshotManifest& manifest) {
+  for (const wire::SnapshotProjection& mine : snapshot_projections(StateMark())) {
+    for (const wire::SnapshotProjection& theirs : manifest.projections) {
+      if (mine.name != theirs.name || mine.version == theirs.version) continue;
+      return wire::fail(ErrorCode::kUnsupported,
+                        "The snapshot's rows of '{}' are of version {}, this program writes "
+                        "version {}: run the same version of bibd on all nodes.",
+                        mine.name, theirs.version, mine.version);
+    }
+  }
+  return {};
+}
+
 Status check_against_manifest(const StateMark& mark, const wire::SnapshotManifest& manifest) {
   if (mark.applied_index != manifest.index || mark.applied_term != manifest.term) {
     return wire::fail(ErrorCode::kCorrupt,
@@ -48,15 +61,7 @@ Status check_against_manifest(const StateMark& mark, const wire::SnapshotManifes
   }
   const auto expected = snapshot_projections(mark);
   if (expected == manifest.projections) return {};
-  for (const wire::SnapshotProjection& mine : expected) {
-    for (const wire::SnapshotProjection& theirs : manifest.projections) {
-      if (mine.name != theirs.name || mine.version == theirs.version) continue;
-      return wire::fail(ErrorCode::kUnsupported,
-                        "The snapshot's rows of '{}' are of version {}, this program writes "
-                        "version {}: run the same version of bibd on all nodes.",
-                        mine.name, theirs.version, mine.version);
-    }
-  }
+  BIB_TRY_VOID(check_versions(manifest));
   return wire::fail(ErrorCode::kCorrupt,
                     "The digests of the snapshot's rows at entry {} are not those that its "
                     "manifest names.",

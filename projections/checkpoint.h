@@ -27,6 +27,8 @@ wire::Result<StateMark> verify_checkpoint(const std::string& directory,
 // What a manifest says of the rows, and the comparison: kCorrupt unless the state stands at the
 // manifest's entry with the same projections, digests and rows; kUnsupported for other versions.
 std::vector<wire::SnapshotProjection> snapshot_projections(const StateMark& mark);
+// This build can use the rows.
+wire::Status check_versions(const wire::SnapshotManifest& manifest);
 wire::Status check_against_manifest(const StateMark& mark, const wire::SnapshotManifest& manifest);
 
 }  // namespace bib::projections

@@ -41,6 +41,7 @@ class RocksStore final : public Store {
   // flushed.
   void close();
   wire::Status reopen();
+  bool is_open() const { return impl_ != nullptr; }
 
   using Store::find;
   wire::Result<RowPtr> find(const RowKey& key) const override;

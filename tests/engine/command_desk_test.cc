@@ -175,6 +175,7 @@ struct Leader final : Applier, ClientServer::Handler {
   void on_role(const consensus::RoleChange& change) override {
     if (change.role == consensus::Role::kFollower && desk) desk->on_leadership_lost();
   }
+  void on_snapshots(ClientServer::Asker, const wire::Snapshots&) override {}
   void on_membership(const wire::Membership&) override {}
   void on_read_ready(std::uint64_t token) override { desk->on_read_ready(token); }
   void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) override {

@@ -1,0 +1,264 @@
+// The raft driver while a snapshot takes the place of the state: nothing is applied in between,
+// whatever happens to the node's role and log meanwhile.
+#include <catch2/catch.hpp>
+
+#include <deque>
+#include <vector>
+
+#include "engine/raft_driver.h"
+#include "log_model.h"
+
+namespace bib::engine {
+namespace {
+
+using consensus::LogPosition;
+using wire::LogIndex;
+using wire::MessageKind;
+using wire::NodeId;
+using wire::PeerMessage;
+using wire::Term;
+
+const NodeId kSelf(1);
+const NodeId kLeader(2);
+const NodeId kOther(3);
+
+wire::Membership three_voters() {
+  wire::Membership membership;
+  for (const NodeId id : {kSelf, kLeader, kOther}) {
+    membership.voters.push_back(id);
+    membership.members.push_back({.id = id, .raft_address = "a:1", .api_address = "a:2"});
+  }
+  return membership;
+}
+
+class Node final : public LogSink, public PeerSender, public Applier, public SnapshotKeeper {
+ public:
+  Node() {
+    consensus::RaftConfig config;
+    config.self = kSelf;
+    config.seed = 1;
+    consensus::Restored restored;
+    restored.hard_state.term = Term(1);
+    restored.memberships = {{LogIndex(0), three_voters()}};
+    RaftDriverOptions options;
+    options.cluster = test_options().cluster;
+    driver =
+        std::make_unique<RaftDriver>(config, restored, options, *this, *this, *this, *this, clock);
+  }
+
+  // ---- LogSink
+  void submit(const consensus::LogWrite& write, std::vector<wire::Bytes>) override {
+    writes.push_back(write);
+  }
+  void read(std::uint64_t, LogIndex, LogIndex, std::size_t) override { FAIL("a read"); }
+  // ---- PeerSender
+  void send(const PeerMessage& message) override { sent.push_back(message); }
+  // ---- Applier
+  wire::Status apply(const wire::Bytes& entry) override {
+    applied.push_back(wire::read_entry_header(entry.view())->index.value());
+    return {};
+  }
+  void on_role(const consensus::RoleChange&) override {}
+  void on_membership(const wire::Membership&) override {}
+  void on_read_ready(std::uint64_t) override {}
+  void on_read_refused(std::uint64_t, consensus::ReadRefusal) override {}
+  // ---- SnapshotKeeper
+  void send_snapshot(NodeId, LogIndex) override {}
+  void receive_snapshot(NodeId from, LogPosition last) override { offers.push_back({from, last}); }
+  void on_install_durable(LogPosition last) override { durable.push_back(last); }
+
+  void run() { REQUIRE(driver->run_effects()); }
+  void sync() {
+    while (!writes.empty()) {
+      const std::uint64_t sequence = writes.front().append_sequence;
+      all_writes.push_back(writes.front());
+      writes.pop_front();
+      driver->on_durable(sequence);
+      run();
+    }
+  }
+  void receive(PeerMessage message) {
+    message.to = kSelf;
+    driver->on_message(std::move(message));
+    run();
+  }
+  // From the leader of term 1.
+  void append(std::uint64_t from, std::uint64_t to, std::uint64_t commit) {
+    PeerMessage message;
+    message.kind = MessageKind::kAppend;
+    message.from = kLeader;
+    message.term = Term(1);
+    message.log_index = LogIndex(from - 1);
+    message.log_term = Term(from > 1 ? 1 : 0);
+    message.commit = LogIndex(commit);
+    for (std::uint64_t index = from; index <= to; ++index) {
+      wire::Bytes entry = make_entry(index, 1, 10);
+      message.entries.push_back(
+          {LogIndex(index), Term(1), static_cast<std::uint32_t>(entry.size()), std::nullopt});
+      message.payload.push_back(std::move(entry));
+    }
+    receive(std::move(message));
+  }
+  void offer(std::uint64_t index) {
+    PeerMessage message;
+    message.kind = MessageKind::kSnapshot;
+    message.from = kLeader;
+    message.term = Term(1);
+    message.log_index = LogIndex(index);
+    message.log_term = Term(1);
+    receive(std::move(message));
+  }
+  void reply(MessageKind kind, std::uint64_t term, std::uint64_t match = 0) {
+    PeerMessage message;
+    message.kind = kind;
+    message.from = kOther;
+    message.term = Term(term);
+    message.match = LogIndex(match);
+    receive(std::move(message));
+  }
+  // The leader is gone, and the other node votes for this one.
+  void come_to_lead() {
+    driver->on_peer_disconnected(kLeader);
+    for (int i = 0; i < 50 && driver->raft().role() != consensus::Role::kLeader; ++i) {
+      driver->tick();
+      run();
+      sync();
+      if (driver->raft().role() == consensus::Role::kPreCandidate) {
+        reply(MessageKind::kPreVoteReply, driver->raft().term().value() + 1);
+        sync();
+      }
+      if (driver->raft().role() == consensus::Role::kCandidate) {
+        reply(MessageKind::kVoteReply, driver->raft().term().value());
+        sync();
+      }
+    }
+    REQUIRE(driver->raft().role() == consensus::Role::kLeader);
+  }
+
+  struct FixedClock final : Clock {
+    std::int64_t now_us() override { return 1; }
+  };
+  struct Offer {
+    NodeId from;
+    LogPosition last;
+  };
+  FixedClock clock;
+  std::unique_ptr<RaftDriver> driver;
+  std::deque<consensus::LogWrite> writes;
+  std::vector<consensus::LogWrite> all_writes;
+  std::vector<PeerMessage> sent;
+  std::vector<std::uint64_t> applied;
+  std::vector<Offer> offers;
+  std::vector<LogPosition> durable;
+};
+
+const consensus::MembershipAt kMembership{LogIndex(3), three_voters()};
+
+LogPosition at(std::uint64_t index) {
+  return {LogIndex(index), Term(1)};
+}
+
+std::vector<std::uint64_t> numbers(std::uint64_t from, std::uint64_t to) {
+  std::vector<std::uint64_t> result;
+  for (; from <= to; ++from) result.push_back(from);
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("an installed snapshot resets the log behind it, and what follows is applied") {
+  Node node;
+  node.append(1, 4, 2);
+  node.sync();
+  CHECK(node.applied == numbers(1, 2));
+  node.offer(50);
+  REQUIRE(node.offers.size() == 1);
+  CHECK(node.offers[0].from == kLeader);
+  CHECK(node.offers[0].last == at(50));
+  REQUIRE(node.driver->begin_install(at(50)));
+  CHECK_FALSE(node.driver->begin_install(at(60)));
+  node.append(5, 6, 6);
+  node.sync();
+  CHECK(node.applied == numbers(1, 2));  // the state is being exchanged
+  node.driver->finish_install(at(50), kMembership);
+  node.run();
+  CHECK(node.durable.empty());
+  REQUIRE(node.writes.size() == 1);
+  CHECK(node.writes.front().reset_to == at(50));
+  CHECK(node.writes.front().reset_membership->index == LogIndex(3));
+  CHECK(node.writes.front().reset_membership->membership == three_voters());
+  node.sync();
+  REQUIRE(node.durable.size() == 1);
+  CHECK(node.durable[0] == at(50));
+  node.append(51, 53, 53);
+  node.sync();
+  CHECK(node.applied == std::vector<std::uint64_t>{1, 2, 51, 52, 53});
+}
+
+TEST_CASE("a snapshot that the log goes on from leaves the log, and is durable with it") {
+  Node node;
+  node.append(1, 4, 2);
+  node.sync();
+  REQUIRE(node.driver->begin_install(at(6)));
+  node.append(5, 8, 2);
+  node.driver->finish_install(at(6), kMembership);
+  node.run();
+  CHECK(node.durable.empty());  // entries 5 and 6 are not, and the rows stand behind them
+  node.sync();
+  CHECK(node.durable.size() == 1);
+  for (const consensus::LogWrite& write : node.all_writes) CHECK_FALSE(write.reset_to);
+  node.append(9, 9, 9);
+  node.sync();
+  CHECK(node.applied == std::vector<std::uint64_t>{1, 2, 7, 8, 9});
+}
+
+TEST_CASE("a snapshot behind what was committed meanwhile only moves the state") {
+  Node node;
+  node.append(1, 4, 2);
+  node.sync();
+  REQUIRE(node.driver->begin_install(at(6)));
+  node.append(5, 9, 9);
+  node.sync();
+  CHECK(node.applied == numbers(1, 2));
+  node.driver->finish_install(at(6), kMembership);
+  node.run();
+  CHECK(node.applied == std::vector<std::uint64_t>{1, 2, 7, 8, 9});
+  CHECK(node.durable.size() == 1);
+  CHECK_FALSE(node.driver->begin_install(at(9)));
+}
+
+TEST_CASE("an installation that is given up lets applying go on where it was") {
+  Node node;
+  node.append(1, 4, 2);
+  REQUIRE(node.driver->begin_install(at(6)));
+  node.append(5, 9, 9);
+  node.sync();
+  CHECK(node.applied == numbers(1, 2));
+  node.driver->cancel_install();
+  node.run();
+  CHECK(node.applied == numbers(1, 9));
+}
+
+TEST_CASE("a node that comes to lead while its state is exchanged waits for the commit") {
+  Node node;
+  node.append(1, 4, 2);
+  node.sync();
+  REQUIRE(node.driver->begin_install(at(6)));
+  node.append(5, 8, 2);
+  node.sync();
+  node.come_to_lead();
+  const std::uint64_t noop = node.driver->raft().last_index().value();
+  CHECK(noop == 9);
+  node.driver->finish_install(at(6), kMembership);
+  node.run();
+  CHECK(node.applied == numbers(1, 2));
+  CHECK_FALSE(node.driver->is_ready_to_decide());
+  node.reply(MessageKind::kAppendReply, node.driver->raft().term().value(), noop);
+  CHECK(node.applied == std::vector<std::uint64_t>{1, 2, 7, 8, 9});
+  CHECK(node.driver->is_ready_to_decide());
+  node.sync();
+  CHECK(node.durable.size() == 1);
+  CHECK_FALSE(node.driver->begin_install(at(20)));  // a leader needs nobody's snapshot
+}
+
+}  // namespace bib::engine

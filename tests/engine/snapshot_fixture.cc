@@ -1,0 +1,86 @@
+#include "snapshot_fixture.h"
+
+#include "wire/client_message.h"
+#include "wire/entry.h"
+
+namespace bib::engine {
+
+using projections::Projector;
+using projections::RocksOptions;
+using projections::RocksStore;
+using projections::StateMark;
+
+std::vector<wire::Bytes> log_of(std::uint64_t count) {
+  projections::MemoryStore store;
+  const auto projector = must(Projector::open(store));
+  std::vector<wire::Bytes> log;
+  wire::Prng prng(count);
+  for (std::uint64_t index = 1; index <= count; ++index) {
+    projector->begin_turn(wire::LogIndex(index), static_cast<std::int64_t>(1000 * index));
+    const std::string key = fmt::format("key.{}", index);
+    const std::string value = fmt::format("{:016x}{:016x}", prng.next(), prng.next());
+    const auto decision = projector->decide_own(wire::SetConfig{key, value}, 0);
+    REQUIRE(decision);
+    log.push_back(projector->seal(test_options().cluster, wire::Term(1)));
+    REQUIRE(projector->apply(log.back()));
+  }
+  return log;
+}
+
+namespace {
+
+RocksOptions small_store(rocksdb::Env& env) {
+  RocksOptions options;
+  options.env = &env;
+  options.write_buffer_bytes = 256U << 10;
+  options.write_buffers_total_bytes = 1U << 20;
+  options.block_cache_bytes = 1U << 20;
+  return options;
+}
+
+StateMark apply_to(RocksStore& store, const std::vector<wire::Bytes>& log, std::uint64_t up_to) {
+  const auto projector = must(Projector::open(store));
+  for (std::uint64_t i = projector->applied_index().value(); i < up_to; ++i) {
+    REQUIRE(projector->apply(log[i]));
+  }
+  const auto deltas = projector->take_for_store();
+  if (!deltas.empty()) must(projections::store_deltas(deltas, store));
+  must(store.flush());
+  return projector->mark();
+}
+
+}  // namespace
+
+StateMark fill_state(FileSystem& files, const std::string& directory,
+                     const std::vector<wire::Bytes>& log, std::uint64_t up_to) {
+  const auto env = make_rocks_env(files);
+  const auto store = must(RocksStore::open(directory, small_store(*env)));
+  return apply_to(*store, log, up_to);
+}
+
+StateMark verified_state(FileSystem& files, const std::string& directory) {
+  const auto env = make_rocks_env(files);
+  return must(projections::verify_checkpoint(directory, small_store(*env)));
+}
+
+wire::SnapshotManifest make_snapshot(FileSystem& files, const std::string& root,
+                                     const std::vector<wire::Bytes>& log, std::uint64_t index) {
+  const auto env = make_rocks_env(files);
+  const auto store = must(RocksStore::open("/scratch", small_store(*env)));
+  apply_to(*store, log, index);
+  must(begin_partial_snapshot(files, root, kMakingName));
+  const StateMark mark = must(
+      projections::create_checkpoint(*store, snapshot_state_directory(root, kMakingName)));
+  wire::SnapshotManifest manifest;
+  manifest.cluster = test_options().cluster;
+  manifest.node = wire::NodeId(0xfeed);
+  manifest.index = mark.applied_index;
+  manifest.term = mark.applied_term;
+  manifest.created_us = 1'700'000'000'000'000;
+  manifest.membership_index = wire::LogIndex(1);
+  manifest.membership = must(wire::decode_membership(membership_of(0xfeed)));
+  manifest.projections = projections::snapshot_projections(mark);
+  return must(seal_snapshot(files, root, kMakingName, manifest));
+}
+
+}  // namespace bib::engine

@@ -1,0 +1,81 @@
+// What the tests of snapshots share: a state in RocksDB on a test's disk, snapshots of it, and
+// executors and networks that do what they are told when they are told.
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <rocksdb/env.h>
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/executor.h"
+#include "engine/snapshot_files.h"
+#include "engine/snapshot_port.h"
+#include "faulty_file_system.h"
+#include "file_system_env.h"
+#include "log_model.h"
+#include "projections/checkpoint.h"
+#include "projections/projector.h"
+#include "projections/replay.h"
+#include "projections/rocks_state.h"
+#include "wire/prng.h"
+
+namespace bib::engine {
+
+inline constexpr char kDataDirectory[] = "/data";
+inline constexpr char kSnapshotRoot[] = "/data/snapshots";
+
+template <typename T>
+T must(wire::Result<T> result) {
+  if (!result) FAIL(result.error().message);
+  return *std::move(result);
+}
+inline void must(const wire::Status& status) {
+  if (!status) FAIL(status.error().message);
+}
+
+// Entries 1, 2, ... of term 1, each with one event that sets a key.
+std::vector<wire::Bytes> log_of(std::uint64_t count);
+
+// A state on `files` with the entries applied and everything flushed; `up_to` of them.
+projections::StateMark fill_state(FileSystem& files, const std::string& directory,
+                                  const std::vector<wire::Bytes>& log, std::uint64_t up_to);
+// The mark of a state whose rows have the digests that it claims.
+projections::StateMark verified_state(FileSystem& files, const std::string& directory);
+
+// A snapshot at `index`, durable under its name.
+wire::SnapshotManifest make_snapshot(FileSystem& files, const std::string& root,
+                                     const std::vector<wire::Bytes>& log, std::uint64_t index);
+
+// Jobs wait until they are let go: all of them, or one at a time.
+class ManualExecutor final : public Executor {
+ public:
+  void run(std::function<void()> work, std::function<void()> done) override {
+    jobs_.push_back({std::move(work), std::move(done)});
+  }
+  std::size_t waiting() const { return jobs_.size(); }
+  bool step() {
+    if (jobs_.empty()) return false;
+    const Job job = std::move(jobs_.front());
+    jobs_.pop_front();
+    job.work();
+    job.done();
+    return true;
+  }
+  void run_all() {
+    while (step()) {
+    }
+  }
+
+ private:
+  struct Job {
+    std::function<void()> work;
+    std::function<void()> done;
+  };
+  std::deque<Job> jobs_;
+};
+
+}  // namespace bib::engine
