@@ -57,6 +57,7 @@ void add_commands(Commands& commands) {
   add_task_commands(commands);
   add_job_commands(commands);
   add_event_commands(commands);
+  add_snapshot_commands(commands);
   add_bench_command(commands);
   add_version_command(commands);
   add_completion_command(commands);

@@ -52,6 +52,7 @@ void add_config_commands(Commands& commands);
 void add_task_commands(Commands& commands);
 void add_job_commands(Commands& commands);
 void add_event_commands(Commands& commands);
+void add_snapshot_commands(Commands& commands);
 void add_bench_command(Commands& commands);
 void add_version_command(Commands& commands);
 void add_completion_command(Commands& commands);

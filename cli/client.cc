@@ -127,7 +127,7 @@ void Client::turn(Clock::time_point deadline, std::vector<Completion>& completio
   expire(now, completions);
   if (completions.size() > before || !connection_ || deadline <= now) return;
   const Pending& oldest = pending_.front();
-  if (oldest.state == Pending::State::kSent && now >= oldest.sent + options_.try_timeout)
+  if (oldest.state == Pending::State::kSent && now >= oldest.sent + patience(oldest))
     return disconnect({ErrorCode::kTimeout,
                        fmt::format("{} does not answer", to_string(connection_->address()))});
   auto ready = connection_->wait(wake_up_at(deadline));
@@ -207,9 +207,10 @@ void Client::on_frame(wire::Frame frame, std::vector<Completion>& completions) {
   Pending* pending = find(frame.id);
   if (pending == nullptr || pending->state != Pending::State::kSent) return;  // an old answer
   if (frame.kind == FrameKind::kErrorReply) return on_error_reply(*pending, frame, completions);
-  FrameKind wanted = pending->kind == FrameKind::kCommand ? FrameKind::kCommandReply
-                     : pending->kind == FrameKind::kQuery ? FrameKind::kQueryReply
-                                                          : FrameKind::kStatusReply;
+  FrameKind wanted = pending->kind == FrameKind::kCommand     ? FrameKind::kCommandReply
+                     : pending->kind == FrameKind::kQuery     ? FrameKind::kQueryReply
+                     : pending->kind == FrameKind::kSnapshots ? FrameKind::kSnapshotsReply
+                                                              : FrameKind::kStatusReply;
   if (frame.kind != wanted)
     return disconnect({ErrorCode::kUnsupported, "the node answered with another kind of message"});
   finder_.settled();
@@ -248,6 +249,11 @@ void Client::expire(Clock::time_point now, std::vector<Completion>& completions)
     complete(pending_.front(), tl::unexpected(expired_error(pending_.front())), completions);
 }
 
+// A snapshot may take its time, and one of another node is no answer.
+std::chrono::milliseconds Client::patience(const Pending& pending) const {
+  return pending.kind == FrameKind::kSnapshots ? options_.timeout : options_.try_timeout;
+}
+
 wire::Error Client::expired_error(const Pending& pending) const {
   std::string time = seconds_text(options_.timeout);
   // A command that was sent once may have been executed, whatever came afterwards.
@@ -271,7 +277,7 @@ wire::Error Client::expired_error(const Pending& pending) const {
 Clock::time_point Client::wake_up_at(Clock::time_point deadline) const {
   const Pending& oldest = pending_.front();
   Clock::time_point at = std::min(deadline, oldest.submitted + options_.timeout);
-  if (oldest.state == Pending::State::kSent) at = std::min(at, oldest.sent + options_.try_timeout);
+  if (oldest.state == Pending::State::kSent) at = std::min(at, oldest.sent + patience(oldest));
   if (first_waiting_ < first_ticket_ + pending_.size()) {
     const Pending& waiting = pending_[first_waiting_ - first_ticket_];
     if (waiting.state == Pending::State::kWaiting && waiting.not_before > Clock::now())
@@ -299,6 +305,10 @@ Completion Client::call(const wire::Query& query) {
 
 Completion Client::call_status() {
   return wait_for(submit_status());
+}
+
+Completion Client::call(const wire::Snapshots& request) {
+  return wait_for(enqueue(FrameKind::kSnapshots, encoder_.encode(request)));
 }
 
 }  // namespace bib::cli

@@ -69,6 +69,8 @@ class Client {
                   std::optional<wire::Revision> expected_revision = std::nullopt);
   Completion call(const wire::Query& query);
   Completion call_status();
+  // Of the node that is connected; asking again is safe.
+  Completion call(const wire::Snapshots& request);
 
   // The node last greeted; nullopt before the first.
   const std::optional<ServerInfo>& server() const { return finder_.server(); }
@@ -100,6 +102,7 @@ class Client {
   void on_error_reply(Pending& pending, const wire::Frame& frame,
                       std::vector<Completion>& completions);
   void expire(Clock::time_point now, std::vector<Completion>& completions);
+  std::chrono::milliseconds patience(const Pending& pending) const;
   wire::Error expired_error(const Pending& pending) const;
   Clock::time_point wake_up_at(Clock::time_point deadline) const;
 
