@@ -59,8 +59,8 @@ Segments    3 in 192.0 KiB
        3  64.0 KiB  )" +
       used(header + 3 * 512) + R"(       3     10    12  tail
 
-Rows        none in )" +
-      (dir / "state").string() + "\n";
+Snapshots   none in )" +
+      (dir / "snapshots").string() + "\n\nRows        none in " + (dir / "state").string() + "\n";
   const std::size_t bodies = outcome.out.find("Bodies      ");
   REQUIRE(bodies != std::string::npos);
   const std::string line =
@@ -124,7 +124,7 @@ TEST_CASE("status of a log behind a snapshot counts only what is behind it") {
   support::TempDir dir;
   LogWriter log = write_sample_log(dir / "log");
   log.roll_behind_snapshot(1000, 4).hard_state(5, 0xa1).noop().block().close();
-  const Outcome outcome = run_inspect({"status", dir.path()});
+  const Outcome outcome = run_inspect({"status", dir / "log"});
   CHECK(outcome.code == 0);
   CHECK(has(outcome.out, "Begins      behind entry 1,000 of term 4\n"));
   CHECK(has(outcome.out, "Entries     1: 1,001 to 1,001, last term 5; 14 overwritten\n"));

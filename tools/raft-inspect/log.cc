@@ -348,6 +348,12 @@ ExitCode show_log(const LogOptions& options, const Console& console) {
   if (!directory) return report_error(directory.error(), console);
   const auto survey = survey_log(directory->log);
   if (!survey) return report_no_log(*directory, survey.error(), console);
+  const LogIndex base = survey->log.base.index;
+  if (options.range.first && *options.range.first <= base) {
+    console.err << fmt::format(
+        "The log begins behind entry {}: what stands before it is in snapshots only.\n",
+        base.value());
+  }
   if (options.common.json) return show(options, *survey, console, JsonPrinter(console));
   return show(options, *survey, console, TextPrinter(console, survey->log.last().index));
 }

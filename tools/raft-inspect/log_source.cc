@@ -7,6 +7,7 @@
 
 #include "inspect/block_gaps.h"
 #include "wire/little_endian.h"
+#include "wire/log_start.h"
 
 namespace bib::inspect {
 
@@ -68,10 +69,10 @@ class Walk {
   Walk(std::string directory, LogVisitor& visitor, const std::vector<std::uint64_t>& segments)
       : directory_(std::move(directory)),
         visitor_(visitor),
-        queue_(segments.begin(), segments.end()) {
-    set_blank_segment_aside();
-  }
+        queue_(segments.begin(), segments.end()) {}
 
+  // Takes the note of the log's start into account; before anything else.
+  Status begin();
   // Walks one segment; false behind the last one.
   Result<bool> step();
   LogState take_state() { return std::move(state_); }
@@ -106,6 +107,8 @@ class Walk {
   LogVisitor& visitor_;
   std::deque<std::uint64_t> queue_;
   std::optional<std::uint64_t> blank_;
+  std::optional<wire::LogStart> start_;
+  std::optional<wire::Error> failure_;
   std::uint64_t expected_ = 1;
   FileBytes file_;
   LogState state_;
@@ -141,7 +144,45 @@ void Walk::set_blank_segment_aside() {
   queue_.pop_back();
 }
 
+// Nothing where there is no note.
+Result<std::optional<wire::LogStart>> read_start(const std::string& directory, FileBytes& file) {
+  BIB_TRY(const auto names, list_names(directory));
+  if (!std::binary_search(names.begin(), names.end(), wire::kLogStartFileName)) {
+    return std::nullopt;
+  }
+  BIB_TRY_VOID(file.read(join_path(directory, wire::kLogStartFileName), wire::kLogStartSize));
+  BIB_TRY(const wire::LogStart start, wire::decode_log_start(file.view()));
+  return start;
+}
+
+Status Walk::begin() {
+  auto start = read_start(directory_, file_);
+  if (!start) {
+    damage(join_path(directory_, wire::kLogStartFileName), 0, {},
+           fmt::format("where the log begins is not known: {}", start.error().message));
+    if (!queue_.empty()) expected_ = queue_.front();
+  } else if (*start) {
+    start_ = **start;
+    expected_ = start_->first_segment;
+    state_.begin_at({start_->previous_index, start_->previous_term});
+    while (!queue_.empty() && queue_.front() < expected_) {
+      visitor_.found({FindingKind::kNote,
+                      path_of(queue_.front()),
+                      0,
+                      {},
+                      "this segment was let go when the log was compacted: the node removes it at "
+                      "its next start",
+                      {}});
+      queue_.pop_front();
+    }
+    if (queue_.empty()) report_missing(expected_, expected_, nullptr);
+  }
+  set_blank_segment_aside();
+  return {};
+}
+
 Result<bool> Walk::step() {
+  if (failure_) return tl::unexpected(*failure_);
   if (queue_.empty()) return step_behind_the_last();
   const std::uint64_t number = queue_.front();
   queue_.pop_front();
@@ -220,6 +261,14 @@ void Walk::take_segment(std::uint64_t number, bool is_last) {
 // Fills `bytes` and `header`; false, with a finding, when there is no header of ours.
 bool Walk::read_segment(SegmentReport& report) {
   if (const Status status = file_.read(report.path, wire::kSegmentSizeMax); !status) {
+    // A running node may have let go of it since the directory was listed.
+    const auto start = read_start(directory_, file_);
+    if (start && *start && (*start)->first_segment > report.number) {
+      failure_ = {
+          ErrorCode::kIo,
+          fmt::format("the log in {} was compacted while it was read: try again", directory_)};
+      return false;
+    }
     damage(report.path, 0, next_index(), status.error().message);
     return false;
   }
@@ -265,7 +314,17 @@ bool Walk::check_whose(const SegmentReport& report) {
 void Walk::join_state(SegmentReport& report) {
   const SegmentHeader& header = report.header;
   const LogPlace place{header.previous_index, header.previous_term};
-  const bool is_first = report.number == 1;
+  const bool is_first = report.number == (start_ ? start_->first_segment : 1);
+  if (is_first && start_) {
+    const bool fits = start_->log_id == header.log_id && place.index == start_->previous_index &&
+                      place.term == start_->previous_term;
+    if (!fits) {
+      damage(report.path, 0, place.index + 1,
+             fmt::format("{} says that log {:016x} begins here behind entry {} of term {}",
+                         wire::kLogStartFileName, start_->log_id, start_->previous_index.value(),
+                         start_->previous_term.value()));
+    }
+  }
   const bool known = state_known_ && !is_first;
   if (known && header.first_sequence != state_.next_sequence) {
     damage(report.path, 0, next_index(),
@@ -430,6 +489,7 @@ Result<LogState> walk_log(const std::string& log_directory, LogVisitor& visitor)
     return wire::fail(ErrorCode::kNotFound, "there is no segment in {}", log_directory);
   }
   Walk walk(log_directory, visitor, segments);
+  BIB_TRY_VOID(walk.begin());
   for (bool more = true; more;) {
     BIB_TRY(more, walk.step());
   }

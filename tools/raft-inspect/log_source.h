@@ -3,9 +3,11 @@
 // It judges as the node does when it starts (engine/log_recovery.h): segments in order must have
 // successive numbers and sequences, the same cluster, node and log id, and be sealed except for the
 // last; what a crash leaves legally (a torn last write, a segment that was being created) is a
-// note; all else is damage. Other than the node it goes on behind damage: each segment's header
-// says where the log stood, so that everything wrong is found in one walk. A segment whose header
-// follows another entry than the log's last starts the log anew behind a snapshot.
+// note; all else is damage. A log that was compacted begins where the note of its start says
+// (wire/log_start.h); a first segment that is missing without it is damage. Other than the node it
+// goes on behind damage: each segment's header says where the log stood, so that everything wrong
+// is found in one walk. A segment whose header follows another entry than the log's last starts the
+// log anew behind a snapshot.
 //
 // Reads one segment at a time. A running node may append meanwhile: what looks damaged at the log's
 // end is read again until it stays the same. Any one thread.
@@ -119,7 +121,8 @@ class LogVisitor {
 };
 
 // Walks the whole log; returns the state behind it. kNotFound: there is no segment. kIo: the
-// directory cannot be listed (a file that cannot be read is a finding).
+// directory cannot be listed (a file that cannot be read is a finding), or a running node has
+// compacted the log meanwhile.
 wire::Result<LogState> walk_log(const std::string& log_directory, LogVisitor& visitor);
 
 // Gives the records that the walk found in one segment once more, and no newer ones. `file` is

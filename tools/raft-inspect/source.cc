@@ -126,7 +126,8 @@ Status FileBytes::fill(int descriptor, const std::string& path, std::size_t size
 namespace {
 
 DataDirectory in_data_directory(const std::string& root) {
-  return {join_path(root, "log"), join_path(root, "state"), join_path(root, "LOCK")};
+  return {join_path(root, "log"), join_path(root, "state"), join_path(root, "LOCK"),
+          join_path(root, "snapshots")};
 }
 
 // The data directory around a directory called "log"; empty when it is not one's.
@@ -165,20 +166,28 @@ Result<DataDirectory> DataDirectory::find(const std::string& directory) {
                     directory, wire::segment_file_name(1));
 }
 
+Result<std::vector<std::string>> list_names(const std::string& directory) {
+  std::vector<std::string> names;
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(::opendir(directory.c_str()), ::closedir);
+  if (!stream) {
+    if (errno == ENOENT) return names;
+    return io_error("list", directory, errno);
+  }
+  for (errno = 0; const dirent* entry = ::readdir(stream.get()); errno = 0) {
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(name);
+  }
+  if (errno != 0) return io_error("list", directory, errno);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 Result<std::vector<std::uint64_t>> list_segments(const std::string& log_directory) {
+  BIB_TRY(const auto names, list_names(log_directory));
   std::vector<std::uint64_t> segments;
-  const std::unique_ptr<DIR, int (*)(DIR*)> names(::opendir(log_directory.c_str()), ::closedir);
-  if (!names) {
-    if (errno == ENOENT) return segments;
-    return io_error("list", log_directory, errno);
+  for (const std::string& name : names) {
+    if (const auto number = wire::parse_segment_file_name(name)) segments.push_back(*number);
   }
-  for (errno = 0; const dirent* entry = ::readdir(names.get()); errno = 0) {
-    if (const auto number = wire::parse_segment_file_name(entry->d_name)) {
-      segments.push_back(*number);
-    }
-  }
-  if (errno != 0) return io_error("list", log_directory, errno);
-  std::sort(segments.begin(), segments.end());
   return segments;
 }
 

@@ -41,8 +41,9 @@ class FileBytes {
 // Where a node keeps what. `directory` is the data directory or its log directory.
 struct DataDirectory {
   std::string log;
-  std::string state;  // empty when a bare log directory was given
-  std::string lock;   // the same
+  std::string state;      // empty when a bare log directory was given
+  std::string lock;       // the same
+  std::string snapshots;  // the same
 
   // kIo when it cannot be read; kNotFound when it neither is nor holds a log directory.
   static wire::Result<DataDirectory> find(const std::string& directory);
@@ -50,6 +51,9 @@ struct DataDirectory {
 
 // The numbers of the segments, ascending. A directory that does not exist has none.
 wire::Result<std::vector<std::uint64_t>> list_segments(const std::string& log_directory);
+
+// All names in the directory, sorted. A directory that does not exist has none.
+wire::Result<std::vector<std::string>> list_names(const std::string& directory);
 
 // Whether RocksDB keeps rows in the directory.
 bool has_rows(const std::string& state_directory);

@@ -4,6 +4,7 @@
 #include <deque>
 #include <utility>
 
+#include "inspect/snapshot_source.h"
 #include "projections/replay.h"
 #include "wire/entry.h"
 
@@ -47,10 +48,10 @@ void compare(const StateSource& state, const DigestSet& expected, const DigestSe
   }
 }
 
-// The log's entries that are not void, in order, segment by segment.
+// The log's entries behind `after` that are not void, in order, segment by segment.
 class EntryFeed {
  public:
-  explicit EntryFeed(const Survey& survey) : survey_(survey) {}
+  EntryFeed(const Survey& survey, LogIndex after) : survey_(survey), after_(after) {}
 
   wire::Result<std::optional<wire::Bytes>> next() {
     while (places_.empty()) {
@@ -66,7 +67,7 @@ class EntryFeed {
   wire::Status load(const SegmentReport& segment) {
     return read_again(segment, file_, [this](const LogRecord& place) {
       const wire::Record& record = place.record;
-      if (record.kind == wire::RecordKind::kEntry &&
+      if (record.kind == wire::RecordKind::kEntry && record.entry.index > after_ &&
           !survey_.voids.contains(place.ordinal, record.entry.index)) {
         places_.push_back(record.content);
       }
@@ -75,6 +76,7 @@ class EntryFeed {
   }
 
   const Survey& survey_;
+  const LogIndex after_;
   FileBytes file_;
   std::size_t segment_ = 0;
   std::deque<wire::ByteView> places_;  // in `file_`
@@ -106,7 +108,8 @@ StateSource open_state(const std::string& directory) {
   return state;
 }
 
-void check_mark(const StateSource& state, const Survey& survey, Findings& findings) {
+void check_mark(const StateSource& state, const Survey& survey, const SnapshotSource& snapshots,
+                Findings& findings) {
   if (state.problem) {
     const bool corrupt = state.problem->code == ErrorCode::kCorrupt;
     findings.push_back({corrupt ? FindingKind::kDamage : FindingKind::kNote,
@@ -116,7 +119,28 @@ void check_mark(const StateSource& state, const Survey& survey, Findings& findin
                         state.problem->message,
                         corrupt ? how_to_rebuild(state) : std::string()});
   }
+  if (snapshots.installing) return;  // rows and log are on their way to it
   const LogIndex log_end = survey.log.last().index;
+  const LogIndex applied = state.mark ? state.mark->applied_index : LogIndex(0);
+  const bool can_be_restored =
+      std::any_of(snapshots.snapshots.begin(), snapshots.snapshots.end(),
+                  [&](const wire::SnapshotManifest& snapshot) {
+                    return survey.log.term_at(snapshot.index) == snapshot.term;
+                  });
+  if (!state.problem && !state.path.empty() && applied < survey.log.base.index) {
+    std::string what = fmt::format("the rows stand at entry {}, but the log begins behind entry {}",
+                                   applied.value(), survey.log.base.index.value());
+    if (can_be_restored) {
+      what += "; the node takes them from a snapshot at its next start";
+    } else {
+      what += ", and no snapshot goes on to there";
+    }
+    findings.push_back(
+        {can_be_restored ? FindingKind::kNote : FindingKind::kDamage, state.path, 0, applied + 1,
+         std::move(what),
+         can_be_restored ? std::string() : fmt::format("stop this node, {}", kHowToRejoin)});
+    return;
+  }
   // A damaged log seems to end early: that is said already.
   if (!state.mark || state.mark->applied_index <= log_end || has_damage(survey.findings)) return;
   findings.push_back(
@@ -143,22 +167,61 @@ void check_rows(const StateSource& state, Findings& findings) {
   compare(state, state.mark->digests, *digests, "the rows", findings);
 }
 
-void check_replay(const StateSource& state, const Survey& survey, Findings& findings) {
-  if (!state.mark) return;  // check_rows() says so
+namespace {
+
+// The rows of a snapshot from which the log goes on to where the rows stand, copied into memory;
+// the oldest one, so that most of the log is replayed.
+wire::Result<std::optional<LogIndex>> begin_from_snapshot(const SnapshotSource& snapshots,
+                                                          const Survey& survey, LogIndex until,
+                                                          projections::MemoryStore& memory) {
+  for (const wire::SnapshotManifest& snapshot : snapshots.snapshots) {
+    const bool fits = snapshot.index >= survey.log.base.index && snapshot.index <= until &&
+                      survey.log.term_at(snapshot.index) == snapshot.term;
+    if (!fits) continue;
+    projections::RocksOptions options;
+    options.read_only = true;
+    BIB_TRY(const auto store, projections::RocksStore::open(
+                                  join_path(snapshots.directory_of(snapshot), "state"), options));
+    const auto view = store->view();
+    for (const projections::Family family : projections::kFamilies) {
+      std::vector<projections::RowPtr> rows;
+      BIB_TRY_VOID(projections::scan(*view, family, {}, [&](std::string_view key, auto value) {
+        rows.push_back(projections::StoredRow::make(projections::make_row_key(family, key), value));
+        return true;
+      }));
+      BIB_TRY_VOID(memory.write(rows));
+    }
+    return snapshot.index;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<LogIndex> check_replay(const StateSource& state, const Survey& survey,
+                                     const SnapshotSource& snapshots, Findings& findings) {
+  if (!state.mark) return std::nullopt;  // check_rows() says so
   const LogIndex until = state.mark->applied_index;
   if (has_damage(survey.findings)) {
     findings.push_back(undone(state, "the log is damaged: it was not replayed"));
-    return;
+    return std::nullopt;
   }
-  if (survey.log.base.index > LogIndex(0)) {
-    findings.push_back(undone(
-        state, fmt::format("the log begins behind entry {}, with a snapshot: it cannot be replayed "
-                           "from its first entry",
-                           survey.log.base.index.value())));
-    return;
-  }
-  EntryFeed feed(survey);
   projections::MemoryStore memory;
+  LogIndex begin;
+  if (survey.log.base.index > LogIndex(0)) {
+    const auto found = begin_from_snapshot(snapshots, survey, until, memory);
+    if (!found || !*found) {
+      findings.push_back(undone(
+          state,
+          fmt::format("the log begins behind entry {} and cannot be replayed from its first "
+                      "entry; {}",
+                      survey.log.base.index.value(),
+                      found ? "no snapshot here goes on to the rows" : found.error().message)));
+      return std::nullopt;
+    }
+    begin = **found;
+  }
+  EntryFeed feed(survey, begin);
   const auto mark = projections::replay([&feed] { return feed.next(); }, memory, until);
   if (!mark) {
     const bool ours = mark.error().code == ErrorCode::kIo;
@@ -168,10 +231,11 @@ void check_replay(const StateSource& state, const Survey& survey, Findings& find
                         until,
                         fmt::format("the log cannot be replayed: {}", mark.error().message),
                         {}});
-    return;
+    return std::nullopt;
   }
-  if (mark->applied_index != until) return;  // check_mark() says so
+  if (mark->applied_index != until) return std::nullopt;  // check_mark() says so
   compare(state, state.mark->digests, mark->digests, "the replayed rows", findings);
+  return begin;
 }
 
 }  // namespace bib::inspect

@@ -24,14 +24,21 @@ struct StateSource {
   std::optional<wire::Error> problem;              // why one of them is not there
 };
 
+struct SnapshotSource;
+
 StateSource open_state(const std::string& directory);
 
-// Rows that know more than the log does: the node refuses to start.
-void check_mark(const StateSource& state, const Survey& survey, Findings& findings);
+// Rows that know more than the log does: the node refuses to start, unless it was putting a
+// snapshot in place. Rows that end before the log begins come from a snapshot, or nowhere.
+void check_mark(const StateSource& state, const Survey& survey, const SnapshotSource& snapshots,
+                Findings& findings);
 // Computes the digests over all rows and compares them with those that the store keeps.
 void check_rows(const StateSource& state, Findings& findings);
-// Derives the rows anew, in memory, from the log's first entry to where the store stands, and
-// compares the digests: the rows are what the log says, or they are not.
-void check_replay(const StateSource& state, const Survey& survey, Findings& findings);
+// Derives the rows anew, in memory, to where the store stands, and compares the digests: the rows
+// are what the log says, or they are not. From the log's first entry; where the log begins later,
+// from the oldest snapshot that the log goes on from. Returns the entry behind which it began;
+// nothing where it could not be done.
+std::optional<wire::LogIndex> check_replay(const StateSource& state, const Survey& survey,
+                                           const SnapshotSource& snapshots, Findings& findings);
 
 }  // namespace bib::inspect

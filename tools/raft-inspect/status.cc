@@ -2,6 +2,7 @@
 #include <ostream>
 
 #include "inspect/commands.h"
+#include "inspect/snapshot_source.h"
 #include "inspect/state_source.h"
 #include "wire/time_text.h"
 
@@ -17,6 +18,7 @@ namespace {
 struct Status {
   Survey survey;
   StateSource state;
+  SnapshotSource snapshots;
   std::optional<long> process;
 };
 
@@ -111,6 +113,24 @@ std::string segments_text(const Survey& survey) {
                      size_text(survey.file_bytes()), table.render());
 }
 
+std::string snapshots_text(const SnapshotSource& source) {
+  if (source.path.empty()) return {};
+  if (source.snapshots.empty()) return "\nSnapshots   none in " + printable(source.path) + "\n";
+  Table table({"SNAPSHOT", "CREATED", "ROWS", "FILES", "SIZE", "MADE BY"});
+  for (const std::size_t column : {2U, 3U, 4U}) table.align_right(column);
+  for (const wire::SnapshotManifest& snapshot : source.snapshots) {
+    std::uint64_t rows = 0;
+    for (const wire::SnapshotProjection& projection : snapshot.projections) {
+      rows += projection.rows;
+    }
+    table.add({wire::snapshot_name(snapshot.index, snapshot.term), time_text(snapshot.created_us),
+               count_text(rows), count_text(snapshot.files.size()), size_text(snapshot.bytes()),
+               to_string(snapshot.node)});
+  }
+  return fmt::format("\nSnapshots   {} (`verify` reads their files)\n{}", source.snapshots.size(),
+                     table.render());
+}
+
 std::string rows_text(const Status& status) {
   const StateSource& state = status.state;
   if (state.path.empty()) return "\nRows        not looked for: this is a bare log directory\n";
@@ -147,6 +167,16 @@ Json segment_json(const SegmentReport& segment) {
           {"first_index", index(segment.first_index)},
           {"last_index", index(segment.last_index)},
           {"end", segment_end_name(segment)}};
+}
+
+Json snapshot_json(const wire::SnapshotManifest& snapshot) {
+  return {{"name", wire::snapshot_name(snapshot.index, snapshot.term)},
+          {"index", snapshot.index.value()},
+          {"term", snapshot.term.value()},
+          {"created", wire::format_time(snapshot.created_us)},
+          {"node", to_string(snapshot.node)},
+          {"files", snapshot.files.size()},
+          {"bytes", snapshot.bytes()}};
 }
 
 Json rows_json(const StateSource& state) {
@@ -200,6 +230,10 @@ Json status_json(const Status& status) {
   for (const SegmentReport& segment : survey.segments) {
     json["segments"].push_back(segment_json(segment));
   }
+  json["snapshots"] = Json::array();
+  for (const wire::SnapshotManifest& snapshot : status.snapshots.snapshots) {
+    json["snapshots"].push_back(snapshot_json(snapshot));
+  }
   json["rows"] = rows_json(status.state);
   json["findings"] = Json::array();
   for (const Finding& finding : survey.findings) {
@@ -220,12 +254,14 @@ ExitCode show_status(const CommonOptions& options, const Console& console) {
   auto survey = survey_log(directory->log);
   if (!survey) return report_no_log(*directory, survey.error(), console);
   status.survey = *std::move(survey);
-  check_mark(status.state, status.survey, status.survey.findings);
+  status.snapshots = find_snapshots(directory->snapshots, status.survey, status.survey.findings);
+  check_mark(status.state, status.survey, status.snapshots, status.survey.findings);
   if (options.json) {
     console.out << json_line(status_json(status)) << "\n";
   } else {
     console.out << summary_text(status, Paint(console.colour_out)) << members_text(status.survey)
-                << segments_text(status.survey) << rows_text(status);
+                << segments_text(status.survey) << snapshots_text(status.snapshots)
+                << rows_text(status);
   }
   return report_damage(status.survey.findings, console);
 }

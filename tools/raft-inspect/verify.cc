@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "inspect/commands.h"
+#include "inspect/snapshot_source.h"
 #include "inspect/state_source.h"
 #include "wire/entry.h"
 
@@ -76,6 +77,8 @@ class EventChecker final : public LogVisitor {
 struct Outcome {
   Survey survey;
   StateSource state;
+  SnapshotSource snapshots;
+  std::optional<wire::LogIndex> replayed_behind;
   std::uint64_t events_checked = 0;
   Findings findings;  // all of them
 };
@@ -110,13 +113,27 @@ std::string checked_text(const VerifyOptions& options, const Outcome& outcome) {
   text += field_line("Entries", fmt::format("{}, {} decoded by the schemas in their segments",
                                             counted(survey.entries, "entry", "entries"),
                                             counted(outcome.events_checked, "event", "events")));
+  if (!outcome.snapshots.snapshots.empty()) {
+    std::uint64_t bytes = 0;
+    for (const wire::SnapshotManifest& snapshot : outcome.snapshots.snapshots) {
+      bytes += snapshot.bytes();
+    }
+    text +=
+        field_line("Snapshots", fmt::format("{}, {}: manifests, checksums of all files{}",
+                                            outcome.snapshots.snapshots.size(), size_text(bytes),
+                                            options.state ? ", digests of the rows" : ""));
+  }
   if (!outcome.state.mark) return text;
   const std::string at = count_text(outcome.state.mark->applied_index.value());
   std::string rows = "applied to " + at;
   if (options.state) rows += ": digests computed anew from the rows";
   text += field_line("Rows", rows);
-  if (options.replay) {
+  if (outcome.replayed_behind == wire::LogIndex(0)) {
     text += field_line("Replay", "digests computed anew from entries 1 to " + at);
+  } else if (outcome.replayed_behind) {
+    text += field_line("Replay", fmt::format("digests computed anew from the snapshot at entry {} "
+                                             "and the entries to {}",
+                                             count_text(outcome.replayed_behind->value()), at));
   }
   return text;
 }
@@ -144,6 +161,9 @@ void print_json(const Outcome& outcome, const Console& console) {
   json["entries"] = outcome.survey.entries;
   json["events_checked"] = outcome.events_checked;
   const auto& mark = outcome.state.mark;
+  json["snapshots"] = outcome.snapshots.snapshots.size();
+  json["replayed_behind"] =
+      outcome.replayed_behind ? Json(outcome.replayed_behind->value()) : Json();
   json["applied_index"] = mark ? Json(mark->applied_index.value()) : Json();
   json["findings"] = Json::array();
   for (const Finding& finding : outcome.findings) {
@@ -154,10 +174,13 @@ void print_json(const Outcome& outcome, const Console& console) {
 
 void check_state(const VerifyOptions& options, Outcome& outcome) {
   Findings& findings = outcome.findings;
-  check_mark(outcome.state, outcome.survey, findings);
+  check_snapshots(outcome.snapshots, options.state, findings);
+  check_mark(outcome.state, outcome.survey, outcome.snapshots, findings);
   if (!options.state) return;
   check_rows(outcome.state, findings);
-  if (options.replay) check_replay(outcome.state, outcome.survey, findings);
+  if (!options.replay) return;
+  outcome.replayed_behind =
+      check_replay(outcome.state, outcome.survey, outcome.snapshots, findings);
 }
 
 }  // namespace
@@ -175,6 +198,7 @@ ExitCode verify(const VerifyOptions& options, const Console& console) {
     outcome.findings = outcome.survey.findings;
     outcome.findings.insert(outcome.findings.end(), events.findings.begin(), events.findings.end());
     outcome.events_checked = events.events;
+    outcome.snapshots = find_snapshots(directory->snapshots, outcome.survey, outcome.findings);
     check_state(options, outcome);
   } else if (const auto gone = log_is_gone(*directory, survey.error())) {
     outcome.findings = {*gone};

@@ -1,0 +1,279 @@
+// Logs that begin in the middle, and snapshots: what the node makes, the tool understands, and both
+// call the same things damage.
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "engine/file.h"
+#include "engine/log_store.h"
+#include "engine/snapshot_files.h"
+#include "engine/state_install.h"
+#include "engine/state_recovery.h"
+#include "inspect/run.h"
+#include "projections/checkpoint.h"
+#include "projections/projector.h"
+#include "support/test_support.h"
+#include "wire/client_message.h"
+#include "wire/entry.h"
+#include "wire/event.h"
+#include "wire/log_start.h"
+
+namespace bib::inspect {
+namespace {
+
+namespace fs = std::filesystem;
+using wire::LogIndex;
+using wire::Term;
+
+template <typename T>
+T must(wire::Result<T> result) {
+  if (!result) FAIL(result.error().message);
+  return *std::move(result);
+}
+void must(const wire::Status& status) {
+  if (!status) FAIL(status.error().message);
+}
+
+engine::LogStoreOptions store_options() {
+  engine::LogStoreOptions options;
+  options.cluster.bytes.fill(0xc1);
+  options.node = wire::NodeId(0xa1);
+  options.segment_bytes = 64U << 10;
+  options.schema = wire::event_schema();
+  options.random = [] { return 7; };
+  options.now_us = [] { return std::int64_t{0}; };
+  return options;
+}
+
+wire::Membership one_voter() {
+  wire::Membership membership;
+  membership.voters = {wire::NodeId(0xa1)};
+  membership.members = {{wire::NodeId(0xa1), "127.0.0.1:4002", "127.0.0.1:4000", true}};
+  return membership;
+}
+
+// A node's data: entries 1 to 60 of about 4 KiB, rows at 55, snapshots at 30 and 40, the log cut.
+class Data {
+ public:
+  Data() {
+    projections::MemoryStore memory;
+    const auto projector = must(projections::Projector::open(memory));
+    std::vector<wire::Bytes> entries;
+    for (std::uint64_t index = 1; index <= 60; ++index) {
+      const wire::EntryStamp stamp{cluster(), Term(1), LogIndex(index), 1000};
+      if (index == 1) {
+        entries.push_back(wire::make_membership_entry(stamp, wire::encode_membership(one_voter())));
+      } else {
+        projector->begin_turn(LogIndex(index), 1000);
+        const std::string key = "key" + std::to_string(index);
+        std::string value;
+        while (value.size() < 4000) value += fmt::format("{:x}", index * 7919 * (value.size() + 3));
+        must(projector->decide_own(wire::SetConfig{key, value}, 0).map([](const auto&) {}));
+        entries.push_back(projector->seal(cluster(), Term(1)));
+      }
+      must(projector->apply(entries.back()).map([](const auto&) {}));
+    }
+    auto log = must(engine::LogStore::open(files(), dir / "log", store_options()));
+    engine::LogWrite write;
+    write.hard_state = wire::HardState{Term(1), wire::NodeId(0xa1)};
+    write.entries = entries;
+    must(log.store->append({&write, 1}));
+    auto store = must(projections::RocksStore::open(dir / "state"));
+    auto rows = must(projections::Projector::open(*store));
+    for (const std::uint64_t index : {30, 40, 55}) {
+      while (rows->applied_index().value() < index) {
+        must(rows->apply(entries[rows->applied_index().value()]).map([](const auto&) {}));
+      }
+      const auto deltas = rows->take_for_store();
+      must(projections::store_deltas(deltas, *store));
+      rows->written(LogIndex(index));
+      if (index != 55) snapshot(*store);
+    }
+    must(store->flush());
+    const auto retired = must(log.store->compact_to(LogIndex(30)));
+    must(engine::retire_segments(files(), dir / "log", retired));
+    base = retired.base.index.value();
+    REQUIRE(base > 5);
+    must(log.store->close());
+  }
+
+  static engine::FileSystem& files() { return engine::posix_file_system(); }
+  static wire::ClusterId cluster() { return store_options().cluster; }
+
+  void snapshot(projections::RocksStore& store) {
+    const std::string root = dir / "snapshots";
+    must(files().make_directories(root));
+    must(engine::begin_partial_snapshot(files(), root, engine::kMakingName));
+    const auto mark = must(projections::create_checkpoint(
+        store, engine::snapshot_state_directory(root, engine::kMakingName)));
+    wire::SnapshotManifest manifest;
+    manifest.cluster = cluster();
+    manifest.node = wire::NodeId(0xa1);
+    manifest.index = mark.applied_index;
+    manifest.term = mark.applied_term;
+    manifest.membership_index = LogIndex(1);
+    manifest.membership = one_voter();
+    manifest.projections = projections::snapshot_projections(mark);
+    must(engine::seal_snapshot(files(), root, engine::kMakingName, manifest));
+  }
+
+  // The tool's exit code and what it said.
+  int inspect(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin() + 1, fs::path(dir.path()).string());
+    std::ostringstream out;
+    const int code = run(arguments, {.out = out, .err = out});
+    text = out.str();
+    INFO(text);
+    return code;
+  }
+
+  // Whether the node would start.
+  bool starts() {
+    auto log = engine::LogStore::open(files(), dir / "log", store_options());
+    if (!log) {
+      text = log.error().message;
+      return false;
+    }
+    engine::StateRecoveryOptions options;
+    options.data_directory = fs::path(dir.path()).string();
+    options.cluster = cluster();
+    const auto state = engine::recover_state(files(), options, *log);
+    if (!state) text = state.error().message;
+    return state.has_value();
+  }
+
+  bool said(const std::string& part) const {
+    INFO(text);
+    return text.find(part) != std::string::npos;
+  }
+
+  void flip(const fs::path& path, std::streamoff offset) {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(offset);
+    const char byte = static_cast<char>(file.get());
+    file.seekp(offset);
+    file.put(static_cast<char>(byte ^ 1));
+  }
+
+  support::TempDir dir;
+  std::uint64_t base = 0;
+  std::string text;
+};
+
+}  // namespace
+
+TEST_CASE(
+    "a node's cut log and its snapshots are clean, and are replayed from the oldest of them") {
+  Data data;
+  CHECK(data.inspect({"verify", "--replay"}) == 0);
+  CHECK(data.said("Snapshots   2"));
+  CHECK(data.said("from the snapshot at entry 30"));
+  CHECK(data.said("clean"));
+  CHECK(data.inspect({"status"}) == 0);
+  CHECK(data.said("40-1"));
+  CHECK(data.said(fmt::format("behind entry {}", data.base)));
+  CHECK(data.inspect({"log", "2..50"}) == 0);
+  CHECK(data.said(fmt::format("The log begins behind entry {}", data.base)));
+  CHECK(data.inspect({"status", "-o", "json"}) == 0);
+  const auto json = nlohmann::json::parse(data.text);
+  CHECK(json.at("snapshots").size() == 2);
+  CHECK(json.at("snapshots")[1].at("index") == 40);
+  CHECK(data.starts());
+}
+
+TEST_CASE("node and tool agree on what is damage to a log that begins in the middle") {
+  Data data;
+  const fs::path note = data.dir / "log" / wire::kLogStartFileName;
+  SECTION("the note of its start is gone") {
+    fs::remove(note);
+  }
+  SECTION("the note is damaged") {
+    data.flip(note, 24);
+  }
+  SECTION("the note is of another log") {
+    support::write_file(
+        note,
+        std::string(wire::as_text(wire::encode_log_start({99, 3, LogIndex(data.base), Term(1)}))));
+  }
+  SECTION("the first segment is gone") {
+    for (std::uint64_t number = 1;; ++number) {
+      if (fs::remove(data.dir / "log" / wire::segment_file_name(number))) break;
+    }
+  }
+  CHECK(data.inspect({"verify"}) == 3);
+  CHECK_FALSE(data.starts());
+}
+
+TEST_CASE("node and tool agree on what is no damage to a log that begins in the middle") {
+  Data data;
+  SECTION("a segment below its start was not removed yet") {
+    support::write_file(data.dir / "log" / wire::segment_file_name(1), "anything");
+    CHECK(data.inspect({"verify"}) == 0);
+    CHECK(data.said("let go"));
+  }
+  SECTION("the rows are lost, and a snapshot goes on") {
+    fs::remove_all(data.dir / "state");
+    CHECK(data.inspect({"verify"}) == 0);
+    CHECK(data.said("takes them from a snapshot"));
+  }
+  SECTION("a snapshot was being put in place") {
+    support::write_file(data.dir / "snapshots" / "installing", "40-1\n");
+    CHECK(data.inspect({"verify"}) == 0);
+    CHECK(data.said("completes that"));
+  }
+  CHECK(data.starts());
+}
+
+TEST_CASE("a cut log whose rows and snapshots are gone cannot start, and the tool says so") {
+  Data data;
+  fs::remove_all(data.dir / "state");
+  fs::remove_all(data.dir / "snapshots");
+  CHECK(data.inspect({"verify"}) == 3);
+  CHECK(data.said("no snapshot"));
+  CHECK_FALSE(data.starts());
+}
+
+TEST_CASE("a replay without a snapshot to begin from is a check that could not be made") {
+  Data data;
+  fs::remove_all(data.dir / "snapshots");
+  CHECK(data.inspect({"verify", "--replay"}) == 1);
+  CHECK(data.said("cannot be replayed from its first entry"));
+}
+
+TEST_CASE("damage to a snapshot is found by its file's checksum, and by its rows' digests") {
+  Data data;
+  SECTION("a file's byte") {
+    for (const auto& file : fs::directory_iterator(data.dir / "snapshots" / "40-1" / "state")) {
+      if (file.path().extension() == ".sst") {
+        data.flip(file.path(), 30);
+        break;
+      }
+    }
+    CHECK(data.inspect({"verify"}) == 3);
+    CHECK(data.said("the manifest says"));
+  }
+  SECTION("a file is gone") {
+    fs::remove(data.dir / "snapshots" / "40-1" / "state" / "CURRENT");
+    CHECK(data.inspect({"verify"}) == 3);
+  }
+  SECTION("the manifest's byte") {
+    data.flip(data.dir / "snapshots" / "40-1" / "manifest", 40);
+    CHECK(data.inspect({"verify"}) == 3);
+    CHECK(data.said("checksum"));
+  }
+  SECTION("the digests, under a manifest that stands") {
+    const std::string root = data.dir / "snapshots";
+    auto manifest = must(engine::read_manifest(Data::files(), root, "40-1"));
+    manifest.projections.back().rows += 1;
+    const auto bytes = wire::encode_snapshot_manifest(manifest);
+    support::write_file(data.dir / "snapshots" / "40-1" / "manifest",
+                        std::string(wire::as_text(bytes)));
+    CHECK(data.inspect({"verify"}) == 0);
+    CHECK(data.inspect({"verify", "--state"}) == 3);
+    CHECK(data.said("digests"));
+  }
+}
+
+}  // namespace bib::inspect
