@@ -71,6 +71,9 @@ wire::Status JoinDesk::check_token(const std::string& secret) const {
   const auto hash = wire::sha256(wire::as_bytes(secret));
   BIB_TRY(const auto expires_at_us,
           projections::find_join_token(projector_.applied_rows(), wire::ByteView(hash)));
+  if (!expires_at_us && projector_.applied_index() < token_index_) {
+    return fail(ErrorCode::kNoQuorum, "the cluster's first token is not committed yet");
+  }
   if (!expires_at_us) {
     return fail(ErrorCode::kUnauthenticated,
                 "the cluster does not know this token: make a new one with `bib cluster token "

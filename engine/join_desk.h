@@ -27,6 +27,10 @@ class JoinDesk {
   JoinDesk(std::string cluster_name, wire::ClusterId cluster, RaftDriver& driver,
            projections::Projector& projector, CommandDesk& commands, Clock& clock, Logger& logger);
 
+  // The cluster's first token is on its way in this entry: before it is applied, no token is called
+  // unknown, and whoever asks tries again.
+  void expect_token_in(wire::LogIndex index) { token_index_ = index; }
+
   void on_join_request(const wire::JoinRequest& request, Reply reply);
   // Once per turn: answers those whose membership entry is committed.
   void answer_committed();
@@ -52,6 +56,7 @@ class JoinDesk {
   CommandDesk& commands_;
   Clock& clock_;
   Logger& logger_;
+  wire::LogIndex token_index_;
   std::vector<Waiting> waiting_;
 };
 

@@ -183,7 +183,9 @@ void RunningNode::issue_first_token() {
   if (*known) return;
   const bool decided = commands_->decide_own(
       wire::IssueJoinToken{wire::ByteView(hash), world_.clock.now_us() + kTokenLifeUs});
-  if (decided) world_.loop.continue_soon();
+  if (!decided) return;
+  joins_->expect_token_in(driver_->raft().next_index());
+  world_.loop.continue_soon();
 }
 
 void RunningNode::look_for_expired_sessions() {

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "engine/event_loop.h"
+#include "engine/join_desk.h"
 #include "projections/state.h"
+#include "wire/secret.h"
 
 using namespace bib;
 using namespace bib::engine;
@@ -280,4 +282,35 @@ TEST_CASE("a leader that was deposed without knowing does not acknowledge what i
   // What the peers said before comes too late.
   leader.peers_consent();
   CHECK(leader.desk->waiting() == 0);
+}
+
+TEST_CASE("a node that joins before the first token is committed is told to try again") {
+  Leader leader;
+  JoinDesk joins("cluster", {}, *leader.driver, *leader.projector, *leader.desk, leader.clock,
+                 leader.logger);
+  std::vector<wire::ErrorCode> answers;
+  const auto ask = [&](const std::string& token) {
+    wire::JoinRequest request;
+    request.cluster_name = "cluster";
+    request.token = token;
+    request.node = {wire::NodeId(2), "127.0.0.1:3", "127.0.0.1:4", true};
+    joins.on_join_request(request, [&](const auto& reply) { answers.push_back(reply.error.code); });
+  };
+  const std::string secret = "the first token";
+  const auto hash = wire::sha256(wire::as_bytes(secret));
+  REQUIRE(leader.desk->decide_own(
+      wire::IssueJoinToken{wire::ByteView(hash), leader.clock.now_us() + 1'000'000}));
+  joins.expect_token_in(leader.driver->raft().next_index());
+  ask(secret);
+  ask("another one");
+  CHECK(answers == std::vector{wire::ErrorCode::kNoQuorum, wire::ErrorCode::kNoQuorum});
+  leader.settle();
+  answers.clear();
+  ask("another one");
+  CHECK(answers == std::vector{wire::ErrorCode::kUnauthenticated});
+  answers.clear();
+  ask(secret);
+  leader.settle();
+  joins.answer_committed();
+  CHECK(answers == std::vector{wire::ErrorCode::kNone});
 }
