@@ -156,7 +156,10 @@ Exit Run::run() {
   if (is_done && !is_broken_) check_log();
   keep_node_logs();
   if (!recorder_.finish()) throw std::runtime_error("the history could not be written");
-  if (interrupted) return Exit::kInterrupted;
+  if (interrupted) {
+    fmt::print("interrupted\n");
+    return Exit::kInterrupted;
+  }
   return judge(nemesis);
 }
 
