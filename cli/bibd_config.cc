@@ -44,6 +44,8 @@ engine::NodeConfig to_node_config(const Config& config) {
   node.raft.heartbeat_timeout_ms = narrow(config.heartbeat_timeout);
   node.raft.election_timeout_ms = narrow(config.election_timeout);
   node.raft.commit_timeout_ms = narrow(config.commit_timeout);
+  node.raft.probe_interval_ms = narrow(config.probe_interval);
+  node.raft.disk_stall_timeout_ms = narrow(config.disk_stall_timeout);
   node.raft.max_append_entries = narrow(config.max_append_entries);
   node.raft.max_inflight = narrow(config.max_inflight);
   node.raft.trailing_logs = config.trailing_logs;

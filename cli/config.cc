@@ -53,6 +53,13 @@ constexpr std::array kKeys = {
               10 * kMinute},
     ConfigKey{"cluster.raft.commit_timeout", kDuration, &Config::commit_timeout,
               "Followers learn the commit index at least this soon", 1, 10 * kSecond},
+    ConfigKey{
+        "cluster.raft.probe_interval", kDuration, &Config::probe_interval,
+        "How often the other nodes are probed; a leader that leaves four probes unanswered is "
+        "suspected",
+        10, 10 * kSecond},
+    ConfigKey{"cluster.raft.disk_stall_timeout", kDuration, &Config::disk_stall_timeout,
+              "How long one write may take before a leader hands over", 50, kMinute},
     ConfigKey{"cluster.raft.max_append_entries", kCount, &Config::max_append_entries,
               "Entries in one message to a follower", 1, 65536},
     ConfigKey{"cluster.raft.trailing_logs", kCount, &Config::trailing_logs,

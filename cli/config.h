@@ -34,6 +34,8 @@ struct Config {
   std::uint64_t heartbeat_timeout = 1000;
   std::uint64_t election_timeout = 5000;
   std::uint64_t commit_timeout = 50;
+  std::uint64_t probe_interval = 100;
+  std::uint64_t disk_stall_timeout = 500;
   std::uint64_t max_append_entries = 64;
   std::uint64_t trailing_logs = 10000;
   std::uint64_t max_inflight = 256;

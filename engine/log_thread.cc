@@ -92,6 +92,7 @@ void LogThread::run() {
     take_batch();
     const auto compact_to = std::exchange(compact_to_, std::nullopt);
     const auto retire_failure = std::exchange(retire_failure_, std::nullopt);
+    if (!append_began_) append_began_ = Clock::now();  // whatever it is, it may stall
     lock.unlock();
     if (retire_failure) fail(*retire_failure);
     if (compact_to) {
@@ -101,6 +102,7 @@ void LogThread::run() {
     }
     if (!batch_.empty()) append_batch();
     lock.lock();
+    append_began_.reset();
   }
   const auto failure = failure_;
   lock.unlock();

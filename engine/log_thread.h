@@ -51,8 +51,8 @@ struct LogThreadMetrics {
   std::uint64_t segments_not_ready = 0;
   std::chrono::microseconds append_last{0};  // write and sync
   std::chrono::microseconds append_max{0};
-  // How long the append under way has taken so far; 0: none. A leader whose disk stalls sees it
-  // here while it waits.
+  // How long the write under way has taken so far; 0: none. A leader whose disk stalls sees it here
+  // while it waits.
   std::chrono::microseconds append_running{0};
   std::size_t queued_writes = 0;
 };

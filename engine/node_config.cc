@@ -72,6 +72,9 @@ wire::Status validate(const NodeConfig& config) {
   BIB_TRY_VOID(
       check_range("cluster.raft.heartbeat_timeout", raft.heartbeat_timeout_ms, 10U, 3'600'000U));
   BIB_TRY_VOID(check_range("cluster.raft.commit_timeout", raft.commit_timeout_ms, 1U, 60'000U));
+  BIB_TRY_VOID(check_range("cluster.raft.probe_interval", raft.probe_interval_ms, 10U, 10'000U));
+  BIB_TRY_VOID(
+      check_range("cluster.raft.disk_stall_timeout", raft.disk_stall_timeout_ms, 50U, 60'000U));
   BIB_TRY_VOID(check_range("cluster.raft.max_append_entries", raft.max_append_entries, 1U, 65536U));
   BIB_TRY_VOID(check_range("cluster.raft.max_inflight", raft.max_inflight, 1U, 65536U));
   BIB_TRY_VOID(check_range<std::uint64_t>("log.segment_bytes", config.log.segment_bytes, 64U << 10,

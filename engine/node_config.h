@@ -15,11 +15,13 @@ namespace bib::engine {
 
 struct RaftSettings {
   std::uint32_t heartbeat_timeout_ms = 1000;
-  std::uint32_t election_timeout_ms = 5000;  // must be above the heartbeat timeout
-  std::uint32_t commit_timeout_ms = 50;      // followers learn the commit index at least this soon
-  std::uint32_t max_append_entries = 64;     // per message
-  std::uint32_t max_inflight = 256;          // messages under way to one peer
-  std::uint64_t trailing_logs = 10000;       // entries kept behind a snapshot
+  std::uint32_t election_timeout_ms = 5000;   // must be above the heartbeat timeout
+  std::uint32_t commit_timeout_ms = 50;       // followers learn the commit index at least this soon
+  std::uint32_t probe_interval_ms = 100;      // four unanswered ones, and the leader is suspected
+  std::uint32_t disk_stall_timeout_ms = 500;  // of one write; then a leader hands over
+  std::uint32_t max_append_entries = 64;      // per message
+  std::uint32_t max_inflight = 256;           // messages under way to one peer
+  std::uint64_t trailing_logs = 10000;        // entries kept behind a snapshot
 };
 
 struct SnapshotSettings {

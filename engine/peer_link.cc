@@ -8,6 +8,8 @@ namespace {
 
 constexpr std::uint64_t kBackOffMinMs = 5;
 constexpr std::uint64_t kBackOffMaxMs = 500;
+// From dialling to the answer to the greeting.
+constexpr std::uint64_t kDialTimeoutMs = 2000;
 
 }  // namespace
 
@@ -24,6 +26,42 @@ void PeerNetwork::Link::dial() {
   auto connection = Connection::dial(network_.loop_, member_.raft_address, limits, this);
   if (!connection) return retry_later(connection.error());
   connection_ = std::move(*connection);
+  dialled_at_ms_ = network_.loop_.now_ms();
+}
+
+void PeerNetwork::Link::dial_anew() {
+  retry_.stop();
+  connection_.reset();
+  established_ = false;
+  back_off_ms_ = kBackOffMinMs;
+  dial();
+}
+
+void PeerNetwork::Link::give_up(const wire::Error& reason) {
+  connection_.reset();
+  established_ = false;
+  retry_later(reason);
+}
+
+void PeerNetwork::Link::probe() {
+  if (!established_) {
+    if (connection_ && network_.loop_.now_ms() >= dialled_at_ms_ + kDialTimeoutMs) {
+      give_up({wire::ErrorCode::kTimeout, "no answer in time"});
+    }
+    return;
+  }
+  switch (probes_.turn()) {
+    case ProbeCount::Verdict::kAlive:
+      break;
+    case ProbeCount::Verdict::kSilent:
+      network_.logger_.warn("peer", "{} at {} does not answer", to_string(member_.id),
+                            member_.raft_address);
+      network_.handler_->on_peer_silent(member_.id);
+      break;
+    case ProbeCount::Verdict::kGone:
+      return give_up({wire::ErrorCode::kTimeout, "it does not answer any more"});
+  }
+  connection_->send(wire::FrameKind::kPeerProbe, next_probe_++, {});
 }
 
 void PeerNetwork::Link::retry_later(const wire::Error& reason) {
@@ -50,6 +88,7 @@ void PeerNetwork::Link::on_connected() {
 }
 
 void PeerNetwork::Link::on_frame(wire::Frame&& frame) {
+  probes_.heard();
   if (established_ || frame.kind != wire::FrameKind::kPeerHelloReply) return;
   const auto reply = wire::decode_peer_hello_reply(frame.body.view());
   wire::Error refusal{wire::ErrorCode::kNone, {}};
@@ -66,6 +105,8 @@ void PeerNetwork::Link::on_frame(wire::Frame&& frame) {
     return retry_later(refusal);
   }
   established_ = true;
+  boot_ = reply->boot;
+  probes_ = ProbeCount();
   complained_ = false;
   back_off_ms_ = kBackOffMinMs;
   network_.logger_.info("peer", "connected to {} at {}", to_string(member_.id),
@@ -74,9 +115,7 @@ void PeerNetwork::Link::on_frame(wire::Frame&& frame) {
 }
 
 void PeerNetwork::Link::on_closed(const wire::Error& reason) {
-  connection_.reset();
-  established_ = false;
-  retry_later(reason);
+  give_up(reason);
 }
 
 bool PeerNetwork::Link::send(const wire::PeerMessage& message) {

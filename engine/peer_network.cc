@@ -10,6 +10,8 @@ namespace bib::engine {
 namespace {
 
 constexpr std::uint64_t kGreetingTimeoutMs = 5000;
+// Whoever has dialled probes much more often than that.
+constexpr std::uint64_t kIncomingIdleMs = 60'000;
 
 }  // namespace
 
@@ -25,15 +27,21 @@ class PeerNetwork::Incoming final : public Connection::Handler {
     connection_->start(this);
   }
 
+  bool is_idle() const {
+    return hello_ && network_.loop_.now_ms() >= heard_at_ms_ + kIncomingIdleMs;
+  }
   bool is_from(wire::NodeId peer, wire::BootId boot) const {
     return hello_ && hello_->from == peer && hello_->boot == boot;
   }
 
   void on_frame(wire::Frame&& frame) override {
+    heard_at_ms_ = network_.loop_.now_ms();
     if (hello_) {
+      network_.heard(hello_->from, hello_->boot);
       if (frame.kind == wire::FrameKind::kPeerMessage) return on_message(frame);
       if (frame.kind == wire::FrameKind::kSnapshotRequest) return on_snapshot_request(frame);
       if (frame.kind == wire::FrameKind::kSnapshotPart) return on_snapshot_part(frame);
+      if (frame.kind == wire::FrameKind::kPeerProbe) return answer_probe(frame);
     } else if (frame.kind == wire::FrameKind::kPeerHello) {
       return on_hello(frame);
     } else if (frame.kind == wire::FrameKind::kJoinRequest) {
@@ -64,7 +72,13 @@ class PeerNetwork::Incoming final : public Connection::Handler {
     }
     greeting_.stop();
     hello_ = std::move(*hello);
+    network_.on_greeted(*this);
     network_.ensure_link(*hello_);
+  }
+
+  void answer_probe(const wire::Frame& frame) {
+    connection_->send(wire::FrameKind::kPeerProbeReply, frame.id, {});
+    connection_->flush();
   }
 
   void on_message(const wire::Frame& frame) {
@@ -121,6 +135,7 @@ class PeerNetwork::Incoming final : public Connection::Handler {
   std::unique_ptr<Connection> connection_;
   Timer greeting_;
   std::optional<wire::PeerHello> hello_;
+  std::uint64_t heard_at_ms_ = 0;
   std::shared_ptr<Incoming*> alive_;
 };
 
@@ -138,9 +153,30 @@ wire::Result<std::unique_ptr<PeerNetwork>> PeerNetwork::open(EventLoop& loop, Lo
 
 PeerNetwork::PeerNetwork(EventLoop& loop, Logger& logger, PeerNetworkOptions options,
                          Handler* handler)
-    : loop_(loop), logger_(logger), options_(std::move(options)), handler_(handler) {}
+    : loop_(loop),
+      logger_(logger),
+      options_(std::move(options)),
+      handler_(handler),
+      probe_(loop, [this] { probe(); }) {
+  probe_.start(options_.probe_interval_ms, options_.probe_interval_ms);
+}
 
 PeerNetwork::~PeerNetwork() = default;
+
+// The probes leave with this turn's flush().
+void PeerNetwork::probe() {
+  for (auto& [id, link] : links_) link->probe();
+  std::vector<Incoming*> idle;
+  for (const auto& [incoming, owner] : incoming_) {
+    if (incoming->is_idle()) idle.push_back(incoming);
+  }
+  for (Incoming* incoming : idle) forget_incoming(incoming);
+}
+
+void PeerNetwork::heard(wire::NodeId peer, wire::BootId boot) {
+  const auto link = links_.find(peer);
+  if (link != links_.end() && link->second->boot() == boot) link->second->heard();
+}
 
 void PeerNetwork::accept(std::unique_ptr<Connection> connection) {
   if (incoming_.size() >= options_.connections_max) return;  // dropped: closed by its destructor
@@ -160,7 +196,30 @@ void PeerNetwork::forget_incoming(Incoming* incoming) {
   const bool another = std::any_of(incoming_.begin(), incoming_.end(), [&](const auto& entry) {
     return entry.second->is_from(peer, boot);
   });
-  if (!another) handler_->on_peer_disconnected(peer, boot);
+  if (!another && boots_[peer] == boot) handler_->on_peer_disconnected(peer);
+}
+
+// A node keeps one connection to each other. What it had before is closed, even if nothing has said
+// so yet: perhaps the packets that would have were lost.
+void PeerNetwork::on_greeted(const Incoming& incoming) {
+  const wire::NodeId peer = incoming.hello()->from;
+  const wire::BootId boot = incoming.hello()->boot;
+  const auto known = boots_.find(peer);
+  const bool started_anew = known != boots_.end() && known->second != boot;
+  boots_[peer] = boot;
+  std::vector<Incoming*> replaced;
+  for (const auto& [other, owner] : incoming_) {
+    if (other != &incoming && other->hello() && other->hello()->from == peer) {
+      replaced.push_back(other);
+    }
+  }
+  for (Incoming* other : replaced) forget_incoming(other);
+  if (!started_anew) return;
+  if (!replaced.empty()) handler_->on_peer_disconnected(peer);
+  const auto link = links_.find(peer);
+  if (link != links_.end() && link->second->is_established() && link->second->boot() != boot) {
+    link->second->dial_anew();
+  }
 }
 
 wire::PeerHelloReply PeerNetwork::check_hello(const wire::PeerHello& hello) const {

@@ -4,6 +4,12 @@
 // carrying only its messages; the receiver's answers travel on its own. Messages are dropped, never
 // queued, while a link is down or takes nothing: Raft repeats what matters. What does not fit
 // (another cluster, another sender than greeted, another addressee) is dropped and counted.
+//
+// Each node probes the nodes that it dials; the probe is answered by the other's node loop, so that
+// a process that hangs is noticed like a cable that was pulled. Whoever lets several probes in a
+// row go unanswered, and is not heard otherwise, is reported as silent; somewhat later the
+// connection is given up and dialled anew, because packets that were lost may be repeated only
+// after many seconds.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +39,7 @@ struct PeerNetworkOptions {
   std::string advertise_address;           // what other nodes are told to dial
   std::size_t link_bytes_max = 64U << 20;  // waiting to one peer; more is dropped
   std::uint32_t connections_max = 256;     // incoming
+  std::uint64_t probe_interval_ms = 100;   // silent: four of these without a sign of life
 };
 
 class PeerNetwork {
@@ -41,8 +48,11 @@ class PeerNetwork {
     virtual ~Handler() = default;
     virtual void on_peer_message(wire::PeerMessage&& message) = 0;
     virtual void on_peer_connected(wire::NodeId peer) = 0;
-    // The last connection that this run (boot id) of the peer had dialled is closed.
-    virtual void on_peer_disconnected(wire::NodeId peer, wire::BootId boot) = 0;
+    // The last connection that the peer's current run (boot id) had dialled is closed, or it has
+    // been started anew.
+    virtual void on_peer_disconnected(wire::NodeId peer) = 0;
+    // Once in each silence: this run of the peer does not answer.
+    virtual void on_peer_silent(wire::NodeId peer) = 0;
     // What snapshot_message.h says: not for consensus.
     virtual void on_snapshot_request(const wire::SnapshotRequest& request) = 0;
     virtual void on_snapshot_part(wire::SnapshotPart&& part) = 0;
@@ -80,11 +90,14 @@ class PeerNetwork {
   class Incoming;
 
   PeerNetwork(EventLoop& loop, Logger& logger, PeerNetworkOptions options, Handler* handler);
+  void probe();
   void accept(std::unique_ptr<Connection> connection);
   void forget_incoming(Incoming* incoming);
   wire::PeerHelloReply check_hello(const wire::PeerHello& hello) const;
   void ensure_link(const wire::PeerHello& hello);
   bool is_greeted_by(wire::NodeId peer) const;
+  void on_greeted(const Incoming& incoming);
+  void heard(wire::NodeId peer, wire::BootId boot);
 
   EventLoop& loop_;
   Logger& logger_;
@@ -93,6 +106,8 @@ class PeerNetwork {
   std::unique_ptr<Listener> listener_;
   std::map<wire::NodeId, std::unique_ptr<Link>> links_;
   std::map<Incoming*, std::unique_ptr<Incoming>> incoming_;
+  std::map<wire::NodeId, wire::BootId> boots_;  // the latest that has greeted
+  Timer probe_;
   std::uint64_t dropped_ = 0;
 };
 

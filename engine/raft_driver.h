@@ -91,6 +91,8 @@ class RaftDriver {
   void on_message(wire::PeerMessage&& message);
   void on_peer_connected(wire::NodeId peer) { raft_.peer_connected(peer); }
   void on_peer_disconnected(wire::NodeId peer) { raft_.peer_disconnected(peer); }
+  void on_peer_silent(wire::NodeId peer) { raft_.peer_silent(peer); }
+  void on_disk_stalled(bool stalled) { raft_.disk_stalled(stalled); }
   void on_durable(std::uint64_t append_sequence);
   void on_log_read(std::uint64_t token, wire::Result<std::vector<wire::Bytes>> entries);
 

@@ -21,6 +21,7 @@ constexpr std::uint64_t kExpiryMs = 60'000;
 constexpr std::size_t kCarryBytes = 16U << 20;
 constexpr std::uint64_t kCarryMs = 1000;
 constexpr std::uint64_t kHandOverMs = 1000;
+constexpr std::uint64_t kDiskLookMs = 50;
 constexpr std::int64_t kTokenLifeUs = 24LL * 3600 * 1'000'000;
 
 unsigned in_ticks(std::uint32_t milliseconds) {
@@ -62,6 +63,7 @@ RunningNode::RunningNode(World world, const NodeConfig& config,
       on_stopped_(std::move(on_stopped)),
       boot_(world.entropy.next()),
       started_ms_(world.loop.now_ms()),
+      disk_watch_(std::chrono::milliseconds(config.raft.disk_stall_timeout_ms)),
       alive_(std::make_shared<RunningNode*>(this)) {}
 
 RunningNode::~RunningNode() = default;
@@ -91,6 +93,7 @@ wire::Status RunningNode::assemble(OpenedState state,
   peers.listen_address = config_.listen_addr;
   peers.advertise_address =
       config_.advertise_addr.empty() ? config_.listen_addr : config_.advertise_addr;
+  peers.probe_interval_ms = config_.raft.probe_interval_ms;
   BIB_TRY(network_, PeerNetwork::open(world_.loop, world_.logger, peers, this));
   ClientServerOptions api;
   api.listen_address = config_.api_listen_addr;
@@ -116,6 +119,8 @@ wire::Status RunningNode::assemble(OpenedState state,
   network_->set_members(driver_->members().empty() ? first_members : driver_->members());
   tick_ = std::make_unique<Timer>(world_.loop, [this] { on_tick(); });
   tick_->start(kTickMs, kTickMs);
+  disk_look_ = std::make_unique<Timer>(world_.loop, [this] { look_at_disk(); });
+  disk_look_->start(kDiskLookMs, kDiskLookMs);
   housekeeping_ = std::make_unique<Timer>(world_.loop, [this] { on_housekeeping(); });
   housekeeping_->start(kHousekeepingMs, kHousekeepingMs);
   world_.logger.info("node", "{} of cluster '{}' listens for peers on {}, for clients on {} and {}",
@@ -129,6 +134,8 @@ consensus::RaftConfig RunningNode::raft_config() {
   raft.self = config_.node_id;
   raft.heartbeat_ticks = in_ticks(config_.raft.heartbeat_timeout_ms);
   raft.election_ticks_min = in_ticks(config_.raft.election_timeout_ms);
+  // A target that does not answer costs the clients no more than this.
+  raft.transfer_ticks_max = std::min(in_ticks(kHandOverMs), raft.election_ticks_min);
   raft.commit_notify_ticks = in_ticks(config_.raft.commit_timeout_ms);
   raft.append_entries_max = config_.raft.max_append_entries;
   raft.flight.messages_max = config_.raft.max_inflight;
@@ -163,6 +170,19 @@ void RunningNode::on_tick() {
   commands_->propose_open_batch();
   driver_->tick();
   snapshots_->on_tick();
+}
+
+void RunningNode::look_at_disk() {
+  if (finished_) return;
+  const auto stalled = disk_watch_.look(log_->metrics().append_running);
+  if (!stalled) return;
+  if (*stalled) {
+    world_.logger.warn("log", "a write has taken more than {} ms: the disk has stalled",
+                       config_.raft.disk_stall_timeout_ms);
+  } else {
+    world_.logger.info("log", "the disk takes writes again");
+  }
+  driver_->on_disk_stalled(*stalled);
 }
 
 void RunningNode::on_housekeeping() {
@@ -304,6 +324,7 @@ void RunningNode::check_failures() {
 void RunningNode::finish() {
   finished_ = true;
   tick_.reset();
+  disk_look_.reset();
   housekeeping_.reset();
   if (!failure_) commands_->on_leadership_lost();  // whoever still waits asks another node
   if (!failure_) failure_ = commands_->failure();

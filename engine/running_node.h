@@ -15,6 +15,7 @@
 #include "engine/client_server.h"
 #include "engine/clock.h"
 #include "engine/command_desk.h"
+#include "engine/disk_watch.h"
 #include "engine/entropy.h"
 #include "engine/event_feed.h"
 #include "engine/event_loop.h"
@@ -92,10 +93,11 @@ class RunningNode final : public Applier,
     driver_->on_message(std::move(message));
   }
   void on_peer_connected(wire::NodeId peer) override { driver_->on_peer_connected(peer); }
-  void on_peer_disconnected(wire::NodeId peer, wire::BootId) override {
+  void on_peer_disconnected(wire::NodeId peer) override {
     driver_->on_peer_disconnected(peer);
     snapshots_->on_peer_disconnected(peer);
   }
+  void on_peer_silent(wire::NodeId peer) override { driver_->on_peer_silent(peer); }
   void on_snapshot_request(const wire::SnapshotRequest& request) override {
     snapshots_->on_request(request);
   }
@@ -148,6 +150,7 @@ class RunningNode final : public Applier,
   void make_snapshot_desk(std::vector<wire::SnapshotManifest> found);
 
   void on_tick();
+  void look_at_disk();
   void on_housekeeping();
   void issue_first_token();
   void look_for_expired_sessions();
@@ -183,6 +186,8 @@ class RunningNode final : public Applier,
   std::unique_ptr<Executor> pool_;
   std::unique_ptr<SnapshotDesk> snapshots_;
   std::unique_ptr<Timer> tick_;
+  std::unique_ptr<Timer> disk_look_;
+  DiskWatch disk_watch_;
   std::unique_ptr<Timer> housekeeping_;
   std::shared_ptr<RunningNode*> alive_;
 

@@ -30,6 +30,7 @@ wire::ServerHello RunningNode::hello() {
   if (const wire::Member* leader = membership.find(driver_->raft().leader())) {
     hello.leader = leader->id;
     hello.leader_api_address = leader->api_address;
+    hello.term = driver_->raft().term();
   }
   for (const wire::Member& member : membership.members) {
     hello.members.push_back(wire::MemberInfo{member.id, member.raft_address, member.api_address,

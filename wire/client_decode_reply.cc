@@ -76,16 +76,17 @@ std::vector<T> read_tables(const flatbuffers::Vector<flatbuffers::Offset<Table>>
 Result<ServerHello> decode_server_hello(ByteView body) {
   BIB_TRY(const auto* table, open_envelope<fbs::ServerHello>(body, kHelloTablesMax));
   FieldChecker check("ServerHello");
-  ServerHello hello{.protocol = table->protocol(),
-                    .version = text_of(table->version()),
-                    .node = NodeId(table->node()),
-                    .cluster = id_of<ClusterId>(table->cluster()),
-                    .cluster_name = text_of(table->cluster_name()),
-                    .leader = NodeId(table->leader()),
-                    .leader_api_address = text_of(table->leader_api_address()),
-                    .members = read_tables<MemberInfo>(table->members(), [&check](const auto& row) {
-                      return read_member(row, check);
-                    })};
+  ServerHello hello{
+      .protocol = table->protocol(),
+      .version = text_of(table->version()),
+      .node = NodeId(table->node()),
+      .cluster = id_of<ClusterId>(table->cluster()),
+      .cluster_name = text_of(table->cluster_name()),
+      .leader = NodeId(table->leader()),
+      .leader_api_address = text_of(table->leader_api_address()),
+      .members = read_tables<MemberInfo>(
+          table->members(), [&check](const auto& row) { return read_member(row, check); }),
+      .term = Term(table->term())};
   check.list_size("members", hello.members.size(), kListSizeMax);
   check.name("version", hello.version);
   check.name("cluster_name", hello.cluster_name);

@@ -158,7 +158,7 @@ ByteView ClientEncoder::encode(const ServerHello& hello) {
   const auto cluster = to_fb_id<fbs::Id128>(hello.cluster);
   return impl_->finish(fbs::CreateServerHello(fbb, hello.protocol, version, hello.node.value(),
                                               &cluster, cluster_name, hello.leader.value(),
-                                              leader_api_address, members));
+                                              leader_api_address, members, hello.term.value()));
 }
 
 ByteView ClientEncoder::encode(const Command& command) {

@@ -68,6 +68,7 @@ struct ServerHello {
   NodeId leader{};
   std::string_view leader_api_address{};
   std::vector<MemberInfo> members{};
+  Term term{};  // in which it leads; of two nodes that name different leaders the later is right
 };
 
 // ---- commands

@@ -34,6 +34,8 @@ enum class FrameKind : std::uint8_t {
   kJoinReply = 5,
   kSnapshotRequest = 6,  // snapshot_message.h
   kSnapshotPart = 7,
+  kPeerProbe = 8,       // no body; the id comes back in the reply
+  kPeerProbeReply = 9,  // no body
   // between a client and a node (client_message.h)
   kClientHello = 16,
   kServerHello = 17,

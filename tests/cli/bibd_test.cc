@@ -22,6 +22,8 @@ TEST_CASE("the file's defaults are the engine's defaults") {
   REQUIRE(from_file.raft.heartbeat_timeout_ms == defaults.raft.heartbeat_timeout_ms);
   REQUIRE(from_file.raft.election_timeout_ms == defaults.raft.election_timeout_ms);
   REQUIRE(from_file.raft.commit_timeout_ms == defaults.raft.commit_timeout_ms);
+  REQUIRE(from_file.raft.probe_interval_ms == defaults.raft.probe_interval_ms);
+  REQUIRE(from_file.raft.disk_stall_timeout_ms == defaults.raft.disk_stall_timeout_ms);
   REQUIRE(from_file.raft.max_append_entries == defaults.raft.max_append_entries);
   REQUIRE(from_file.raft.max_inflight == defaults.raft.max_inflight);
   REQUIRE(from_file.raft.trailing_logs == defaults.raft.trailing_logs);

@@ -63,6 +63,8 @@ TEST_CASE("a file with nothing but the node's id gives the documented defaults")
       {"cluster.raft.heartbeat_timeout", "1s"},
       {"cluster.raft.election_timeout", "5s"},
       {"cluster.raft.commit_timeout", "50ms"},
+      {"cluster.raft.probe_interval", "100ms"},
+      {"cluster.raft.disk_stall_timeout", "500ms"},
       {"cluster.raft.max_append_entries", "64"},
       {"cluster.raft.trailing_logs", "10000"},
       {"cluster.raft.max_inflight", "256"},

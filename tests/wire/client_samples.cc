@@ -68,7 +68,8 @@ std::vector<ServerHello> server_hellos() {
                         .raft_address = "10.0.0.1:7410",
                         .api_address = "10.0.0.1:7411",
                         .voter = true},
-                       {.id = NodeId(12), .voter = false}}},
+                       {.id = NodeId(12), .voter = false}},
+           .term = Term(17)},
           {.protocol = 0}};
 }
 

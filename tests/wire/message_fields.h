@@ -47,7 +47,7 @@ BIB_TEST_FIELDS(JobRow, a, b, c, d, e, f, g, h, i)
 
 BIB_TEST_FIELDS(ClientHello, a, b, c)
 BIB_TEST_FIELDS(MemberInfo, a, b, c, d)
-BIB_TEST_FIELDS(ServerHello, a, b, c, d, e, f, g, h)
+BIB_TEST_FIELDS(ServerHello, a, b, c, d, e, f, g, h, i)
 BIB_TEST_FIELDS(CreateTopic, a, b, c, d, e, f, g)
 BIB_TEST_FIELDS(UpdateTopic, a, b, c, d, e)
 BIB_TEST_FIELDS(SetTopicStatus, a, b)
