@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "wire/check.h"
 #include "wire/secret.h"
@@ -18,6 +19,8 @@ constexpr std::size_t kQueuedBytesMax = 4U
                                         << 20;  // beyond, requests wait in memory once, not twice
 constexpr std::size_t kWindowFactor = 64;       // answered requests held behind a straggler
 constexpr std::chrono::milliseconds kOverloadPause{20};
+// So long without an answer, and the other nodes are asked who leads.
+constexpr std::chrono::milliseconds kDoubtAfter{150};
 
 wire::ClientId random_client_id() {
   wire::ClientId id;
@@ -125,13 +128,39 @@ void Client::turn(Clock::time_point deadline, std::vector<Completion>& completio
   if (!status && connection_) disconnect(status.error());
   Clock::time_point now = Clock::now();
   expire(now, completions);
+  if (connection_ && look_around(now)) return;
   if (completions.size() > before || !connection_ || deadline <= now) return;
   const Pending& oldest = pending_.front();
   if (oldest.state == Pending::State::kSent && now >= oldest.sent + patience(oldest))
     return disconnect({ErrorCode::kTimeout,
                        fmt::format("{} does not answer", to_string(connection_->address()))});
-  auto ready = connection_->wait(wake_up_at(deadline));
-  if (!ready) disconnect(ready.error());
+  if (auto waited = wait(wake_up_at(deadline)); !waited) disconnect(waited.error());
+}
+
+wire::Status Client::wait(Clock::time_point until) const {
+  std::vector<pollfd> items{{connection_->fd(), connection_->events(), 0}};
+  if (finder_.is_searching_besides()) finder_.append_polls(items);
+  if (::poll(items.data(), items.size(), poll_timeout(until)) >= 0 || errno == EINTR) return {};
+  return wire::fail(ErrorCode::kIo, "poll: {}", wire::errno_text(errno));
+}
+
+// A leader that hangs, or whose packets vanish, does not close the connection. True: there is a
+// later leader, and what is unanswered has to be sent to it.
+bool Client::look_around(Clock::time_point now) {
+  if (!options_.to_leader) return false;
+  const bool in_doubt = inflight_ > 0 && pending_.front().state == Pending::State::kSent &&
+                        now >= std::max(pending_.front().sent, heard_at_) + kDoubtAfter;
+  if (!in_doubt) {
+    if (finder_.is_searching_besides()) finder_.search_besides(nullptr);
+    return false;
+  }
+  if (!finder_.is_searching_besides()) finder_.search_besides(connection_.get());
+  auto later_leader = finder_.turn();
+  if (!later_leader) return false;
+  connection_ = std::move(later_leader);
+  heard_at_ = now;
+  requeue_sent();
+  return true;
 }
 
 // False: not connected yet; time has passed or requests have expired.
@@ -140,25 +169,21 @@ bool Client::connect(Clock::time_point deadline, std::vector<Completion>& comple
   expire(now, completions);
   if (inflight_ == 0) return false;
   Clock::time_point limit = std::min(deadline, pending_.front().submitted + options_.timeout);
-  if (finder_.ready_at() > now) {
-    Clock::time_point until = std::min(limit, finder_.ready_at());
-    ::poll(nullptr, 0, poll_timeout(until));
-    if (Clock::now() < finder_.ready_at()) return false;
-  }
-  // A deadline of "now" asks for one turn, not for an impossible connection.
-  auto connection = finder_.attempt(pending_.front().submitted + options_.timeout);
-  if (connection) {
-    connection_ = std::move(*connection);
+  connection_ = finder_.search(limit);
+  if (connection_) {
+    heard_at_ = Clock::now();
     return true;
   }
   // That a node was reached and knows no leader says more than that another one is down.
-  if (last_problem_.code != ErrorCode::kNoQuorum || connection.error().code != ErrorCode::kIo)
-    last_problem_ = connection.error();
+  const std::optional<wire::Error>& problem = finder_.problem();
+  if (problem && (last_problem_.code != ErrorCode::kNoQuorum || problem->code != ErrorCode::kIo))
+    last_problem_ = *problem;
   if (finder_.unreachable()) {
     ErrorCode code =
         last_problem_.code == ErrorCode::kTimeout ? ErrorCode::kIo : last_problem_.code;
     wire::Error error{code, fmt::format("no node can be reached: {}", finder_.failures())};
     while (!pending_.empty()) complete(pending_.front(), tl::unexpected(error), completions);
+    finder_.begin_anew();
   }
   return false;
 }
@@ -167,6 +192,10 @@ void Client::disconnect(wire::Error why) {
   last_problem_ = std::move(why);
   connection_.reset();
   finder_.step_back();
+  requeue_sent();
+}
+
+void Client::requeue_sent() {
   for (Pending& pending : pending_) {
     if (pending.state == Pending::State::kSent) pending.state = Pending::State::kWaiting;
   }
@@ -211,6 +240,7 @@ void Client::on_frame(wire::Frame frame, std::vector<Completion>& completions) {
                      : pending->kind == FrameKind::kQuery     ? FrameKind::kQueryReply
                      : pending->kind == FrameKind::kSnapshots ? FrameKind::kSnapshotsReply
                                                               : FrameKind::kStatusReply;
+  heard_at_ = Clock::now();
   if (frame.kind != wanted)
     return disconnect({ErrorCode::kUnsupported, "the node answered with another kind of message"});
   finder_.settled();
@@ -277,7 +307,14 @@ wire::Error Client::expired_error(const Pending& pending) const {
 Clock::time_point Client::wake_up_at(Clock::time_point deadline) const {
   const Pending& oldest = pending_.front();
   Clock::time_point at = std::min(deadline, oldest.submitted + options_.timeout);
-  if (oldest.state == Pending::State::kSent) at = std::min(at, oldest.sent + patience(oldest));
+  if (oldest.state == Pending::State::kSent) {
+    at = std::min(at, oldest.sent + patience(oldest));
+    if (finder_.is_searching_besides()) {
+      at = std::min(at, finder_.wake_up_at());
+    } else if (options_.to_leader) {
+      at = std::min(at, std::max(oldest.sent, heard_at_) + kDoubtAfter);
+    }
+  }
   if (first_waiting_ < first_ticket_ + pending_.size()) {
     const Pending& waiting = pending_[first_waiting_ - first_ticket_];
     if (waiting.state == Pending::State::kWaiting && waiting.not_before > Clock::now())

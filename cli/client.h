@@ -2,7 +2,9 @@
 //
 // Owned by one thread. A command gets a random client id and a sequence, and is encoded once; after
 // a lost connection, a try that takes too long, or a node that cannot serve now, the same bytes go
-// to another member, until the answer is there or `timeout` is over. Unanswered requests are sent
+// to another member, until the answer is there or `timeout` is over. A leader that does not answer
+// soon is not waited for idly: the other members are asked meanwhile, and if they know a later
+// leader, that one gets them. Unanswered requests are sent
 // again in their order. Requests under way at the same time may be decided in another order than
 // they were submitted if some are retried; whoever depends on an answer waits for it.
 //
@@ -96,6 +98,9 @@ class Client {
   void turn(Clock::time_point deadline, std::vector<Completion>& completions);
   bool connect(Clock::time_point deadline, std::vector<Completion>& completions);
   void disconnect(wire::Error why);
+  void requeue_sent();
+  bool look_around(Clock::time_point now);
+  wire::Status wait(Clock::time_point until) const;
   void send_waiting(Clock::time_point now, std::vector<Completion>& completions);
   wire::Status exchange(std::vector<Completion>& completions);
   void on_frame(wire::Frame frame, std::vector<Completion>& completions);
@@ -111,6 +116,7 @@ class Client {
   NodeFinder finder_;
   wire::ClientEncoder encoder_;
   std::unique_ptr<Connection> connection_;
+  Clock::time_point heard_at_;  // when the present connection last brought anything
 
   // Tickets [first_ticket_, first_ticket_ + pending_.size()), oldest first. The oldest is never
   // answered yet.

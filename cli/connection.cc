@@ -22,79 +22,6 @@ using wire::ErrorCode;
 constexpr std::size_t kReceiveSize = 64U << 10;
 constexpr std::size_t kCompactSize = 1U << 20;  // sent bytes that are worth moving the rest over
 
-// Closes what was not taken.
-class SocketOwner {
- public:
-  explicit SocketOwner(int fd) : fd_(fd) {}
-  ~SocketOwner() {
-    if (fd_ >= 0) close(fd_);
-  }
-  SocketOwner(const SocketOwner&) = delete;
-  SocketOwner& operator=(const SocketOwner&) = delete;
-  int fd() const { return fd_; }
-  int take() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
-
-wire::Status wait_connected(int fd, Clock::time_point deadline) {
-  pollfd item{fd, POLLOUT, 0};
-  for (;;) {
-    int ready = poll(&item, 1, poll_timeout(deadline));
-    if (ready > 0) break;
-    if (ready == 0) return wire::fail(ErrorCode::kTimeout, "no connection in time");
-    if (errno != EINTR) return wire::fail(ErrorCode::kIo, "poll: {}", wire::errno_text(errno));
-  }
-  int error = 0;
-  socklen_t size = sizeof error;
-  if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
-  if (error != 0) return wire::fail(ErrorCode::kIo, "{}", wire::errno_text(error));
-  return {};
-}
-
-wire::Result<int> dial(int family, const sockaddr* address, socklen_t size,
-                       Clock::time_point deadline) {
-  SocketOwner owner(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (owner.fd() < 0) return wire::fail(ErrorCode::kIo, "socket: {}", wire::errno_text(errno));
-  if (connect(owner.fd(), address, size) != 0) {
-    if (errno != EINPROGRESS) return wire::fail(ErrorCode::kIo, "{}", wire::errno_text(errno));
-    BIB_TRY_VOID(wait_connected(owner.fd(), deadline));
-  }
-  return owner.take();
-}
-
-wire::Result<int> dial_unix(const std::string& path, Clock::time_point deadline) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path)
-    return wire::fail(ErrorCode::kIo, "the path is too long for a Unix socket");
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  return dial(AF_UNIX, reinterpret_cast<const sockaddr*>(&address), sizeof address, deadline);
-}
-
-wire::Result<int> dial_tcp(const wire::Address& to, Clock::time_point deadline) {
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICSERV;
-  addrinfo* list = nullptr;
-  int error = getaddrinfo(to.host.c_str(), std::to_string(to.port).c_str(), &hints, &list);
-  if (error != 0)
-    return wire::fail(ErrorCode::kIo, "the name cannot be looked up: {}", gai_strerror(error));
-  std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(list, &freeaddrinfo);
-  wire::Result<int> fd = wire::fail(ErrorCode::kIo, "the name has no address");
-  for (const addrinfo* i = list; i != nullptr; i = i->ai_next) {
-    fd = dial(i->ai_family, i->ai_addr, i->ai_addrlen, deadline);
-    if (!fd) continue;
-    int on = 1;
-    setsockopt(*fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(*fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);  // a followed node may vanish
-    break;
-  }
-  return fd;
-}
-
 }  // namespace
 
 int poll_timeout(Clock::time_point deadline) {
@@ -102,18 +29,76 @@ int poll_timeout(Clock::time_point deadline) {
   return static_cast<int>(std::clamp<std::int64_t>(left, 0, 1 << 30));
 }
 
-Connection::Connection(ServerAddress address, int fd)
-    : address_(std::move(address)), fd_(fd), decoder_(wire::kClientFrameBodyMax) {}
+struct Connection::Target {
+  sockaddr_storage address{};
+  socklen_t size = 0;
+};
+
+Connection::Connection(ServerAddress address)
+    : address_(std::move(address)), decoder_(wire::kClientFrameBodyMax) {}
 
 Connection::~Connection() {
-  close(fd_);
+  if (fd_ >= 0) close(fd_);
 }
 
-wire::Result<std::unique_ptr<Connection>> Connection::open(const ServerAddress& address,
-                                                           Clock::time_point deadline) {
-  BIB_TRY(int fd, address.socket_path.empty() ? dial_tcp(address.tcp, deadline)
-                                              : dial_unix(address.socket_path, deadline));
-  return std::unique_ptr<Connection>(new Connection(address, fd));
+wire::Result<std::unique_ptr<Connection>> Connection::start(const ServerAddress& address) {
+  std::unique_ptr<Connection> connection(new Connection(address));
+  if (!address.socket_path.empty()) {
+    Target target;
+    auto* local = reinterpret_cast<sockaddr_un*>(&target.address);
+    local->sun_family = AF_UNIX;
+    if (address.socket_path.size() >= sizeof local->sun_path)
+      return wire::fail(ErrorCode::kIo, "the path is too long for a Unix socket");
+    std::memcpy(local->sun_path, address.socket_path.c_str(), address.socket_path.size() + 1);
+    target.size = sizeof *local;
+    connection->targets_.push_back(target);
+  } else {
+    addrinfo hints{};
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_NUMERICSERV;
+    addrinfo* list = nullptr;
+    int error = getaddrinfo(address.tcp.host.c_str(), std::to_string(address.tcp.port).c_str(),
+                            &hints, &list);
+    if (error != 0)
+      return wire::fail(ErrorCode::kIo, "the name cannot be looked up: {}", gai_strerror(error));
+    std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(list, &freeaddrinfo);
+    for (const addrinfo* i = list; i != nullptr; i = i->ai_next) {
+      Target target;
+      std::memcpy(&target.address, i->ai_addr, i->ai_addrlen);
+      target.size = i->ai_addrlen;
+      connection->targets_.push_back(target);
+    }
+    std::reverse(connection->targets_.begin(), connection->targets_.end());
+  }
+  BIB_TRY_VOID(connection->dial_next());
+  return connection;
+}
+
+wire::Status Connection::dial_next() {
+  int error = EADDRNOTAVAIL;
+  while (!targets_.empty()) {
+    const Target target = targets_.back();
+    targets_.pop_back();
+    if (fd_ >= 0) close(fd_);
+    fd_ = socket(target.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd_ < 0) return wire::fail(ErrorCode::kIo, "socket: {}", wire::errno_text(errno));
+    if (target.address.ss_family != AF_UNIX) {
+      int on = 1;
+      setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+      setsockopt(fd_, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);  // a followed node may vanish
+    }
+    const auto* name = reinterpret_cast<const sockaddr*>(&target.address);
+    if (connect(fd_, name, target.size) == 0 || errno == EINPROGRESS) return {};
+    error = errno;
+  }
+  return wire::fail(ErrorCode::kIo, "{}", wire::errno_text(error));
+}
+
+wire::Status Connection::fail_over(int error) {
+  if (established_ || targets_.empty())
+    return wire::fail(ErrorCode::kIo, "{}", wire::errno_text(error));
+  return dial_next();
 }
 
 void Connection::queue(wire::FrameKind kind, std::uint64_t id, wire::ByteView body) {
@@ -128,11 +113,12 @@ wire::Status Connection::flush() {
   while (out_begin_ < out_.size()) {
     ssize_t sent = send(fd_, out_.data() + out_begin_, out_.size() - out_begin_, MSG_NOSIGNAL);
     if (sent >= 0) {
+      established_ = true;
       out_begin_ += static_cast<std::size_t>(sent);
       continue;
     }
     if (errno == EAGAIN || errno == EWOULDBLOCK) return {};
-    if (errno != EINTR) return wire::fail(ErrorCode::kIo, "{}", wire::errno_text(errno));
+    if (errno != EINTR) return fail_over(errno);
   }
   out_.clear();
   out_begin_ = 0;
@@ -150,13 +136,16 @@ wire::Status Connection::receive() {
     }
     if (got == 0) return wire::fail(ErrorCode::kIo, "the node closed the connection");
     if (errno == EAGAIN || errno == EWOULDBLOCK) return {};
-    if (errno != EINTR) return wire::fail(ErrorCode::kIo, "{}", wire::errno_text(errno));
+    if (errno != EINTR) return fail_over(errno);
   }
 }
 
+short Connection::events() const {
+  return queued_bytes() == 0 ? POLLIN : POLLIN | POLLOUT;
+}
+
 wire::Result<bool> Connection::wait(Clock::time_point deadline) const {
-  short events = queued_bytes() == 0 ? POLLIN : POLLIN | POLLOUT;
-  pollfd item{fd_, events, 0};
+  pollfd item{fd_, events(), 0};
   for (;;) {
     int ready = poll(&item, 1, poll_timeout(deadline));
     if (ready > 0) return true;

@@ -1,8 +1,8 @@
 // Connection: one socket to a node, carrying frames both ways.
 //
-// Owned by the client that opened it; one thread. The socket does not block: open() waits for the
-// connection until the deadline, everything else does what can be done now. A kIo error ends the
-// connection; close it by destroying it.
+// Owned by the client that opened it; one thread. The socket does not block: start() begins to
+// connect, and everything else does what can be done now, which is nothing until the connection
+// stands. A kIo error ends the connection; close it by destroying it.
 #pragma once
 
 #include <chrono>
@@ -24,8 +24,9 @@ int poll_timeout(Clock::time_point deadline);
 
 class Connection {
  public:
-  static wire::Result<std::unique_ptr<Connection>> open(const ServerAddress& address,
-                                                        Clock::time_point deadline);
+  // Looks the name up, which may take its time, and dials what it stands for; where that are
+  // several addresses, one after another.
+  static wire::Result<std::unique_ptr<Connection>> start(const ServerAddress& address);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -37,6 +38,8 @@ class Connection {
   void queue(wire::FrameKind kind, std::uint64_t id, wire::ByteView body);
   std::size_t queued_bytes() const { return out_.size() - out_begin_; }
 
+  // What the socket waits for, for poll(2).
+  short events() const;
   // Sends and receives what the socket takes and has.
   wire::Status flush();
   wire::Status receive();
@@ -49,10 +52,17 @@ class Connection {
   wire::Result<wire::Frame> receive_frame(Clock::time_point deadline);
 
  private:
-  Connection(ServerAddress address, int fd);
+  struct Target;  // an address of the socket kind
+
+  explicit Connection(ServerAddress address);
+  wire::Status dial_next();
+  // The socket has failed: another address is dialled, or this is how it ends.
+  wire::Status fail_over(int error);
 
   ServerAddress address_;
-  int fd_;
+  std::vector<Target> targets_;  // to be dialled, the last one first, if this one is not reached
+  int fd_ = -1;
+  bool established_ = false;
   std::vector<std::uint8_t> out_;
   std::size_t out_begin_ = 0;
   wire::FrameDecoder decoder_;

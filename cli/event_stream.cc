@@ -1,7 +1,5 @@
 #include "cli/event_stream.h"
 
-#include <poll.h>
-
 #include <optional>
 #include <utility>
 
@@ -54,10 +52,8 @@ class EventStream {
   wire::Result<std::unique_ptr<Connection>> connect() {
     Clock::time_point deadline = give_up_at_.value_or(Clock::now() + context_.timeout);
     for (;;) {
-      ::poll(nullptr, 0, poll_timeout(std::min(deadline, finder_.ready_at())));
-      auto connection = finder_.attempt(deadline);
-      if (connection) return connection;
-      remember(connection.error());
+      if (auto connection = finder_.search(deadline)) return connection;
+      if (finder_.problem()) remember(*finder_.problem());
       if (!finder_.unreachable() && Clock::now() < deadline) continue;
       if (no_leader_) return tl::unexpected(*no_leader_);
       return wire::fail(ErrorCode::kIo, "no node can be reached: {}", finder_.failures());

@@ -3,65 +3,23 @@
 #include <algorithm>
 #include <utility>
 
-#include "wire/version.h"
-
 namespace bib::cli {
 namespace {
 
+using std::chrono::milliseconds;
 using wire::ErrorCode;
 
-constexpr std::chrono::milliseconds kBackoffMin{10};
-constexpr std::chrono::milliseconds kBackoffMax{250};
+constexpr milliseconds kPauseMin{5};
+constexpr milliseconds kPauseMax{250};
+constexpr int kPauseShare = 8;
+// How long a node may take to answer before the next one is asked beside it.
+constexpr milliseconds kStagger{50};
 constexpr std::size_t kCandidatesMax = 64;
 constexpr int kDetoursMax = 3;
 
-ServerInfo to_info(const wire::ServerHello& hello, const ServerAddress& address) {
-  ServerInfo info;
-  info.address = address;
-  info.version = hello.version;
-  info.node = hello.node;
-  info.cluster = hello.cluster;
-  info.cluster_name = hello.cluster_name;
-  info.leader = hello.leader;
-  info.leader_api_address = hello.leader_api_address;
-  for (const wire::MemberInfo& member : hello.members)
-    info.members.push_back({member.id, std::string(member.raft_address),
-                            std::string(member.api_address), member.voter});
-  return info;
-}
-
-// What is not bib's protocol is no mistake of the user's in an argument: kInvalid would say so.
-tl::unexpected<wire::Error> not_our_protocol(const wire::Error& error) {
-  return wire::fail(ErrorCode::kUnsupported, "what answers there does not speak bib's protocol: {}",
-                    error.message);
-}
-
 }  // namespace
 
-wire::Result<ServerInfo> greet(Connection& connection, wire::ClientId client,
-                               Clock::time_point deadline) {
-  wire::ClientEncoder encoder;
-  std::string program = fmt::format("bib {}", wire::version());
-  wire::ClientHello hello;
-  hello.client = client;
-  hello.program = program;
-  connection.queue(wire::FrameKind::kClientHello, 0, encoder.encode(hello));
-  auto frame = connection.receive_frame(deadline);
-  if (!frame && frame.error().code == ErrorCode::kInvalid) return not_our_protocol(frame.error());
-  if (!frame) return tl::unexpected(frame.error());
-  if (frame->kind == wire::FrameKind::kErrorReply) {
-    auto refusal = wire::decode_error_reply(frame->body.view());
-    if (!refusal) return not_our_protocol(refusal.error());
-    return wire::fail(refusal->code, "{}", refusal->message);
-  }
-  if (frame->kind != wire::FrameKind::kServerHello)
-    return wire::fail(ErrorCode::kUnsupported, "the node answered a greeting with something else");
-  auto answer = wire::decode_server_hello(frame->body.view());
-  if (!answer) return not_our_protocol(answer.error());
-  return to_info(*answer, connection.address());
-}
-
-NodeFinder::NodeFinder(Options options) : options_(std::move(options)), backoff_(kBackoffMin) {
+NodeFinder::NodeFinder(Options options) : options_(std::move(options)) {
   for (const ServerAddress& server : options_.servers) candidates_.push_back({server, {}});
 }
 
@@ -72,36 +30,182 @@ NodeFinder::Candidate& NodeFinder::candidate(const ServerAddress& address) {
   return candidates_.emplace_back(Candidate{address, {}});
 }
 
+bool NodeFinder::is_under_way(const ServerAddress& address) const {
+  return std::any_of(under_way_.begin(), under_way_.end(),
+                     [&](const auto& greeting) { return greeting->address() == address; });
+}
+
+// ---- what the client learns elsewhere
+
 void NodeFinder::suggest(std::string_view api_address) {
   auto address = parse_server_address(api_address);
   if (!address || (address->socket_path.empty() && wire::is_wildcard(address->tcp.host))) return;
   if (candidates_.size() < kCandidatesMax) candidate(*address);
-  suggested_ = std::move(*address);
+  if (besides_ != *address && !is_under_way(*address)) suggested_ = std::move(*address);
 }
 
 void NodeFinder::step_back() {
-  end_attempt();
+  besides_.reset();
+  if (!suggested_ && next_ >= candidates_.size()) pause();
+}
+
+void NodeFinder::search_besides(const Connection* current) {
+  if (current == nullptr) {
+    besides_.reset();
+    under_way_.clear();
+    searching_since_.reset();
+    return;
+  }
+  besides_ = current->address();
+  suggested_.reset();
+  next_ = 0;
+  start_next_at_ = Clock::now();
+  searching_since_ = start_next_at_;
 }
 
 void NodeFinder::settled() {
-  backoff_ = kBackoffMin;
   detours_ = 0;
+  searching_since_.reset();
+  problem_.reset();
 }
 
-// A suggestion is followed at once, unless nodes send us in circles; after the last node of a round
-// it is time to wait.
-void NodeFinder::end_attempt() {
-  ready_at_ = Clock::now();
-  if (suggested_ && ++detours_ <= kDetoursMax) return;
-  if (!suggested_ && next_ < candidates_.size()) return;
+bool NodeFinder::unreachable() const {
+  return !server_ && std::all_of(candidates_.begin(), candidates_.end(),
+                                 [](const Candidate& known) { return !known.failure.empty(); });
+}
+
+void NodeFinder::begin_anew() {
+  under_way_.clear();
   suggested_.reset();
-  detours_ = 0;
-  if (next_ >= candidates_.size()) {
-    next_ = 0;
-    ++rounds_;
+  settled();
+  next_ = 0;
+  start_next_at_ = Clock::now();
+  for (Candidate& known : candidates_) known.failure.clear();
+}
+
+// ---- searching
+
+std::unique_ptr<Connection> NodeFinder::search(Clock::time_point deadline) {
+  const std::uint64_t pauses = pauses_;
+  for (;;) {
+    if (auto found = turn()) return found;
+    if (unreachable() || (pauses_ != pauses && under_way_.empty())) return nullptr;
+    const Clock::time_point now = Clock::now();
+    if (now >= deadline) return nullptr;
+    std::vector<pollfd> items;
+    append_polls(items);
+    ::poll(items.data(), items.size(), poll_timeout(std::min(deadline, wake_up_at())));
   }
-  ready_at_ += backoff_;
-  backoff_ = std::min(backoff_ * 2, kBackoffMax);
+}
+
+std::unique_ptr<Connection> NodeFinder::turn() {
+  const Clock::time_point now = Clock::now();
+  if (!searching_since_) searching_since_ = now;
+  start_due(now);
+  return advance(now);
+}
+
+void NodeFinder::append_polls(std::vector<pollfd>& items) const {
+  for (const auto& greeting : under_way_) items.push_back({greeting->fd(), greeting->events(), 0});
+}
+
+Clock::time_point NodeFinder::wake_up_at() const {
+  Clock::time_point at = start_next_at_;
+  if (suggested_) at = Clock::now();
+  for (const auto& greeting : under_way_)
+    at = std::min(at, greeting->begun() + options_.try_timeout);
+  return at;
+}
+
+// A suggestion is followed at once, unless nodes send us in circles. Otherwise one after another,
+// without waiting long for an answer; after the last one of a round it is time for a pause.
+void NodeFinder::start_due(Clock::time_point now) {
+  while (suggested_ || now >= start_next_at_) {
+    const auto address = next_address();
+    if (!address) return pause();
+    start_next_at_ = now + kStagger;
+    start(*address);
+  }
+}
+
+std::optional<ServerAddress> NodeFinder::next_address() {
+  if (suggested_) {
+    auto address = std::exchange(suggested_, std::nullopt);
+    if (++detours_ <= kDetoursMax) return address;
+    detours_ = 0;
+    return std::nullopt;
+  }
+  while (next_ < candidates_.size()) {
+    const ServerAddress& address = candidates_[next_++].address;
+    if (besides_ != address && !is_under_way(address)) return address;
+  }
+  return std::nullopt;
+}
+
+void NodeFinder::start(const ServerAddress& address) {
+  auto greeting = Greeting::start(address, options_.client);
+  if (!greeting) return failed(address, greeting.error());
+  under_way_.push_back(std::move(*greeting));
+}
+
+void NodeFinder::failed(const ServerAddress& address, wire::Error error) {
+  candidate(address).failure = error.message;
+  // Nodes that could be reached and know no leader say more than one that could not.
+  if (!problem_ || problem_->code != ErrorCode::kNoQuorum) problem_ = std::move(error);
+  start_next_at_ = Clock::now();
+}
+
+std::unique_ptr<Connection> NodeFinder::advance(Clock::time_point now) {
+  for (std::size_t i = 0; i < under_way_.size();) {
+    Greeting& greeting = *under_way_[i];
+    auto answer = greeting.advance();
+    if (answer && !*answer && now < greeting.begun() + options_.try_timeout) {
+      ++i;
+      continue;
+    }
+    // Finished, one way or the other.
+    const std::unique_ptr<Greeting> finished = std::move(under_way_[i]);
+    under_way_.erase(under_way_.begin() + static_cast<std::ptrdiff_t>(i));
+    if (!answer) {
+      failed(finished->address(), answer.error());
+    } else if (!*answer) {
+      failed(finished->address(), {ErrorCode::kTimeout, "no answer in time"});
+    } else if (auto found = greeted(*finished, std::move(**answer))) {
+      under_way_.clear();
+      besides_.reset();
+      return found;
+    }
+  }
+  return nullptr;
+}
+
+std::unique_ptr<Connection> NodeFinder::greeted(Greeting& greeting, ServerInfo server) {
+  if (server_ && server_->cluster != server.cluster) {
+    failed(server.address,
+           {ErrorCode::kUnsupported,
+            fmt::format("another cluster ({}) answers there", server.cluster_name)});
+    return nullptr;
+  }
+  learn(server);
+  candidate(server.address).failure.clear();
+  start_next_at_ = Clock::now();
+  // A leader that was deposed and does not know it yet is not a leader.
+  const bool is_outdated = server.term < term_;
+  term_ = std::max(term_, server.term);
+  // Under another address it is still the node that does not answer.
+  if (besides_ && server_->node == server.node) return nullptr;
+  if (!options_.to_leader || (server.is_leader() && !is_outdated)) {
+    server_ = std::move(server);
+    return greeting.take_connection();
+  }
+  const std::string leader = is_outdated ? std::string() : server.leader_api_address;
+  problem_ =
+      wire::Error{ErrorCode::kNoQuorum,
+                  fmt::format("{} knows no leader that can be reached{}", to_string(server.address),
+                              leader.empty() ? "" : " (it names " + leader + ")")};
+  suggest(leader);
+  if (!server_) server_ = std::move(server);
+  return nullptr;
 }
 
 void NodeFinder::learn(const ServerInfo& server) {
@@ -111,39 +215,12 @@ void NodeFinder::learn(const ServerInfo& server) {
   }
 }
 
-wire::Result<std::unique_ptr<Connection>> NodeFinder::dial(const ServerAddress& address,
-                                                           Clock::time_point deadline) {
-  BIB_TRY(auto connection, Connection::open(address, deadline));
-  BIB_TRY(ServerInfo server, greet(*connection, options_.client, deadline));
-  if (server_ && server_->cluster != server.cluster)
-    return wire::fail(ErrorCode::kUnsupported, "another cluster ({}) answers there",
-                      server.cluster_name);
-  learn(server);
-  server_ = std::move(server);
-  return connection;
-}
-
-wire::Result<std::unique_ptr<Connection>> NodeFinder::attempt(Clock::time_point deadline) {
-  ServerAddress address;
-  if (suggested_) {
-    address = *std::exchange(suggested_, std::nullopt);
-  } else {
-    if (next_ >= candidates_.size()) next_ = 0;
-    if (candidates_.empty()) return wire::fail(ErrorCode::kIo, "no server is named");
-    address = candidates_[next_++].address;
-  }
-  auto connection = dial(address, std::min(deadline, Clock::now() + options_.try_timeout));
-  candidate(address).failure = connection ? "" : connection.error().message;
-  if (!connection) {
-    end_attempt();
-    return connection;
-  }
-  if (!options_.to_leader || server_->leader == server_->node) return connection;
-  std::string leader = server_->leader_api_address;
-  suggest(leader);
-  end_attempt();
-  return wire::fail(ErrorCode::kNoQuorum, "{} knows no leader that can be reached{}",
-                    to_string(address), leader.empty() ? "" : " (it names " + leader + ")");
+void NodeFinder::pause() {
+  const Clock::time_point now = Clock::now();
+  ++pauses_;
+  next_ = 0;
+  const auto since = now - searching_since_.value_or(now);
+  start_next_at_ = now + std::clamp<Clock::duration>(since / kPauseShare, kPauseMin, kPauseMax);
 }
 
 std::string NodeFinder::failures() const {

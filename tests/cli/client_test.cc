@@ -1,6 +1,8 @@
 // The client against nodes that lead, follow, vanish, stay silent, are overloaded, or are no nodes.
 #include "cli/client.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -9,6 +11,7 @@
 #include "cli/event_stream.h"
 #include "fake_node.h"
 #include "run.h"
+#include "support/test_support.h"
 
 using namespace bib;
 using namespace bib::test;
@@ -108,6 +111,81 @@ TEST_CASE("a node that stays silent is left for another member") {
   cli::Client client(options_for({&silent}));
   decoded(set_key(client));
   REQUIRE(silent.received()[0].body == other.received()[0].body);
+}
+
+TEST_CASE("a leader that falls silent is left for the later one that another node names") {
+  FakeNode next(3);
+  next.set_leader(next.id(), next.address(), wire::Term(8));
+  FakeNode follower(2);
+  follower.set_leader(next.id(), next.address(), wire::Term(8));
+  FakeNode silent(1, [](const Received&) { return silence(); });
+  silent.set_leader(silent.id(), silent.address(), wire::Term(7));
+  silent.set_members({silent.address(), follower.address()});
+  cli::ClientOptions options = options_for({&silent});
+  options.timeout = 60s;
+  options.try_timeout = 60s;  // not by waiting for the end of this
+  cli::Client client(options);
+  decoded(set_key(client));
+  REQUIRE(silent.received().size() == 1);
+  REQUIRE(silent.received()[0].body == next.received()[0].body);
+  REQUIRE(client.server()->node == next.id());
+}
+
+TEST_CASE("a leader that is only slow keeps its request while the others still name it") {
+  std::atomic<bool> asked = false;
+  FakeNode follower(2);
+  FakeNode slow(1, [&](const Received&) {
+    // Until somebody else has been asked who leads.
+    (void)support::wait_until([&] { return follower.greetings() > 0; }, 20s);
+    asked = true;
+    return accepted();
+  });
+  follower.set_leader(slow.id(), slow.address());
+  slow.set_members({slow.address(), follower.address()});
+  cli::ClientOptions options = options_for({&slow});
+  options.timeout = 60s;
+  options.try_timeout = 60s;
+  cli::Client client(options);
+  decoded(set_key(client));
+  REQUIRE(asked);
+  REQUIRE(slow.received().size() == 1);
+  REQUIRE(follower.received().empty());
+}
+
+TEST_CASE("a node that does not even greet holds nobody up") {
+  // The kernel completes the connection; nobody ever reads from it.
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in name{};
+  name.sin_family = AF_INET;
+  name.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof name;
+  REQUIRE(::bind(listener, reinterpret_cast<sockaddr*>(&name), size) == 0);
+  REQUIRE(::listen(listener, 8) == 0);
+  REQUIRE(::getsockname(listener, reinterpret_cast<sockaddr*>(&name), &size) == 0);
+  FakeNode node(1);
+  cli::ClientOptions options = options_for({&node});
+  options.servers.insert(
+      options.servers.begin(),
+      cli::parse_server_address("127.0.0.1:" + std::to_string(::ntohs(name.sin_port))).value());
+  options.timeout = 60s;
+  options.try_timeout = 60s;
+  cli::Client client(options);
+  decoded(set_key(client));
+  REQUIRE(client.server()->node == node.id());
+  ::close(listener);
+}
+
+TEST_CASE("a leader of an earlier term is not believed any more") {
+  FakeNode old(1);
+  FakeNode next(2);
+  next.set_leader(next.id(), next.address(), wire::Term(8));
+  old.set_leader(old.id(), old.address(), wire::Term(7));
+  FakeNode follower(3);
+  follower.set_leader(next.id(), next.address(), wire::Term(8));
+  cli::Client client(options_for({&follower, &old}));
+  decoded(set_key(client));
+  REQUIRE(next.received().size() == 1);
+  REQUIRE(old.received().empty());
 }
 
 TEST_CASE("a node that shuts down, has no quorum or is late is left for another member") {

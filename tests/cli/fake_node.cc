@@ -120,10 +120,11 @@ cli::ServerAddress FakeNode::server() const {
   return {"", {"127.0.0.1", port_}};
 }
 
-void FakeNode::set_leader(wire::NodeId leader, std::string api_address) {
+void FakeNode::set_leader(wire::NodeId leader, std::string api_address, wire::Term term) {
   std::lock_guard lock(mutex_);
   leader_ = leader;
   leader_address_ = std::move(api_address);
+  term_ = term;
 }
 
 void FakeNode::set_members(std::vector<std::string> api_addresses) {
@@ -215,6 +216,7 @@ void FakeNode::greet(Peer& peer, std::uint64_t frame_id) {
   hello.cluster_name = "test-cluster";
   hello.leader = leader_;
   hello.leader_api_address = leader_address_;
+  hello.term = term_;
   std::uint64_t member_id = 100;
   for (const std::string& member : members_)
     hello.members.push_back({wire::NodeId(++member_id), "127.0.0.1:1", member, true});

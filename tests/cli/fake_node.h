@@ -59,7 +59,7 @@ class FakeNode {
   wire::NodeId id() const { return wire::NodeId(id_); }
 
   // What the greeting says; at first this node leads and is the only member.
-  void set_leader(wire::NodeId leader, std::string api_address);
+  void set_leader(wire::NodeId leader, std::string api_address, wire::Term term = {});
   void set_no_leader() { set_leader(wire::NodeId(), ""); }
   void set_members(std::vector<std::string> api_addresses);
   void set_cluster(std::uint8_t first_byte);
@@ -86,6 +86,7 @@ class FakeNode {
   std::vector<Received> received_;
   wire::NodeId leader_;
   std::string leader_address_;
+  wire::Term term_;
   std::vector<std::string> members_;
   wire::ClusterId cluster_;
   std::string garbage_;
