@@ -293,7 +293,9 @@ TEST_CASE("an installation whose snapshot is gone stops the start with an explan
   Scene scene;
   const InstallPlaces places(kDataDirectory);
   must(decide_install(scene.files, places, scene.snapshot));
-  SECTION("gone") { must(remove_snapshot(scene.files, kSnapshotRoot, "30-1")); }
+  SECTION("gone") {
+    must(remove_snapshot(scene.files, kSnapshotRoot, "30-1"));
+  }
   SECTION("its note is no snapshot's name") {
     scene.files.set_content("/data/snapshots/installing", {'x'});
   }

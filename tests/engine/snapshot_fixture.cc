@@ -69,8 +69,8 @@ wire::SnapshotManifest make_snapshot(FileSystem& files, const std::string& root,
   const auto store = must(RocksStore::open("/scratch", small_store(*env)));
   apply_to(*store, log, index);
   must(begin_partial_snapshot(files, root, kMakingName));
-  const StateMark mark = must(
-      projections::create_checkpoint(*store, snapshot_state_directory(root, kMakingName)));
+  const StateMark mark =
+      must(projections::create_checkpoint(*store, snapshot_state_directory(root, kMakingName)));
   wire::SnapshotManifest manifest;
   manifest.cluster = test_options().cluster;
   manifest.node = wire::NodeId(0xfeed);

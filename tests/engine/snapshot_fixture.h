@@ -2,8 +2,8 @@
 // executors and networks that do what they are told when they are told.
 #pragma once
 
-#include <catch2/catch.hpp>
 #include <rocksdb/env.h>
+#include <catch2/catch.hpp>
 
 #include <deque>
 #include <functional>
