@@ -112,12 +112,12 @@ tidy() {
     --extra-arg=-Wno-unknown-warning-option <<<"$files"
 }
 
-# The seed is the day's, so that runs differ and can be repeated; history and logs stay.
+# The seed is the day's, so that runs differ and can be repeated; one of the two is even, so that one
+# run has small snapshots and one the whole log. History and logs stay.
 history_runs() {
   local seconds=$1 nodes seed out
-  [[ $seconds =~ ^[1-9][0-9]*$ ]] || { usage >&2; exit 2; }
-  seed=${BIB_SEED:-$(date +%Y%m%d)}
   for nodes in 3 5; do
+    seed=$((${BIB_SEED:-$(date +%Y%m%d)} + nodes / 5))
     out=build/dev/history-$nodes-$seed
     step "history of $nodes nodes, seed $seed: $out" \
       build/dev/bin/bib_nemesis --nodes "$nodes" --duration "$seconds" --seed "$seed" --out "$out"
@@ -164,6 +164,7 @@ case $what in
     step tidy tidy "$@"
     ;;
   history)
+    [[ ${2-300} =~ ^[1-9][0-9]*$ ]] || { usage >&2; exit 2; }
     step deps deps
     step "build dev" build dev
     history_runs "${2-300}"
