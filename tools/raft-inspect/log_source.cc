@@ -218,6 +218,7 @@ Result<bool> Walk::step_behind_the_last() {
   for (const std::uint64_t number : segments) {
     if (number >= expected_) queue_.push_back(number);
   }
+  set_blank_segment_aside();
   if (!queue_.empty()) return step();
   report_missing(expected_, expected_, nullptr);
   return false;
