@@ -116,9 +116,11 @@ void Raft::send_appends(Progress& peer) {
   }
 }
 
-// Entries, or, after the log's end, the question whether the peer has what is before it.
+// Entries, or, after the log's end, the question whether the peer has what is before it. Also to a
+// peer that has acknowledged everything: after a restart it does not know how far its log is the
+// leader's, and follows no commit index before an append has proven it.
 bool Raft::has_news_for(const Progress& peer) const {
-  const bool asks = peer.state == ProgressState::kProbe && peer.match < log_.last_index();
+  const bool asks = peer.state == ProgressState::kProbe;
   return asks || peer.next <= log_.last_index();
 }
 
@@ -203,8 +205,14 @@ void Raft::on_heartbeat_reply(const PeerMessage& message) {
   peer->unreachable = false;
   peer->received = std::max(message.hint_index, peer->match);
   // The message out is lost, unless it has arrived and waits for the peer's disk.
-  if (peer->paused && peer->received < peer->probe_last) {
+  if (peer->paused && message.hint_index < peer->probe_last) {
     peer->paused = false;
+    flush_is_wanted_ = true;
+  }
+  // It has restarted, and nothing is under way that would prove anything to it.
+  if (peer->state == ProgressState::kReplicate && peer->in_flight.empty() &&
+      message.hint_index < peer->match) {
+    peer->become_probe();
     flush_is_wanted_ = true;
   }
   if (message.context > peer->acked_round) {
@@ -212,9 +220,9 @@ void Raft::on_heartbeat_reply(const PeerMessage& message) {
     confirm_reads();
   }
   // Makes up for a lost acknowledgement. A probe asks about its own place and waits for that.
-  const bool answers_probe =
-      peer->state != ProgressState::kProbe || message.match + 1 >= peer->next;
-  if (message.match > peer->match && answers_probe) {
+  const bool is_news = peer->state == ProgressState::kProbe ? message.match + 1 >= peer->next
+                                                            : message.match > peer->match;
+  if (is_news) {
     acknowledge(*peer, message.match);
   } else {
     continue_transfer(*peer);

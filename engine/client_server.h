@@ -25,6 +25,20 @@ namespace bib::engine {
 // Numbers a session for the life of the process.
 enum class SessionId : std::uint64_t {};
 
+// Where an answer belongs.
+struct Asker {
+  SessionId session{};
+  std::uint64_t request = 0;
+};
+
+// The way back to whoever asked: all that a desk needs of the server. The simulator has its own.
+class ClientAnswers {
+ public:
+  virtual ~ClientAnswers() = default;
+  // The one answer to a request (or the last of several).
+  virtual void answer(Asker asker, wire::FrameKind kind, wire::ByteView body) = 0;
+};
+
 struct ClientServerOptions {
   std::string listen_address;
   std::string socket_path;
@@ -32,13 +46,9 @@ struct ClientServerOptions {
   std::uint32_t requests_max = 4096;
 };
 
-class ClientServer {
+class ClientServer final : public ClientAnswers {
  public:
-  // Where an answer belongs.
-  struct Asker {
-    SessionId session{};
-    std::uint64_t request = 0;
-  };
+  using Asker = engine::Asker;
 
   struct Handler {
     virtual ~Handler() = default;
@@ -57,15 +67,14 @@ class ClientServer {
   static wire::Result<std::unique_ptr<ClientServer>> open(EventLoop& loop, Logger& logger,
                                                           ClientServerOptions options,
                                                           Handler* handler);
-  ~ClientServer();
+  ~ClientServer() override;
   ClientServer(const ClientServer&) = delete;
   ClientServer& operator=(const ClientServer&) = delete;
 
   const std::string& listen_address() const { return tcp_->address(); }
   void stop_listening();
 
-  // The one answer to a request (or the last of several).
-  void answer(Asker asker, wire::FrameKind kind, wire::ByteView body);
+  void answer(Asker asker, wire::FrameKind kind, wire::ByteView body) override;
   // An answer that more will follow.
   void answer_partly(Asker asker, wire::FrameKind kind, wire::ByteView body);
   // Bytes that wait to leave for this session; 0 when it is gone.

@@ -11,16 +11,16 @@ using wire::ErrorCode;
 using wire::FrameKind;
 
 CommandDesk::CommandDesk(CommandDeskOptions options, RaftDriver& driver,
-                         projections::Projector& projector, ClientServer& clients, Clock& clock)
+                         projections::Projector& projector, ClientAnswers& clients, Clock& clock)
     : options_(options), driver_(driver), projector_(projector), clients_(clients), clock_(clock) {}
 
-void CommandDesk::on_command(ClientServer::Asker asker, const wire::Command& command) {
+void CommandDesk::on_command(Asker asker, const wire::Command& command) {
   if (driver_.raft().role() != consensus::Role::kLeader) return answer_not_leader(asker);
   if (!driver_.is_ready_to_decide() || !parked_.empty()) return park(asker, command);
   decide(asker, command);
 }
 
-void CommandDesk::park(ClientServer::Asker asker, const wire::Command& command) {
+void CommandDesk::park(Asker asker, const wire::Command& command) {
   const wire::ByteView body = encoder_.encode(command);
   if (parked_.size() >= options_.parked_max ||
       parked_bytes_ + body.size() > options_.parked_bytes_max) {
@@ -49,7 +49,7 @@ void CommandDesk::begin_turn() {
   projector_.begin_turn(batch_index_, clock_.now_us());
 }
 
-void CommandDesk::decide(ClientServer::Asker asker, const wire::Command& command) {
+void CommandDesk::decide(Asker asker, const wire::Command& command) {
   if (failure_) return;  // the node is about to stop
   const projections::LayerSizes sizes = projector_.sizes();
   if (driver_.raft().uncommitted_bytes() + projector_.open_batch_bytes() >
@@ -81,7 +81,7 @@ void CommandDesk::decide(ClientServer::Asker asker, const wire::Command& command
 }
 
 // All that one turn decides shares one read: its question leaves after the turn.
-void CommandDesk::hold(ClientServer::Asker asker, FrameKind kind, wire::ByteView body) {
+void CommandDesk::hold(Asker asker, FrameKind kind, wire::ByteView body) {
   const consensus::Raft& raft = driver_.raft();
   Held held{asker, kind, {body.begin(), body.end()}, raft.next_index() - 1, 0};
   if (projector_.has_open_batch()) held.decided_after = batch_index_;
@@ -187,7 +187,7 @@ void CommandDesk::on_leadership_lost() {
   for (const Parked& one : parked) answer_not_leader(one.asker);
 }
 
-void CommandDesk::answer_not_leader(ClientServer::Asker asker) {
+void CommandDesk::answer_not_leader(Asker asker) {
   const consensus::Raft& raft = driver_.raft();
   wire::ErrorReply reply;
   const wire::Member* leader = raft.membership().find(raft.leader());
@@ -203,7 +203,7 @@ void CommandDesk::answer_not_leader(ClientServer::Asker asker) {
   clients_.answer(asker, FrameKind::kErrorReply, encoder_.encode(reply));
 }
 
-void CommandDesk::answer_error(ClientServer::Asker asker, const wire::Error& error,
+void CommandDesk::answer_error(Asker asker, const wire::Error& error,
                                wire::Revision current_revision) {
   clients_.answer(asker, FrameKind::kErrorReply, encode_error(error, current_revision));
 }

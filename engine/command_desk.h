@@ -40,9 +40,9 @@ class CommandDesk {
   static constexpr std::uint64_t kReadTokens = std::uint64_t{1} << 63U;
 
   CommandDesk(CommandDeskOptions options, RaftDriver& driver, projections::Projector& projector,
-              ClientServer& clients, Clock& clock);
+              ClientAnswers& clients, Clock& clock);
 
-  void on_command(ClientServer::Asker asker, const wire::Command& command);
+  void on_command(Asker asker, const wire::Command& command);
   void on_outcomes(std::span<const projections::Outcome> outcomes);
   // What the driver says of a read; tokens that are not the desk's are of no interest to it.
   void on_read_ready(std::uint64_t token);
@@ -59,7 +59,7 @@ class CommandDesk {
   void propose_open_batch();
 
   // "Not leader" with what is known of the leader, or "no leader".
-  void answer_not_leader(ClientServer::Asker asker);
+  void answer_not_leader(Asker asker);
 
   // An error that the node must not survive: the rows may not be trusted from here on, so nothing
   // more is decided, and nothing may be applied.
@@ -80,36 +80,35 @@ class CommandDesk {
     }
   };
   struct Parked {
-    ClientServer::Asker asker;
+    Asker asker;
     std::vector<std::uint8_t> body;
   };
 
   // An answer that waits until what it says is certain.
   struct Held {
-    ClientServer::Asker asker;
+    Asker asker;
     wire::FrameKind kind = wire::FrameKind::kErrorReply;
     std::vector<std::uint8_t> body;
     wire::LogIndex decided_after;  // the last entry that it was decided against
     std::uint64_t read_token = 0;  // 0: the leader need not be confirmed, or is
   };
 
-  void hold(ClientServer::Asker asker, wire::FrameKind kind, wire::ByteView body);
+  void hold(Asker asker, wire::FrameKind kind, wire::ByteView body);
   void release_held();
   wire::ByteView encode_error(const wire::Error& error, wire::Revision current_revision);
-  void park(ClientServer::Asker asker, const wire::Command& command);
-  void decide(ClientServer::Asker asker, const wire::Command& command);
+  void park(Asker asker, const wire::Command& command);
+  void decide(Asker asker, const wire::Command& command);
   void begin_turn();
-  void answer_error(ClientServer::Asker asker, const wire::Error& error,
-                    wire::Revision current_revision = {});
+  void answer_error(Asker asker, const wire::Error& error, wire::Revision current_revision = {});
 
   CommandDeskOptions options_;
   RaftDriver& driver_;
   projections::Projector& projector_;
-  ClientServer& clients_;
+  ClientAnswers& clients_;
   Clock& clock_;
   wire::ClientEncoder encoder_;
   // Mostly one asker for a request; retries on another connection add more.
-  std::unordered_multimap<Request, ClientServer::Asker, RequestHash> waiting_;
+  std::unordered_multimap<Request, Asker, RequestHash> waiting_;
   std::deque<Held> held_;         // in the order of their decisions, so of decided_after
   std::uint64_t turn_token_ = 0;  // the read of this turn, if there is one already
   std::uint64_t last_token_ = kReadTokens;

@@ -126,7 +126,9 @@ Status LogStore::continue_log(LogContents& contents) {
   if (contents.debris_end > contents.end_offset) {
     BIB_TRY_VOID(segment_->clear_to(contents.debris_end));
   }
-  // What was found may have been in a volatile cache only, if just the process had ended.
+  // What was found, names too, may have been in a volatile cache only, if just the process had
+  // ended.
+  BIB_TRY_VOID(files_.sync_directory(directory_));
   return sync();
 }
 

@@ -110,9 +110,11 @@ class PeerNetwork::Incoming final : public Connection::Handler {
   }
 
   bool fits(const wire::Envelope& envelope, wire::NodeId from, wire::NodeId to) {
-    const bool fitting = envelope.cluster == network_.options_.cluster &&
-                         envelope.boot == hello_->boot && from == hello_->from &&
-                         to == network_.options_.self;
+    const bool fitting = wire::fits(envelope, from, to,
+                                    {.cluster = network_.options_.cluster,
+                                     .boot = hello_->boot,
+                                     .from = hello_->from,
+                                     .to = network_.options_.self});
     if (!fitting) ++network_.dropped_;
     return fitting;
   }

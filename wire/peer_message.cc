@@ -151,4 +151,9 @@ Result<ReceivedPeerMessage> decode_peer_message(const Bytes& body) {
   return ReceivedPeerMessage{.envelope = head.envelope, .message = std::move(head.message)};
 }
 
+bool fits(const Envelope& envelope, NodeId from, NodeId to, const ExpectedEnvelope& expected) {
+  return envelope.cluster == expected.cluster && envelope.boot == expected.boot &&
+         from == expected.from && to == expected.to;
+}
+
 }  // namespace bib::wire

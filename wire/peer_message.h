@@ -97,6 +97,16 @@ struct ReceivedPeerMessage {
   PeerMessage message;
 };
 
+// What a connection carries: the messages of one run (boot) of one node, to this one.
+struct ExpectedEnvelope {
+  ClusterId cluster;
+  BootId boot;
+  NodeId from;
+  NodeId to;
+};
+// False: of another cluster, another run, another sender or to another node; to be dropped.
+bool fits(const Envelope& envelope, NodeId from, NodeId to, const ExpectedEnvelope& expected);
+
 // Verifies everything (FlatBuffers, kinds, each entry's header and checksum, contiguity from
 // log_index + 1, terms that do not fall) before it believes anything. `body` is the frame's body;
 // the message's payload shares its storage.

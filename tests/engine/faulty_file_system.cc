@@ -284,6 +284,12 @@ bool FaultyFileSystem::crashed() const {
   return crashed_;
 }
 
+void FaultyFileSystem::restart_process() {
+  const std::lock_guard lock(mutex_);
+  crashed_ = false;
+  crash_at_.reset();
+}
+
 std::unique_ptr<FaultyFileSystem> FaultyFileSystem::survivor(const Names& names,
                                                              const PickState& pick) const {
   auto disk = std::make_unique<FaultyFileSystem>(write_unit_);

@@ -48,6 +48,9 @@ class FaultyFileSystem final : public FileSystem {
   std::uint64_t operations() const;  // changes so far
   std::uint64_t syncs() const;
   bool crashed() const;
+  // A new process after a crash of the old one alone: what was written is there, and no more
+  // durable than it was.
+  void restart_process();
 
   // Which state of a sector survives: 0 is the synced one, `count` the newest.
   using PickState =

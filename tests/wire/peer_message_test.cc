@@ -192,6 +192,27 @@ TEST_CASE("a membership entry that carries no membership is refused") {
   }
 }
 
+TEST_CASE("a message of another cluster, run, sender or addressee does not fit its connection") {
+  const auto fits = [](const ExpectedEnvelope& wanted) {
+    return wire::fits(kEnvelope, NodeId(1), NodeId(2), wanted);
+  };
+  const ExpectedEnvelope expected{
+      .cluster = kEnvelope.cluster, .boot = kEnvelope.boot, .from = NodeId(1), .to = NodeId(2)};
+  CHECK(fits(expected));
+  ExpectedEnvelope other = expected;
+  other.cluster.bytes[3] ^= 1;
+  CHECK_FALSE(fits(other));
+  other = expected;
+  other.boot = BootId(0xb008);
+  CHECK_FALSE(fits(other));
+  other = expected;
+  other.from = NodeId(3);
+  CHECK_FALSE(fits(other));
+  other = expected;
+  other.to = NodeId(3);
+  CHECK_FALSE(fits(other));
+}
+
 TEST_CASE("a damaged peer message is refused or decodes to something harmless") {
   const Bytes body = body_of(sample_append());
   std::size_t head = body.size();
