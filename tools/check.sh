@@ -12,6 +12,7 @@
 #   test       builds, and runs the tests of preset dev
 #   asan, tsan, release   builds that preset and runs its tests
 #   fuzz       builds the fuzz targets (preset fuzz, clang) and gives each of them some seconds
+#   sim [N]    builds preset dev and runs N simulated clusters, seeds 1 to N (20000 when not given)
 #   coverage   builds and tests with counters; the report goes to build/coverage/report.txt
 #   history [SECONDS]   clusters of three and five real nodes under faults, for so long each (300)
 #   tidy [all | FILE...]   clang-tidy over the files changed since HEAD, all files, or those named
@@ -125,7 +126,7 @@ history_runs() {
 }
 
 what=${1-all}
-if [[ $# -gt 1 && $what != tidy && ! ($what == history && $# -eq 2) ]]; then
+if [[ $# -gt 1 && $what != tidy && ! ($what =~ ^(history|sim)$ && $# -eq 2) ]]; then
   usage >&2
   exit 2
 fi
@@ -150,6 +151,11 @@ case $what in
     step deps deps --fuzz
     step "build fuzz" build fuzz fuzzers
     step "test fuzz" run_tests fuzz --label-regex '^fuzz$'
+    ;;
+  sim)
+    step deps deps
+    step "build dev" build dev
+    step "simulate" build/dev/bin/bib_sim --seeds "1..${2-20000}" --repeat-every 100
     ;;
   coverage)
     step deps deps --coverage

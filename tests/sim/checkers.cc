@@ -1,0 +1,490 @@
+#include "checkers.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "sim_node.h"
+#include "violation.h"
+
+namespace bib::sim {
+
+using consensus::Raft;
+using consensus::Role;
+using wire::LogIndex;
+using wire::MessageKind;
+using wire::NodeId;
+using wire::PeerMessage;
+using wire::Term;
+
+namespace {
+
+// Whether a majority of each half has the property.
+template <typename Has>
+bool is_quorum(const wire::Membership& membership, Has&& has) {
+  for (const std::vector<NodeId>* half : {&membership.voters, &membership.voters_outgoing}) {
+    if (half->empty()) continue;
+    const auto count = std::count_if(half->begin(), half->end(), has);
+    if (static_cast<std::size_t>(count) <= half->size() / 2) return false;
+  }
+  return true;
+}
+
+bool is_from_leader(MessageKind kind) {
+  return kind == MessageKind::kAppend || kind == MessageKind::kHeartbeat ||
+         kind == MessageKind::kSnapshot;
+}
+
+}  // namespace
+
+void Oracle::add_node(SimNode& node) {
+  nodes_.push_back(&node);
+  facts_.emplace_back();
+  for (Facts& facts : facts_) facts.ticks_since_heard.resize(nodes_.size());
+}
+
+Oracle::Facts& Oracle::facts(const SimNode& node) {
+  return facts_[node.index()];
+}
+
+// ---- a node's life
+
+void Oracle::on_founded(const wire::Bytes& entry, const wire::Membership& membership) {
+  const auto header = wire::read_entry_header(entry.view());
+  known_.try_emplace(place(header->index, header->term),
+                     Known{Term(), header->checksum, membership});
+}
+
+void Oracle::on_boot(SimNode& node, wire::HardState hard_state) {
+  Facts fresh;
+  fresh.term = hard_state.term;
+  fresh.vote = hard_state.vote;
+  fresh.commit = node.raft()->commit();
+  fresh.membership_index = node.raft()->membership_index();
+  fresh.ticks_since_heard.resize(nodes_.size());
+  facts(node) = std::move(fresh);
+  campaigned_.insert(hard_state.term);
+}
+
+void Oracle::on_wiped(SimNode& /*node*/) {}
+
+void Oracle::before_message(SimNode& node, const PeerMessage& message) {
+  Facts& known = facts(node);
+  const Raft& raft = *node.raft();
+  if (message.kind != MessageKind::kPreVote) return;
+  // Whoever has seen its leader's connection close helps to replace it.
+  const consensus::LogPosition last = raft.log().last();
+  const bool as_new = message.log_term > last.term ||
+                      (message.log_term == last.term && message.log_index >= last.index);
+  const bool as_told =
+      raft.term() == known.term && raft.role() == known.role && raft.vote() == known.vote;
+  // Of several questions in one turn it is not known which answer is whose.
+  const bool only_one = ++known.pre_votes_in_turn == 1;
+  known.asker = message.from;
+  known.must_grant = only_one && known.suspects && as_told && as_new && message.term > raft.term();
+}
+
+void Oracle::after_message(SimNode& node, const PeerMessage& message) {
+  Facts& known = facts(node);
+  const Raft& raft = *node.raft();
+  if (is_from_leader(message.kind) && message.term == raft.term() &&
+      raft.leader() == message.from) {
+    known.ticks_since_timer = 0;
+    known.suspects = false;
+  }
+  if (raft.role() == Role::kLeader && message.term == raft.term() &&
+      index_of(message.from) < known.ticks_since_heard.size()) {
+    known.ticks_since_heard[index_of(message.from)] = 0;
+  }
+}
+
+void Oracle::before_disconnect(SimNode& node, NodeId peer) {
+  const Raft& raft = *node.raft();
+  if (raft.role() == Role::kFollower && raft.leader() == peer) facts(node).suspects = true;
+}
+
+void Oracle::on_tick(SimNode& node) {
+  Facts& known = facts(node);
+  const Raft& raft = *node.raft();
+  const unsigned limit = plan_.raft.election_ticks_min;
+  ++known.ticks_since_timer;
+  if (raft.role() != Role::kLeader) {
+    known.ticks_transferring = 0;
+    // Drawn below twice the minimum; suspicion makes it shorter, never longer.
+    if (known.ticks_since_timer > 2 * limit + 1 && raft.membership().is_voter(node.id())) {
+      violated("timing", "{} has heard no leader for {} ticks and does not campaign", node.name(),
+               known.ticks_since_timer);
+    }
+    return;
+  }
+  known.ticks_since_timer = 0;
+  for (unsigned& ticks : known.ticks_since_heard) ++ticks;
+  if (raft.membership_index() != known.membership_index) return;  // new peers have some time
+  const bool heard = is_quorum(raft.membership(), [&](NodeId id) {
+    return id == node.id() || known.ticks_since_heard[index_of(id)] <= limit + 1;
+  });
+  if (!heard) {
+    violated("timing", "{} still leads term {} without a quorum", node.name(), raft.term().value());
+  }
+  known.ticks_transferring = raft.is_transferring() ? known.ticks_transferring + 1 : 0;
+  if (known.ticks_transferring > limit + 1) {
+    violated("timing", "{} has been handing over for {} ticks", node.name(),
+             known.ticks_transferring);
+  }
+}
+
+// ---- what leaves a node
+
+void Oracle::on_sent(SimNode& node, const PeerMessage& message) {
+  Facts& known = facts(node);
+  switch (message.kind) {
+    case MessageKind::kPreVote:
+    case MessageKind::kVote:
+      known.ticks_since_timer = 0;
+      known.suspects = false;
+      break;
+    case MessageKind::kPreVoteReply:
+      if (known.must_grant && message.rejected && message.to == known.asker) {
+        violated("timing", "{} suspects its leader and yet refuses a pre-vote to {}", node.name(),
+                 message.to.value());
+      }
+      known.must_grant = false;
+      break;
+    case MessageKind::kVoteReply:
+      if (!message.rejected) check_vote(node, message);
+      break;
+    case MessageKind::kAppendReply:
+    case MessageKind::kHeartbeatReply:
+      if (!message.rejected) check_acknowledgement(node, message);
+      break;
+    default:
+      break;
+  }
+}
+
+void Oracle::check_vote(const SimNode& node, const PeerMessage& message) {
+  const wire::HardState durable = node.durable_hard_state();
+  // A later term's write may have been synced together with the vote's.
+  if (durable.term < message.term || (durable.term == message.term && durable.vote != message.to)) {
+    violated("election", "{} votes for {} in term {}, durable are term {} and vote {}", node.name(),
+             message.to.value(), message.term.value(), durable.term.value(), durable.vote.value());
+  }
+  const auto [vote, is_new] = votes_.try_emplace({message.term, node.id()}, message.to);
+  if (!is_new && vote->second != message.to) {
+    violated("election", "{} votes for {} and for {} in term {}", node.name(), vote->second.value(),
+             message.to.value(), message.term.value());
+  }
+}
+
+bool Oracle::has_durably(const SimNode& node, LogIndex index, Term term) const {
+  const engine::LogLocations* log = node.durable_log();
+  if (log == nullptr) return false;
+  return index < log->base().index || log->term_at(index) == term;
+}
+
+// An acknowledgement is durable here, and stands in the leader's log.
+void Oracle::check_acknowledgement(const SimNode& node, const PeerMessage& message) const {
+  if (node.durable_hard_state().term < message.term) {
+    violated("durability", "{} answers in term {}, durable is term {}", node.name(),
+             message.term.value(), node.durable_hard_state().term.value());
+  }
+  if (message.match == LogIndex()) return;
+  const auto term = node.raft()->log().term_at(message.match);
+  if (term && !has_durably(node, message.match, *term)) {
+    violated("durability", "{} acknowledges entry {} of term {}, which is not durable", node.name(),
+             message.match.value(), term->value());
+  }
+  const SimNode& leader = *nodes_[index_of(message.to)];
+  const Raft* raft = leader.raft();
+  if (!term || raft == nullptr || raft->role() != Role::kLeader || raft->term() != message.term) {
+    return;
+  }
+  const auto theirs = raft->log().term_at(message.match);
+  if (message.match > raft->log().base().index && theirs != term) {
+    violated("durability", "{} acknowledges entry {} of term {} to {}, which has another",
+             node.name(), message.match.value(), term->value(), leader.name());
+  }
+}
+
+void Oracle::on_written(SimNode& node, const consensus::LogWrite& write,
+                        const std::vector<wire::Bytes>& entries) {
+  if (entries.empty()) return;
+  const Raft& raft = *node.raft();
+  const auto before = raft.log().term_at(write.first - 1);
+  Term previous = before.value_or(Term());
+  for (const wire::Bytes& bytes : entries) {
+    const auto header = wire::read_entry_header(bytes.view());
+    if (!header) violated("log", "{} writes what is no entry", node.name());
+    auto [known, is_new] = known_.try_emplace(place(header->index, header->term));
+    Known& entry = known->second;
+    if (is_new) {
+      entry.previous_term = previous;
+      entry.checksum = header->checksum;
+      if (header->kind == wire::EntryKind::kMembership) {
+        const auto reader = wire::EntryReader::open(bytes, true);
+        auto membership = wire::decode_membership(reader->body());
+        if (!membership) violated("log", "{} writes a membership that is none", node.name());
+        entry.membership = *std::move(membership);
+        const LogIndex latest = facts(node).membership_index;
+        const bool leads = raft.role() == Role::kLeader && raft.term() == header->term;
+        if (leads && latest != header->index && latest > raft.commit()) {
+          violated("log", "{} proposes a membership at {}, while that at {} is not committed",
+                   node.name(), header->index.value(), latest.value());
+        }
+        if (leads && !raft.has_committed_own_term()) {
+          violated("log", "{} proposes a membership at {} before it has committed in term {}",
+                   node.name(), header->index.value(), header->term.value());
+        }
+      }
+    } else if (entry.previous_term != previous || entry.checksum != header->checksum) {
+      violated("log", "{} has another entry {} of term {} than another node", node.name(),
+               header->index.value(), header->term.value());
+    }
+    previous = header->term;
+  }
+}
+
+// ---- after each step
+
+void Oracle::after_step(SimNode& node) {
+  const Raft* raft = node.raft();
+  if (raft == nullptr) return;
+  Facts& known = facts(node);
+  if (raft->term() != known.term || raft->role() != known.role || raft->vote() != known.vote) {
+    check_role(node, *raft, known);
+  }
+  if (raft->commit() != known.commit) check_commit(node, *raft, known);
+  check_membership(node, *raft, known);
+  known.pre_votes_in_turn = 0;
+}
+
+void Oracle::check_role(SimNode& node, const Raft& raft, Facts& known) {
+  if (raft.term() < known.term) {
+    violated("election", "{} falls from term {} to {}", node.name(), known.term.value(),
+             raft.term().value());
+  }
+  if (raft.role() == Role::kCandidate) campaigned_.insert(raft.term());
+  if (raft.term() != known.term && !campaigned_.contains(raft.term())) {
+    violated("election", "{} enters term {}, in which nobody campaigns", node.name(),
+             raft.term().value());
+  }
+  if (raft.role() == Role::kLeader && known.role != Role::kLeader) {
+    const auto [leader, is_new] = leaders_.try_emplace(raft.term(), node.id());
+    if (!is_new && leader->second != node.id()) {
+      violated("election", "two leaders in term {}: n{} and {}", raft.term().value(),
+               leader->second.value(), node.name());
+    }
+    check_leader_completeness(node, raft);
+    std::fill(known.ticks_since_heard.begin(), known.ticks_since_heard.end(), 0U);
+    known.ticks_transferring = 0;
+  }
+  known.ticks_since_timer = 0;
+  known.suspects = false;
+  known.term = raft.term();
+  known.role = raft.role();
+  known.vote = raft.vote();
+}
+
+// Raft §5.4.3: of all that was committed in earlier terms. (Belated votes may make a leader of a
+// term that has passed.)
+void Oracle::check_leader_completeness(const SimNode& node, const Raft& raft) const {
+  std::size_t count = committed_.size();
+  while (count > 0 && committed_[count - 1].committed_in >= raft.term()) --count;
+  const LogIndex last(count);
+  if (last <= raft.log().base().index) return;
+  const Term term = committed_[count - 1].term;
+  if (raft.log().term_at(last) == term) return;
+  violated("leader", "{} leads term {} without entry {} of term {}, which is committed",
+           node.name(), raft.term().value(), last.value(), term.value());
+}
+
+void Oracle::check_commit(SimNode& node, const Raft& raft, Facts& known) {
+  if (raft.commit() < known.commit) {
+    violated("commit", "{} falls from commit index {} to {}", node.name(), known.commit.value(),
+             raft.commit().value());
+  }
+  const LogIndex first = std::max(known.commit + 1, raft.log().base().index + 1);
+  for (LogIndex index = first; index <= raft.commit(); ++index) {
+    const Term term = *raft.log().term_at(index);
+    if (index <= committed()) {
+      if (committed_[index.value() - 1].term == term) continue;
+      violated("commit", "{} commits entry {} of term {}, committed is that of term {}",
+               node.name(), index.value(), term.value(),
+               committed_[index.value() - 1].term.value());
+    }
+    if (index != committed() + 1) {
+      violated("commit", "{} commits entry {}, known is up to {}", node.name(), index.value(),
+               committed().value());
+    }
+    committed_.push_back({term, raft.term()});
+  }
+  known.commit = raft.commit();
+  if (raft.role() == Role::kLeader) check_own_commit(node, raft);
+}
+
+// Raft §5.4.2; and a quorum of the membership in effect has it on disk.
+void Oracle::check_own_commit(const SimNode& node, const Raft& raft) const {
+  const LogIndex index = raft.commit();
+  const Term term = *raft.log().term_at(index);
+  if (term != raft.term()) {
+    violated("commit", "{} leads term {} and commits entry {} of term {} by counting", node.name(),
+             raft.term().value(), index.value(), term.value());
+  }
+  const bool everywhere = is_quorum(raft.membership(), [&](NodeId id) {
+    return has_durably(*nodes_[index_of(id)], index, term);
+  });
+  if (!everywhere) {
+    violated("commit", "{} commits entry {} of term {}, which no quorum has durably", node.name(),
+             index.value(), term.value());
+  }
+}
+
+void Oracle::check_membership(const SimNode& node, const Raft& raft, Facts& known) const {
+  const LogIndex index = raft.membership_index();
+  if (index == known.membership_index && index <= raft.last_index()) return;
+  if (index > raft.last_index()) {
+    violated("log", "{} follows the membership of entry {}, but its log ends at {}", node.name(),
+             index.value(), raft.last_index().value());
+  }
+  if (index > raft.log().base().index &&
+      !known_.contains(place(index, *raft.log().term_at(index)))) {
+    return;  // written at the end of the turn
+  }
+  known.membership_index = index;
+  std::fill(known.ticks_since_heard.begin(), known.ticks_since_heard.end(), 0U);
+  if (index <= raft.log().base().index) return;
+  const auto entry = known_.find(place(index, *raft.log().term_at(index)));
+  if (entry->second.membership != raft.membership()) {
+    violated("log", "{} follows another membership than entry {} states", node.name(),
+             index.value());
+  }
+}
+
+// ---- the committed log
+
+void Oracle::on_applied(SimNode& node, const wire::Bytes& entry,
+                        const projections::StateMark& mark) {
+  const LogIndex index = mark.applied_index;
+  std::uint64_t digest = mark.applied_term.value();
+  for (const projections::Digest& one : mark.digests) {
+    digest = (digest ^ one.low) * 0x9e3779b97f4a7c15ULL;
+    digest = (digest ^ one.high ^ one.rows << 17) * 0xd1342543de82ef95ULL;
+    digest ^= digest >> 31;
+  }
+  trace_.note(node.index(), index.value(), digest);
+  if (index <= applied()) {
+    if (digests_[index.value() - 1] == digest) return;
+    violated("digest", "{} differs from the others after entry {}", node.name(), index.value());
+  }
+  if (index != applied() + 1) {
+    violated("digest", "{} applies entry {}, known is up to {}", node.name(), index.value(),
+             applied().value());
+  }
+  digests_.push_back(digest);
+  take_committed_entry(entry);
+}
+
+void Oracle::take_committed_entry(const wire::Bytes& entry) {
+  const auto reader = wire::EntryReader::open(entry, true);
+  if (!reader) violated("digest", "a committed entry cannot be read: {}", reader.error().message);
+  const auto known = known_.find(place(reader->header().index, reader->header().term));
+  if (known == known_.end() || known->second.checksum != reader->header().checksum) {
+    violated("commit", "entry {} is applied and was never written", reader->header().index.value());
+  }
+  if (reader->header().kind != wire::EntryKind::kEvents) return;
+  for (std::size_t i = 0; i < reader->event_count(); ++i) {
+    const auto event = wire::read_event(reader->event(i));
+    if (!event) violated("digest", "a committed event is none: {}", event.error().message);
+    ++events_;
+    take_event(*event, {reader->header().index, static_cast<std::uint32_t>(i)});
+  }
+}
+
+void Oracle::take_event(const wire::Event& event, wire::Position position) {
+  if (event.origin) {
+    const Request request{event.origin->client, event.origin->sequence};
+    const auto [at, is_new] = requests_.try_emplace(request, position, event.revision);
+    if (!is_new) {
+      violated("once", "request {} of one client is in the log at {} and at {}",
+               request.sequence.value(), to_string(at->second.first), to_string(position));
+    }
+  }
+  if (const auto* set = std::get_if<wire::ConfigSet>(&event.body)) {
+    versions_[std::string(set->key)].push_back(
+        {position.index, std::string(set->value), event.revision});
+  } else if (const auto* unset = std::get_if<wire::ConfigUnset>(&event.body)) {
+    versions_[std::string(unset->key)].push_back({position.index, std::nullopt, event.revision});
+  }
+}
+
+// ---- clients
+
+void Oracle::on_write_answered(LogIndex began, wire::ClientId client,
+                               wire::RequestSequence sequence, const wire::CommandReply& reply) {
+  const auto found = requests_.find(Request{client, sequence});
+  if (found == requests_.end() || found->second.first != reply.position ||
+      found->second.second != reply.revision) {
+    violated("once", "request {} is answered with {} and revision {}, which is not its event",
+             sequence.value(), to_string(reply.position), reply.revision.value());
+  }
+  if (reply.position.index <= began) {
+    violated("history", "a write at entry {} began after entry {} was answered",
+             reply.position.index.value(), began.value());
+  }
+  completed_ = std::max(completed_, reply.position.index);
+}
+
+const Oracle::Version* Oracle::version_at(const std::string& key, LogIndex index) const {
+  const auto found = versions_.find(key);
+  if (found == versions_.end()) return nullptr;
+  for (auto version = found->second.rbegin(); version != found->second.rend(); ++version) {
+    if (version->index <= index) return &*version;
+  }
+  return nullptr;
+}
+
+void Oracle::on_read_answered(LogIndex began, bool linearizable, const Seen& seen) {
+  const Version* version = version_at(seen.key, seen.applied);
+  const std::optional<std::string> expected = version == nullptr ? std::nullopt : version->value;
+  if (seen.value != expected) {
+    violated("history", "a read of {} at entry {} sees '{}', not '{}'", seen.key,
+             seen.applied.value(), seen.value.value_or("nothing"), expected.value_or("nothing"));
+  }
+  if (!linearizable) return;
+  if (seen.applied < began) {
+    violated("history", "a linearizable read at entry {} began after entry {} was answered",
+             seen.applied.value(), began.value());
+  }
+  completed_ = std::max(completed_, seen.applied);
+}
+
+template <typename Predicate>
+bool Oracle::some_version(const std::string& key, LogIndex from, Predicate&& predicate) const {
+  const Version* version = version_at(key, from);
+  if (predicate(version)) return true;
+  const auto found = versions_.find(key);
+  if (found == versions_.end()) return false;
+  return std::any_of(found->second.begin(), found->second.end(),
+                     [&](const Version& one) { return one.index > from && predicate(&one); });
+}
+
+void Oracle::on_unchanged(LogIndex began, const std::string& key,
+                          const std::optional<std::string>& value) {
+  const bool was_so = some_version(key, began, [&](const Version* version) {
+    return (version == nullptr ? std::nullopt : version->value) == value;
+  });
+  if (was_so) return;
+  violated("history", "a command is answered with 'unchanged', but {} was not '{}' since it began",
+           key, value.value_or("nothing"));
+}
+
+void Oracle::on_conflict(LogIndex began, const std::string& key, wire::Revision current) {
+  const bool was_so = some_version(key, began, [&](const Version* version) {
+    const bool is_set = version != nullptr && version->value;
+    return (is_set ? version->revision : wire::Revision()) == current;
+  });
+  if (was_so) return;
+  violated("history", "a command is refused because {} is at revision {}, where it was not", key,
+           current.value());
+}
+
+}  // namespace bib::sim

@@ -1,0 +1,158 @@
+// Oracle: sees everything that happens on all nodes and checks, after each step, what must hold.
+//
+// It knows the one committed log (which the nodes only know in part), what every node has durably,
+// and every answer that a client got. A broken promise is thrown as a Violation with one of these
+// checkers' names:
+//   election     one leader in a term; a term begins with a candidate; one vote in a term, durable
+//                before it counts
+//   log          the same (index, term) is the same entry behind the same entry; the membership in
+//                effect is the log's latest; one change at a time
+//   leader       a new leader has everything that is committed
+//   commit       nodes agree on every committed entry; the commit index does not fall; a leader
+//                commits by entries of its own term that a quorum has durably
+//   durability   what was durable is there after a crash; an answer never promises more than the
+//                disk has, nor what the leader does not have
+//   digest       equal digests at equal index
+//   once         each request is in the log at most once, and answered by its own event
+//   history      answers to clients fit one order, which respects real time
+//   timing       check-quorum, transfers, the election timer and suspicion end when they must
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "consensus/raft.h"
+#include "plan.h"
+#include "projections/projector.h"
+#include "sim_network.h"
+#include "trace.h"
+#include "wire/client_message.h"
+#include "wire/entry.h"
+#include "wire/event.h"
+#include "wire/log_format.h"
+
+namespace bib::sim {
+
+class SimNode;
+
+class Oracle {
+ public:
+  Oracle(const Plan& plan, Trace& trace) : plan_(plan), trace_(trace) {}
+
+  void add_node(SimNode& node);
+
+  // ---- from the nodes, while they run
+  void on_founded(const wire::Bytes& entry, const wire::Membership& membership);
+  void on_boot(SimNode& node, wire::HardState hard_state);
+  void before_message(SimNode& node, const wire::PeerMessage& message);
+  void after_message(SimNode& node, const wire::PeerMessage& message);
+  void before_disconnect(SimNode& node, wire::NodeId peer);
+  void on_tick(SimNode& node);
+  void on_transfer_asked(SimNode& node) { facts(node).ticks_transferring = 0; }
+  void on_sent(SimNode& node, const wire::PeerMessage& message);
+  // Every entry of every log passes here, on its way to the disk.
+  void on_written(SimNode& node, const consensus::LogWrite& write,
+                  const std::vector<wire::Bytes>& entries);
+  void on_applied(SimNode& node, const wire::Bytes& entry, const projections::StateMark& mark);
+  void after_step(SimNode& node);
+  void on_wiped(SimNode& node);
+
+  // ---- clients
+  // What was completed before: everything that begins now comes after it.
+  wire::LogIndex completed() const { return completed_; }
+  void on_write_answered(wire::LogIndex began, wire::ClientId client,
+                         wire::RequestSequence sequence, const wire::CommandReply& reply);
+  struct Seen {
+    std::string key;
+    std::optional<std::string> value;
+    wire::LogIndex applied;
+  };
+  void on_read_answered(wire::LogIndex began, bool linearizable, const Seen& seen);
+  // A command was answered without an event: because nothing would change, or another revision was
+  // expected. Some state since the command began must have been so.
+  void on_unchanged(wire::LogIndex began, const std::string& key,
+                    const std::optional<std::string>& value);
+  void on_conflict(wire::LogIndex began, const std::string& key, wire::Revision current);
+
+  // ---- facts for the cluster
+  wire::LogIndex committed() const { return wire::LogIndex(committed_.size()); }
+  wire::LogIndex applied() const { return wire::LogIndex(digests_.size()); }
+  std::uint64_t leaders_elected() const { return leaders_.size(); }
+  std::uint64_t events() const { return events_; }
+
+ private:
+  struct Known {  // an entry that stands in some log
+    wire::Term previous_term;
+    std::uint64_t checksum = 0;
+    std::optional<wire::Membership> membership;
+  };
+  struct Committed {
+    wire::Term term;
+    wire::Term committed_in;  // no later than this term
+  };
+  struct Version {
+    wire::LogIndex index;
+    std::optional<std::string> value;
+    wire::Revision revision;
+  };
+  struct Facts {  // of one node
+    wire::LogIndex commit;
+    wire::Term term;
+    consensus::Role role = consensus::Role::kFollower;
+    wire::LogIndex membership_index;
+    wire::NodeId vote;
+    unsigned ticks_since_timer = 0;
+    unsigned ticks_transferring = 0;
+    bool suspects = false;
+    bool must_grant = false;
+    unsigned pre_votes_in_turn = 0;
+    wire::NodeId asker;
+    std::vector<unsigned> ticks_since_heard;
+  };
+  struct Request {
+    wire::ClientId client;
+    wire::RequestSequence sequence;
+    auto operator<=>(const Request&) const = default;
+  };
+
+  static std::uint64_t place(wire::LogIndex index, wire::Term term) {
+    return index.value() << 24 | term.value();
+  }
+  Facts& facts(const SimNode& node);
+  void check_role(SimNode& node, const consensus::Raft& raft, Facts& facts);
+  void check_leader_completeness(const SimNode& node, const consensus::Raft& raft) const;
+  void check_commit(SimNode& node, const consensus::Raft& raft, Facts& facts);
+  void check_own_commit(const SimNode& node, const consensus::Raft& raft) const;
+  void check_membership(const SimNode& node, const consensus::Raft& raft, Facts& facts) const;
+  void check_acknowledgement(const SimNode& node, const wire::PeerMessage& message) const;
+  void check_vote(const SimNode& node, const wire::PeerMessage& message);
+  bool has_durably(const SimNode& node, wire::LogIndex index, wire::Term term) const;
+  void take_committed_entry(const wire::Bytes& entry);
+  void take_event(const wire::Event& event, wire::Position position);
+  const Version* version_at(const std::string& key, wire::LogIndex index) const;
+  template <typename Predicate>
+  bool some_version(const std::string& key, wire::LogIndex from, Predicate&& predicate) const;
+
+  const Plan& plan_;
+  Trace& trace_;
+  std::vector<SimNode*> nodes_;
+  std::vector<Facts> facts_;
+
+  std::unordered_map<std::uint64_t, Known> known_;
+  std::vector<Committed> committed_;  // of entry 1 + i
+  std::vector<std::uint64_t> digests_;
+  std::map<wire::Term, wire::NodeId> leaders_;
+  std::set<wire::Term> campaigned_;
+  std::map<std::pair<wire::Term, wire::NodeId>, wire::NodeId> votes_;
+  std::map<Request, std::pair<wire::Position, wire::Revision>> requests_;
+  std::map<std::string, std::vector<Version>, std::less<>> versions_;
+  wire::LogIndex completed_;
+  std::uint64_t events_ = 0;
+};
+
+}  // namespace bib::sim

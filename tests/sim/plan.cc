@@ -1,0 +1,179 @@
+#include "plan.h"
+
+#include <fmt/format.h>
+
+#include <initializer_list>
+
+namespace bib::sim {
+
+namespace {
+
+class Drawer {
+ public:
+  explicit Drawer(std::uint64_t seed) : random_(seed) {}
+
+  bool one_in(std::uint64_t count) { return random_.below(count) == 0; }
+  std::uint64_t between(std::uint64_t low, std::uint64_t high) {
+    return random_.between(low, high);
+  }
+  template <typename T>
+  T of(std::initializer_list<T> values) {
+    return values.begin()[random_.below(values.size())];
+  }
+  // A mean time for a fault that exists in every second run.
+  Time mean(Time low, Time high, std::uint64_t exists_one_in = 2) {
+    return one_in(exists_one_in) ? random_.between(low, high) : 0;
+  }
+  std::uint32_t ppm(std::uint32_t max, std::uint64_t exists_one_in = 2) {
+    return one_in(exists_one_in) ? static_cast<std::uint32_t>(random_.below(max + 1)) : 0;
+  }
+
+ private:
+  wire::Prng random_;
+};
+
+void draw_raft(Drawer& draw, Plan& plan) {
+  consensus::RaftConfig& raft = plan.raft;
+  raft.election_ticks_min = draw.of<unsigned>({5, 10, 10, 20, 20, 50, 100});
+  raft.heartbeat_ticks = static_cast<unsigned>(
+      draw.between(1, std::max<std::uint64_t>(1, raft.election_ticks_min / 4)));
+  if (draw.one_in(16)) {  // the defaults of a real node
+    raft.election_ticks_min = 500;
+    raft.heartbeat_ticks = 100;
+  }
+  raft.commit_notify_ticks = draw.of<unsigned>({0, 0, 1, 5});
+  raft.append_entries_max = draw.of<std::size_t>({1, 1, 2, 4, 64, 1024});
+  raft.append_bytes_max = draw.of<std::uint64_t>({256, 4096, 1U << 20});
+  raft.flight.messages_max = draw.of<std::size_t>({1, 2, 4, 16, 256});
+  raft.flight.bytes_max = draw.of<std::uint64_t>({1024, 16384, 8U << 20});
+  raft.uncommitted_bytes_max = draw.of<std::uint64_t>({2048, 64U << 10, 64U << 20, 64U << 20});
+  raft.reads_waiting_max = draw.of<std::size_t>({2, 65536, 65536});
+  raft.seed = draw.between(0, UINT64_MAX);
+  plan.driver.cache_bytes = draw.of<std::size_t>({1024, 16384, 16U << 20});
+  plan.driver.apply_bytes_per_turn = draw.of<std::size_t>({256, 4096, 512U << 10});
+  plan.driver.read_bytes = draw.of<std::size_t>({512, 8192, 1U << 20});
+  plan.driver.waiting_appends_max = draw.of<std::size_t>({1, 4, 256});
+  plan.driver.promote_every_ticks = draw.of<unsigned>({1, 10, 30});
+}
+
+void draw_network(Drawer& draw, NetworkPlan& network) {
+  network.latency_min = draw.between(30, 500);
+  network.latency_max =
+      network.latency_min + draw.of<Time>({100, 1000, 5 * kMillisecond, 20 * kMillisecond});
+  network.loss_ppm = draw.ppm(draw.of<std::uint32_t>({10'000, 100'000, 300'000}));
+  network.duplicate_ppm = draw.ppm(200'000);
+  network.reorder_ppm = draw.ppm(500'000);
+  network.foreign_ppm = draw.ppm(20'000);
+  network.through_bytes = draw.one_in(3);
+}
+
+void draw_disk(Drawer& draw, DiskPlan& disk) {
+  disk.append_min = draw.between(20, 300);
+  disk.append_max = disk.append_min + draw.of<Time>({50, 500, 5 * kMillisecond, 40 * kMillisecond});
+  disk.write_unit = draw.of<std::uint32_t>({512, 512, 512, 4096});
+  disk.segment_bytes = draw.of<std::uint64_t>({64U << 10, 64U << 10, 128U << 10, 256U << 10});
+  disk.block_bytes_max = draw.of<std::uint32_t>({1024, 16384, 4U << 20});
+  disk.prepares_segments = !draw.one_in(4);
+}
+
+void draw_faults(Drawer& draw, const Plan& plan, FaultPlan& faults) {
+  if (draw.one_in(25)) return;  // a run without any
+  faults.kill = draw.mean(kSecond, 10 * kSecond);
+  faults.power = draw.mean(kSecond, 10 * kSecond);
+  faults.blackout = draw.mean(4 * kSecond, 15 * kSecond, 3);
+  faults.partition = draw.mean(kSecond, 8 * kSecond);
+  faults.reset = draw.mean(200 * kMillisecond, 5 * kSecond, 3);
+  faults.pause = draw.mean(kSecond, 8 * kSecond, 3);
+  faults.clock_jump = draw.mean(kSecond, 8 * kSecond, 4);
+  faults.disk_stall = draw.mean(kSecond, 8 * kSecond, 4);
+  faults.sync_failure = draw.mean(3 * kSecond, 15 * kSecond, 4);
+  faults.disk_full = draw.mean(3 * kSecond, 15 * kSecond, 4);
+  faults.rot = draw.mean(5 * kSecond, 20 * kSecond, 6);
+  faults.membership = draw.mean(200 * kMillisecond, 6 * kSecond);
+  faults.transfer = draw.mean(300 * kMillisecond, 6 * kSecond, 3);
+  faults.clock_rates = draw.one_in(4);
+  faults.die_in_turn_ppm = draw.ppm(2000, 3);
+  faults.die_on_change_ppm = draw.ppm(400'000, 4);
+  faults.die_in_start_ppm = draw.ppm(400'000, 4);
+  (void)plan;
+}
+
+void draw_work(Drawer& draw, WorkloadPlan& work) {
+  work.clients = static_cast<unsigned>(draw.between(1, 5));
+  work.keys = static_cast<unsigned>(draw.between(1, 5));
+  work.think_min = draw.of<Time>({0, 10 * kMillisecond, 100 * kMillisecond});
+  work.think_max = work.think_min + draw.of<Time>({20 * kMillisecond, 200 * kMillisecond, kSecond});
+  work.patience = draw.of<Time>({50 * kMillisecond, 300 * kMillisecond, 2 * kSecond});
+  work.attempts_max = static_cast<unsigned>(draw.between(1, 12));
+  work.write_ppm = draw.of<std::uint32_t>({300'000, 600'000, 900'000});
+  work.conditional_ppm = draw.of<std::uint32_t>({0, 300'000});
+  work.other_ppm = draw.of<std::uint32_t>({0, 200'000, 500'000});
+  work.duplicate_ppm = draw.of<std::uint32_t>({0, 100'000});
+  work.value_bytes_max = draw.of<std::uint32_t>({16, 16, 300, 3000});
+}
+
+}  // namespace
+
+Plan draw_plan(std::uint64_t seed) {
+  Drawer draw(seed);
+  Plan plan;
+  plan.seed = seed;
+  plan.voters = draw.of<unsigned>({1, 2, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5, 5, 6, 7});
+  plan.spares = static_cast<unsigned>(draw.between(0, 3));
+  plan.on_rocksdb = draw.one_in(50);
+  plan.duration = draw.between(5 * kSecond, 40 * kSecond);
+  plan.housekeeping = draw.of<Time>({20 * kMillisecond, 250 * kMillisecond, 250 * kMillisecond});
+  plan.coalesces = draw.one_in(3);
+  plan.leaves_minority_dead = draw.one_in(2);
+  draw_raft(draw, plan);
+  draw_network(draw, plan.network);
+  draw_disk(draw, plan.disk);
+  draw_faults(draw, plan, plan.faults);
+  draw_work(draw, plan.work);
+  return plan;
+}
+
+std::string describe(const Plan& plan) {
+  const auto seconds = [](Time time) { return static_cast<double>(time) / kSecond; };
+  const NetworkPlan& network = plan.network;
+  const FaultPlan& faults = plan.faults;
+  std::string text = fmt::format(
+      "seed {}: {} voters, {} spares, {:.0f} s, {}\n"
+      "  raft: election {} ticks, heartbeat {}, append {} entries {} bytes, {} in flight, cache "
+      "{}\n"
+      "  network: {} to {} us, loss {:.1f} %, repeated {:.1f} %, reordered {:.1f} %{}\n"
+      "  disk: {} to {} us, unit {}, segments {} KiB\n"
+      "  clients: {}, keys {}, patience {:.2f} s, {} attempts\n"
+      "  faults, mean seconds between:",
+      plan.seed, plan.voters, plan.spares, seconds(plan.duration),
+      plan.on_rocksdb ? "RocksDB" : "rows in memory", plan.raft.election_ticks_min,
+      plan.raft.heartbeat_ticks, plan.raft.append_entries_max, plan.raft.append_bytes_max,
+      plan.raft.flight.messages_max, plan.driver.cache_bytes, network.latency_min,
+      network.latency_max, network.loss_ppm / 1e4, network.duplicate_ppm / 1e4,
+      network.reorder_ppm / 1e4, network.through_bytes ? ", as bytes" : "", plan.disk.append_min,
+      plan.disk.append_max, plan.disk.write_unit, plan.disk.segment_bytes >> 10, plan.work.clients,
+      plan.work.keys, seconds(plan.work.patience), plan.work.attempts_max);
+  const auto fault = [&](const char* name, Time mean) {
+    if (mean != 0) text += fmt::format(" {} {:.1f}", name, seconds(mean));
+  };
+  fault("kill", faults.kill);
+  fault("power", faults.power);
+  fault("blackout", faults.blackout);
+  fault("partition", faults.partition);
+  fault("reset", faults.reset);
+  fault("pause", faults.pause);
+  fault("clock jump", faults.clock_jump);
+  fault("disk stall", faults.disk_stall);
+  fault("sync failure", faults.sync_failure);
+  fault("disk full", faults.disk_full);
+  fault("rot", faults.rot);
+  fault("wipe", faults.wipe);
+  fault("membership", faults.membership);
+  fault("transfer", faults.transfer);
+  text += fmt::format(" in-turn {} ppm, on-change {} ppm, in-start {} ppm{}\n",
+                      faults.die_in_turn_ppm, faults.die_on_change_ppm, faults.die_in_start_ppm,
+                      faults.clock_rates ? ", clock rates" : "");
+  return text;
+}
+
+}  // namespace bib::sim

@@ -1,0 +1,97 @@
+// Plan: everything about a run that is decided before it begins, drawn from the seed (swarm
+// testing: which kinds of fault exist at all differs from seed to seed, so that none hides
+// another). Plain values.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "consensus/raft.h"
+#include "engine/raft_driver.h"
+#include "event_queue.h"
+#include "wire/prng.h"
+
+namespace bib::sim {
+
+inline constexpr Time kTickTime = 10 * kMillisecond;  // as in engine/running_node.cc
+
+struct NetworkPlan {
+  Time latency_min = 0;
+  Time latency_max = 0;
+  std::uint32_t loss_ppm = 0;
+  std::uint32_t duplicate_ppm = 0;
+  std::uint32_t reorder_ppm = 0;
+  std::uint32_t foreign_ppm = 0;  // repeats a message in a wrong envelope, or to a wrong node
+  bool through_bytes = false;     // every message is encoded and decoded
+};
+
+struct DiskPlan {
+  Time append_min = 0;
+  Time append_max = 0;
+  std::uint32_t write_unit = 512;
+  std::uint64_t segment_bytes = 64U << 10;
+  std::uint32_t block_bytes_max = 4U << 20;
+  bool prepares_segments = true;
+};
+
+// Mean time between two faults of a kind in the whole cluster; 0: this kind does not exist.
+struct FaultPlan {
+  Time kill = 0;        // a process; its connections close
+  Time power = 0;       // a machine; nobody is told, and unsynced writes are lost in part
+  Time blackout = 0;    // power, all machines at once
+  Time partition = 0;   // of any shape
+  Time reset = 0;       // a connection closes
+  Time pause = 0;       // SIGSTOP
+  Time clock_jump = 0;  // wall clock
+  Time disk_stall = 0;
+  Time sync_failure = 0;
+  Time disk_full = 0;
+  Time rot = 0;         // a flipped bit; found at the next start, and the node is lost
+  Time wipe = 0;        // a disk is emptied
+  Time membership = 0;  // a change is asked for
+  Time transfer = 0;
+  bool clock_rates = false;             // ticks of different lengths
+  std::uint32_t die_in_turn_ppm = 0;    // a node dies between two effects of one turn
+  std::uint32_t die_on_change_ppm = 0;  // ... when its membership changes or it becomes leader
+  std::uint32_t die_in_start_ppm = 0;   // ... while it recovers
+};
+
+struct WorkloadPlan {
+  unsigned clients = 1;
+  unsigned keys = 1;
+  Time think_min = 0;
+  Time think_max = 0;
+  Time patience = 0;  // until a request is repeated elsewhere
+  unsigned attempts_max = 1;
+  std::uint32_t write_ppm = 0;
+  std::uint32_t conditional_ppm = 0;  // of the writes: with an expected revision
+  std::uint32_t other_ppm = 0;        // of the writes: other kinds of command
+  std::uint32_t duplicate_ppm = 0;    // requests that arrive twice
+  std::uint32_t value_bytes_max = 16;
+};
+
+struct Plan {
+  std::uint64_t seed = 0;
+  unsigned voters = 3;
+  unsigned spares = 0;  // nodes that may join later
+  bool on_rocksdb = false;
+  Time duration = 0;  // of the phase with faults
+  Time housekeeping = 0;
+  bool coalesces = false;             // several inputs in one turn
+  bool leaves_minority_dead = false;  // healing is first shown with a bare majority
+  consensus::RaftConfig raft;
+  engine::RaftDriverOptions driver;
+  NetworkPlan network;
+  DiskPlan disk;
+  FaultPlan faults;
+  WorkloadPlan work;
+
+  // After healing, the cluster must have converged by then.
+  Time heal_bound() const { return 10 * kSecond + 60 * kTickTime * raft.election_ticks_min; }
+};
+
+Plan draw_plan(std::uint64_t seed);
+// For the head of a trace: a few lines.
+std::string describe(const Plan& plan);
+
+}  // namespace bib::sim

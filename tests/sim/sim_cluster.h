@@ -1,0 +1,105 @@
+// SimCluster: one run: some nodes, the network between them, clients, and the faults that the plan
+// allows; first a phase with faults, then healing, within a bound.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "checkers.h"
+#include "plan.h"
+#include "sim_network.h"
+#include "sim_node.h"
+#include "violation.h"
+#include "workload.h"
+
+namespace bib::sim {
+
+struct Outcome {
+  std::uint64_t hash = 0;  // of everything that happened
+  Time simulated = 0;
+  std::uint64_t happenings = 0;
+  std::uint64_t committed = 0;  // entries
+  std::uint64_t answered = 0;   // clients' requests
+  std::uint64_t leaders = 0;
+  std::optional<Violation> violation;
+};
+
+// Runs one seed from beginning to end.
+Outcome run_seed(std::uint64_t seed, bool print_trace);
+
+class SimCluster final : public EventTarget {
+ public:
+  SimCluster(const Plan& plan, bool print_trace);
+  ~SimCluster() override;
+
+  // Throws Violation.
+  void run();
+  Outcome outcome() const;
+
+  void on_event(std::uint32_t code, std::uint64_t argument) override;
+
+ private:
+  enum Code : std::uint32_t {
+    kKill,
+    kPower,
+    kBlackout,
+    kPartition,
+    kReset,
+    kPause,
+    kClockJump,
+    kDiskStall,
+    kSyncFailure,
+    kDiskFull,
+    kRot,
+    kMembership,
+    kTransfer,
+    kFaultKinds,
+    kPartitionEnds,
+    kResume,
+    kSpaceAgain,
+  };
+
+  Time mean_of(std::uint32_t fault) const;
+  void schedule_fault(std::uint32_t fault);
+  void do_fault(std::uint32_t fault);
+  void run_until(Time end);
+
+  void found();
+  void stop_node(SimNode& node, Death death);
+  void start_partition();
+  void block(NodeIndex from, NodeIndex to) { network_.block(from, to); }
+  void pause_some_node();
+  void rot_some_disk();
+  void change_membership();
+  std::vector<consensus::MembershipChange> random_changes(const wire::Membership& membership);
+  SimNode* some_running();
+  SimNode* some_leader();
+  // Every membership that some node follows keeps a majority without these nodes and the lost ones.
+  bool may_be_without(const std::vector<NodeIndex>& nodes) const;
+  bool keeps_majority(const wire::Membership& membership,
+                      const std::vector<NodeIndex>& without) const;
+  wire::Member member(NodeIndex node) const;
+
+  void heal();
+  void converge(bool all, const char* what);
+  bool has_converged(bool all) const;
+  std::uint64_t applied_in_all() const;
+  std::string why_not_converged(bool all) const;
+  void check_rows() const;
+
+  const Plan plan_;
+  EventQueue queue_;
+  wire::Prng random_;
+  Trace trace_;
+  Oracle oracle_;
+  SimNetwork network_;
+  Workload workload_;
+  World world_;
+  std::vector<std::unique_ptr<SimNode>> nodes_;
+  bool healing_ = false;
+};
+
+}  // namespace bib::sim

@@ -1,0 +1,279 @@
+#include "sim_network.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <utility>
+
+#include "violation.h"
+#include "wire/entry.h"
+
+namespace bib::sim {
+
+using wire::PeerMessage;
+
+namespace {
+
+constexpr Time kDialAgain = 40 * kMillisecond;
+
+std::uint64_t packed(NodeIndex from, NodeIndex to, std::uint32_t epoch) {
+  return (static_cast<std::uint64_t>(epoch) << 16) | (from << 8) | to;
+}
+
+// What decoding would have found out.
+void describe_entries(PeerMessage& message) {
+  for (std::size_t i = 0; i < message.payload.size(); ++i) {
+    const auto header = wire::read_entry_header(message.payload[i].view());
+    if (!header || header->kind != wire::EntryKind::kMembership) continue;
+    const auto reader = wire::EntryReader::open(message.payload[i], true);
+    if (!reader) continue;
+    auto membership = wire::decode_membership(reader->body());
+    if (membership) message.entries[i].membership = *std::move(membership);
+  }
+}
+
+}  // namespace
+
+void SimNetwork::add_host(Host& host) {
+  BIB_CHECK(hosts_.size() < kMax);
+  hosts_.push_back(&host);
+}
+
+// ---- messages
+
+void SimNetwork::send(NodeIndex from, const PeerMessage& message) {
+  const NodeIndex to = index_of(message.to);
+  if (to >= hosts_.size()) return;
+  Pair& connection = pair(from, to);
+  if (!connection.up) return;
+  Flight flight;
+  flight.from = from;
+  flight.to = to;
+  flight.to_boot = connection.to_boot;
+  flight.connection_boot = connection.from_boot;
+  flight.envelope = {hosts_[from]->cluster(), connection.from_boot};
+  if (plan_.through_bytes) {
+    std::vector<std::uint8_t> body = wire::encode_peer_message_head(flight.envelope, message);
+    for (const wire::Bytes& entry : message.payload) {
+      body.insert(body.end(), entry.view().begin(), entry.view().end());
+    }
+    flight.bytes = wire::Bytes::copy_of(body);
+  } else {
+    flight.message = message;
+    describe_entries(flight.message);
+  }
+  if (plan_.foreign_ppm != 0 && random_.chance_ppm(plan_.foreign_ppm)) make_foreign(flight);
+  const bool lost = connection.blocked || random_.chance_ppm(plan_.loss_ppm);
+  const bool twice = random_.chance_ppm(plan_.duplicate_ppm);
+  if (twice) launch(connection, flight);
+  if (!lost) launch(connection, std::move(flight));
+}
+
+void SimNetwork::launch(Pair& connection, Flight flight) {
+  Time arrival = queue_.now() + latency();
+  if (random_.chance_ppm(plan_.reorder_ppm)) {
+    arrival += random_.below(20 * (plan_.latency_max - plan_.latency_min) + 1);
+  } else {
+    arrival = std::max(arrival, connection.last_arrival);
+    connection.last_arrival = arrival;
+  }
+  std::uint32_t slot = 0;
+  if (free_flights_.empty()) {
+    slot = static_cast<std::uint32_t>(flights_.size());
+    flights_.push_back(std::move(flight));
+  } else {
+    slot = free_flights_.back();
+    free_flights_.pop_back();
+    flights_[slot] = std::move(flight);
+  }
+  queue_.after(arrival - queue_.now(), *this, kDeliver, slot);
+}
+
+// The same message once more, in an envelope that does not fit the connection that it comes on.
+void SimNetwork::make_foreign(const Flight& flight) {
+  Flight foreign = flight;
+  foreign.foreign = true;
+  switch (random_.below(3)) {
+    case 0:
+      foreign.envelope.cluster.bytes[random_.below(16)] ^= 0x10;
+      break;
+    case 1:
+      foreign.envelope.boot = foreign.envelope.boot + 1;
+      break;
+    default: {
+      const auto to = static_cast<NodeIndex>(random_.below(hosts_.size()));
+      if (to == flight.from || to == flight.to || !pair(flight.from, to).up) return;
+      foreign.to = to;
+      foreign.to_boot = pair(flight.from, to).to_boot;
+      break;
+    }
+  }
+  if (plan_.through_bytes) {
+    const auto received = wire::decode_peer_message(flight.bytes);
+    BIB_CHECK(received, "what was encoded here cannot be read: {}", received.error().message);
+    std::vector<std::uint8_t> body =
+        wire::encode_peer_message_head(foreign.envelope, received->message);
+    for (const wire::Bytes& entry : received->message.payload) {
+      body.insert(body.end(), entry.view().begin(), entry.view().end());
+    }
+    foreign.bytes = wire::Bytes::copy_of(body);
+  }
+  launch(pair(foreign.from, foreign.to), std::move(foreign));
+}
+
+std::optional<wire::ReceivedPeerMessage> SimNetwork::open(Flight& flight) {
+  if (!plan_.through_bytes && flight.bytes.empty()) {
+    return wire::ReceivedPeerMessage{flight.envelope, std::move(flight.message)};
+  }
+  auto received = wire::decode_peer_message(flight.bytes);
+  if (!received && flight.foreign) return std::nullopt;
+  if (!received) violated("wire", "a message cannot be read back: {}", received.error().message);
+  return *std::move(received);
+}
+
+void SimNetwork::deliver(std::uint32_t slot) {
+  Flight flight = std::move(flights_[slot]);
+  flights_[slot] = {};
+  free_flights_.push_back(slot);
+  Host& host = *hosts_[flight.to];
+  if (!host.is_running() || host.boot() != flight.to_boot) return;
+  if (pair(flight.from, flight.to).blocked) return;
+  auto received = open(flight);
+  if (!received) return;
+  const wire::ExpectedEnvelope expected{.cluster = host.cluster(),
+                                        .boot = flight.connection_boot,
+                                        .from = id_of(flight.from),
+                                        .to = id_of(flight.to)};
+  if (!wire::fits(received->envelope, received->message.from, received->message.to, expected))
+    return;
+  if (flight.foreign) {
+    violated("envelope", "a message of another cluster, run or addressee was let in: {}",
+             to_text(received->message));
+  }
+  const PeerMessage& message = received->message;
+  trace_.note(flight.from, flight.to, static_cast<int>(message.kind), message.term.value(),
+              message.log_index.value(), message.match.value(), message.commit.value());
+  if (trace_.is_printed()) {
+    trace_.line(fmt::format("n{}", flight.to + 1), "<- n{} {}", flight.from + 1, to_text(message));
+  }
+  host.on_peer_message(std::move(received->message));
+}
+
+// ---- connections
+
+void SimNetwork::started(NodeIndex node) {
+  for (NodeIndex other = 0; other < hosts_.size(); ++other) {
+    if (other == node) continue;
+    pair(node, other).up = false;
+    dial_later(node, other, latency());
+    // What others still have open to the run before is refused at the first packet.
+    if (pair(other, node).up) close(other, node, 0);
+    dial_later(other, node, random_.below(kDialAgain));
+  }
+}
+
+void SimNetwork::stopped(NodeIndex node, bool seen) {
+  for (NodeIndex other = 0; other < hosts_.size(); ++other) {
+    if (other == node) continue;
+    const Time notice = seen ? latency() : random_.between(kSecond, 10 * kSecond);
+    close(node, other, notice);
+    if (seen) close(other, node, 0);
+  }
+}
+
+void SimNetwork::reset(NodeIndex one, NodeIndex other) {
+  close(one, other, latency());
+  close(other, one, latency());
+  dial_later(one, other, random_.between(latency(), 2 * kDialAgain));
+  dial_later(other, one, random_.between(latency(), 2 * kDialAgain));
+}
+
+// The connection from -> to ends; its receiver sees that later.
+void SimNetwork::close(NodeIndex from, NodeIndex to, Time notice_after) {
+  Pair& connection = pair(from, to);
+  if (!connection.up) return;
+  connection.up = false;
+  queue_.after(notice_after, *this, kClosed, packed(from, to, connection.epoch));
+}
+
+void SimNetwork::dial_later(NodeIndex from, NodeIndex to, Time delay) {
+  queue_.after(delay, *this, kDial, packed(from, to, 0));
+}
+
+void SimNetwork::dial(NodeIndex from, NodeIndex to) {
+  Pair& connection = pair(from, to);
+  Host& dialler = *hosts_[from];
+  const Host& other = *hosts_[to];
+  if (connection.up || !dialler.is_running()) return;
+  if (!other.is_running()) return;  // it is dialled when it starts
+  if (dialler.is_paused() || other.is_paused() || connection.blocked || pair(to, from).blocked) {
+    return dial_later(from, to, random_.between(kDialAgain / 2, 2 * kDialAgain));
+  }
+  connection.up = true;
+  ++connection.epoch;
+  connection.from_boot = dialler.boot();
+  connection.to_boot = other.boot();
+  connection.last_arrival = queue_.now();
+  dialler.on_peer_connected(id_of(to));
+}
+
+void SimNetwork::unblock_all() {
+  for (Pair& connection : pairs_) connection.blocked = false;
+}
+
+void SimNetwork::heal() {
+  unblock_all();
+  plan_.loss_ppm = 0;
+  plan_.duplicate_ppm = 0;
+  plan_.reorder_ppm = 0;
+  plan_.foreign_ppm = 0;
+}
+
+void SimNetwork::on_event(std::uint32_t code, std::uint64_t argument) {
+  const auto from = static_cast<NodeIndex>(argument >> 8 & 0xff);
+  const auto to = static_cast<NodeIndex>(argument & 0xff);
+  switch (code) {
+    case kDeliver:
+      return deliver(static_cast<std::uint32_t>(argument));
+    case kDial:
+      return dial(from, to);
+    default: {
+      // Not told when the same run of the node has another connection, or a later run has one.
+      const Pair& connection = pair(from, to);
+      if (connection.up || connection.epoch != argument >> 16) return;
+      Host& host = *hosts_[to];
+      if (!host.is_running() || host.boot() != connection.to_boot) return;
+      trace_.line(fmt::format("n{}", to + 1), "the connection from n{} has closed", from + 1);
+      host.on_peer_disconnected(id_of(from));
+    }
+  }
+}
+
+// ---- text
+
+std::string to_text(const PeerMessage& message) {
+  static constexpr std::array<const char*, 14> kNames = {
+      "?",         "PreVote",        "PreVoteReply", "Vote",           "VoteReply",
+      "Append",    "AppendReply",    "Heartbeat",    "HeartbeatReply", "TimeoutNow",
+      "ReadIndex", "ReadIndexReply", "Snapshot",     "SnapshotReply"};
+  std::string text =
+      fmt::format("{} t{}", kNames[static_cast<std::size_t>(message.kind)], message.term.value());
+  if (message.log_index != wire::LogIndex() || message.kind == wire::MessageKind::kAppend) {
+    text += fmt::format(" after {}/t{}", message.log_index.value(), message.log_term.value());
+  }
+  if (!message.entries.empty()) {
+    text += fmt::format(" entries {}..{}", message.entries.front().index.value(),
+                        message.entries.back().index.value());
+  }
+  if (message.commit != wire::LogIndex()) text += fmt::format(" commit {}", message.commit.value());
+  if (message.match != wire::LogIndex()) text += fmt::format(" match {}", message.match.value());
+  if (message.rejected) text += " no";
+  if (message.hint_index != wire::LogIndex() || message.hint_term != wire::Term()) {
+    text += fmt::format(" hint {}/t{}", message.hint_index.value(), message.hint_term.value());
+  }
+  if (message.context != 0) text += fmt::format(" context {}", message.context);
+  if (message.transfer) text += " transfer";
+  return text;
+}
+
+}  // namespace bib::sim

@@ -1,0 +1,118 @@
+// SimNetwork: what lies between the nodes: connections, and messages that are lost, repeated,
+// delayed and reordered, or come in a wrong envelope.
+//
+// As in engine/peer_network.h each ordered pair of nodes has one connection, dialled by the sender.
+// A connection that closes in sight of its receiver is reported there, as a real one is; a machine
+// that loses its power closes nothing, and a partition swallows what is sent. Unlike TCP it may
+// lose, repeat and reorder within a connection, which is more than consensus has to expect.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "event_queue.h"
+#include "plan.h"
+#include "trace.h"
+#include "wire/bytes.h"
+#include "wire/peer_message.h"
+#include "wire/prng.h"
+
+namespace bib::sim {
+
+using NodeIndex = std::uint32_t;
+inline wire::NodeId id_of(NodeIndex index) {
+  return wire::NodeId(index + 1);
+}
+inline NodeIndex index_of(wire::NodeId id) {
+  return static_cast<NodeIndex>(id.value() - 1);
+}
+
+class SimNetwork final : public EventTarget {
+ public:
+  // A machine's end of the network.
+  class Host {
+   public:
+    virtual ~Host() = default;
+    virtual bool is_running() const = 0;
+    virtual bool is_paused() const = 0;
+    virtual wire::BootId boot() const = 0;
+    virtual wire::ClusterId cluster() const = 0;
+    virtual void on_peer_message(wire::PeerMessage&& message) = 0;
+    virtual void on_peer_connected(wire::NodeId peer) = 0;
+    virtual void on_peer_disconnected(wire::NodeId peer) = 0;
+  };
+
+  SimNetwork(EventQueue& queue, wire::Prng& random, Trace& trace, NetworkPlan plan)
+      : queue_(queue), random_(random), trace_(trace), plan_(plan) {}
+
+  void add_host(Host& host);
+
+  // ---- from the hosts
+  void send(NodeIndex from, const wire::PeerMessage& message);
+  void started(NodeIndex node);
+  // `seen`: its kernel closes its connections; otherwise nobody is told for a while.
+  void stopped(NodeIndex node, bool seen);
+
+  // ---- faults
+  void block(NodeIndex from, NodeIndex to) { pair(from, to).blocked = true; }
+  void unblock_all();
+  bool is_blocked(NodeIndex from, NodeIndex to) const { return pairs_[from * kMax + to].blocked; }
+  // Both directions close, and both nodes see it.
+  void reset(NodeIndex one, NodeIndex other);
+  // From now on everything arrives, once, in order.
+  void heal();
+
+  // Delay of a client's request or answer.
+  Time client_latency() { return latency() + latency(); }
+  bool client_message_is_lost() { return random_.chance_ppm(plan_.loss_ppm); }
+
+  void on_event(std::uint32_t code, std::uint64_t argument) override;
+
+  static constexpr NodeIndex kMax = 16;
+
+ private:
+  enum Code : std::uint32_t { kDeliver, kDial, kClosed };
+
+  struct Pair {
+    bool up = false;
+    bool blocked = false;
+    std::uint32_t epoch = 0;
+    wire::BootId from_boot;
+    wire::BootId to_boot;
+    Time last_arrival = 0;
+  };
+  struct Flight {
+    NodeIndex from = 0;
+    NodeIndex to = 0;
+    wire::BootId to_boot;
+    wire::BootId connection_boot;  // of the sender, as its connection was greeted
+    wire::Envelope envelope;
+    bool foreign = false;
+    wire::PeerMessage message;
+    wire::Bytes bytes;  // through_bytes
+  };
+
+  Pair& pair(NodeIndex from, NodeIndex to) { return pairs_[from * kMax + to]; }
+  Time latency() { return random_.between(plan_.latency_min, plan_.latency_max); }
+  void launch(Pair& connection, Flight flight);
+  void make_foreign(const Flight& flight);
+  void deliver(std::uint32_t slot);
+  std::optional<wire::ReceivedPeerMessage> open(Flight& flight);
+  void dial(NodeIndex from, NodeIndex to);
+  void dial_later(NodeIndex from, NodeIndex to, Time delay);
+  void close(NodeIndex from, NodeIndex to, Time notice_after);
+
+  EventQueue& queue_;
+  wire::Prng& random_;
+  Trace& trace_;
+  NetworkPlan plan_;
+  std::vector<Host*> hosts_;
+  std::vector<Pair> pairs_ = std::vector<Pair>(kMax * kMax);
+  std::vector<Flight> flights_;
+  std::vector<std::uint32_t> free_flights_;
+};
+
+std::string to_text(const wire::PeerMessage& message);
+
+}  // namespace bib::sim

@@ -1,0 +1,226 @@
+// SimNode: one machine of the simulated cluster: its disk, and, while it runs, a process made of
+// the real parts: LogStore and LogReader, RaftDriver with Raft, Projector over its store,
+// CommandDesk.
+//
+// Stands where engine/running_node.h and engine/node_log.h stand in a real node, and does what they
+// do in the same order; only threads, sockets and timers are simulated. An append to the log takes
+// simulated time and happens at the end of it; a crash in between leaves the disk after any of the
+// append's file operations.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "checkers.h"
+#include "engine/clock.h"
+#include "engine/command_desk.h"
+#include "engine/log_reader.h"
+#include "engine/log_store.h"
+#include "engine/raft_driver.h"
+#include "plan.h"
+#include "projections/projector.h"
+#include "sim_disk.h"
+#include "sim_network.h"
+#include "sim_state.h"
+#include "trace.h"
+
+namespace bib::sim {
+
+// How a process ends.
+enum class Death : std::uint8_t {
+  kNone,
+  kKilled,  // its kernel closes its connections; the disk loses nothing
+  kPower,   // nobody is told; unsynced writes are lost in part
+};
+
+// Answers to clients' requests leave here.
+class Clients {
+ public:
+  virtual ~Clients() = default;
+  virtual void on_answer(engine::Asker asker, wire::FrameKind kind, wire::ByteView body) = 0;
+  struct Read {
+    bool refused = false;
+    Oracle::Seen seen;
+  };
+  virtual void on_read(engine::Asker asker, Read&& read) = 0;
+  // The node died with requests under way.
+  virtual void on_node_gone(NodeIndex node) = 0;
+};
+
+struct World {
+  EventQueue& queue;
+  wire::Prng& random;
+  Trace& trace;
+  const Plan& plan;
+  Oracle& oracle;
+  SimNetwork& network;
+  Clients& clients;
+  wire::ClusterId cluster;
+  bool faults_are_on = true;
+};
+
+class SimNode final : public EventTarget,
+                      public SimNetwork::Host,
+                      public engine::LogSink,
+                      public engine::PeerSender,
+                      public engine::Applier,
+                      public engine::SnapshotKeeper,
+                      public engine::ClientAnswers,
+                      public engine::Clock {
+ public:
+  SimNode(World& world, NodeIndex index);
+  ~SimNode() override;
+
+  NodeIndex index() const { return index_; }
+  wire::NodeId id() const { return id_of(index_); }
+  const std::string& name() const { return name_; }
+
+  // ---- life and death
+  // An empty disk gets a log that begins with this membership (all founders have the same).
+  void found(const wire::Membership& membership);
+  void start();
+  void start_later(Time delay);
+  // `restart_after`: comes back by itself then.
+  void die(Death death, std::optional<Time> restart_after);
+  void pause();
+  void resume();
+  // For ever: its disk is damaged or emptied.
+  bool is_lost() const { return is_lost_ || rotten_; }
+  void wipe();
+  // Flips a bit in an entry that is durable and has durable entries behind it. The node is down.
+  bool rot();
+
+  // ---- faults
+  void stall_disk(Time duration);
+  void fail_next_sync(bool forgets) { disk_.fail_next_sync(forgets); }
+  void limit_space(std::optional<std::uint64_t> more) { disk_.limit_space(more); }
+  void jump_clock(std::int64_t by_us) { clock_offset_us_ += by_us; }
+  void set_tick(Time tick) { tick_ = tick; }
+  void heal();
+
+  // ---- requests
+  void on_command(engine::Asker asker, wire::ByteView body);
+  void on_read(engine::Asker asker, const std::string& key, wire::Consistency consistency);
+  wire::Status change_membership(std::span<const consensus::MembershipChange> changes);
+  wire::Status transfer(std::optional<wire::NodeId> target);
+
+  // ---- what the oracle sees
+  const consensus::Raft* raft() const;
+  const projections::StateMark* mark() const;
+  // The digests, computed anew from the rows, are those of the mark.
+  wire::Status check_rows() const;
+  // Durable as far as anybody was told; also of a node that is down. Null: nothing was ever.
+  const engine::LogLocations* durable_log() const { return durable_log_.get(); }
+  wire::HardState durable_hard_state() const { return durable_hard_state_; }
+
+  // ---- SimNetwork::Host
+  bool is_running() const override { return process_ != nullptr; }
+  bool is_paused() const override { return paused_; }
+  wire::BootId boot() const override { return wire::BootId(boot_); }
+  wire::ClusterId cluster() const override { return world_.cluster; }
+  void on_peer_message(wire::PeerMessage&& message) override;
+  void on_peer_connected(wire::NodeId peer) override;
+  void on_peer_disconnected(wire::NodeId peer) override;
+
+  // ---- LogSink, PeerSender, Applier, ClientAnswers, Clock
+  void submit(const consensus::LogWrite& write, std::vector<wire::Bytes> entries) override;
+  void read(std::uint64_t token, wire::LogIndex first, wire::LogIndex last,
+            std::size_t bytes_max) override;
+  void send(const wire::PeerMessage& message) override;
+  wire::Status apply(const wire::Bytes& entry) override;
+  void on_role(const consensus::RoleChange& change) override;
+  void on_membership(const wire::Membership& membership) override;
+  void on_read_ready(std::uint64_t token) override;
+  void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) override;
+  void send_snapshot(wire::NodeId to, wire::LogIndex at_least) override;
+  void receive_snapshot(wire::NodeId from, consensus::LogPosition last) override;
+  void on_install_durable(consensus::LogPosition last) override;
+  void answer(engine::Asker asker, wire::FrameKind kind, wire::ByteView body) override;
+  std::int64_t now_us() override;
+
+  void on_event(std::uint32_t code, std::uint64_t argument) override;
+
+ private:
+  enum Code : std::uint32_t {
+    kStart,
+    kTick,
+    kTurn,
+    kAppended,
+    kLogRead,
+    kIdle,
+    kPrepare,
+    kHousekeeping,
+    kStored,
+    kResume,
+  };
+  struct Process;
+  struct LogRead {
+    std::uint64_t token = 0;
+    wire::LogIndex first;
+    wire::LogIndex last;
+    std::size_t bytes_max = 0;
+  };
+  struct Deferred {  // what happens while the process is stopped
+    enum class Kind : std::uint8_t { kEvent, kMessage, kConnected, kDisconnected };
+    Kind kind = Kind::kEvent;
+    std::uint32_t code = 0;
+    std::uint64_t argument = 0;
+    wire::NodeId peer;
+    wire::PeerMessage message;
+  };
+
+  wire::Status boot_process();
+  wire::Result<engine::LogStore::Recovered> open_log();
+  void check_recovered(const engine::LogStore::Recovered& recovered) const;
+  void refuse_to_start(const wire::Error& error);
+  void schedule(Time delay, Code code, std::uint32_t argument = 0);
+
+  void input();  // something was recorded: a turn now, or soon
+  void turn();
+  void end_step();
+  void maybe_die_here(std::uint32_t ppm);
+  bool is_dying() const { return dying_ != Death::kNone; }
+
+  void tick();
+  void begin_append();
+  void finish_append();
+  void append_half();
+  void note_cut(const std::vector<engine::LogWrite>& writes);
+  void finish_read(std::uint32_t slot);
+  void housekeeping();
+  void finish_store();
+  void run_read(engine::Asker asker, const std::string& key);
+  void handle(Deferred&& deferred);
+
+  World& world_;
+  const NodeIndex index_;
+  const std::string name_;
+
+  // The machine.
+  SimDisk disk_;
+  SimState state_;
+  std::shared_ptr<const engine::LogLocations> durable_log_;
+  wire::HardState durable_hard_state_;
+  static constexpr wire::LogIndex kNoCut{UINT64_MAX};
+  wire::LogIndex cut_ = kNoCut;             // a write that was cut off may have truncated from here
+  std::deque<wire::LogIndex> append_ends_;  // of the last few appends, oldest first
+  bool rotten_ = false;
+  bool is_lost_ = false;
+  std::int64_t clock_offset_us_ = 0;
+  Time tick_ = kTickTime;
+  Time disk_stalls_until_ = 0;
+
+  // The process.
+  std::uint32_t boot_ = 0;
+  std::unique_ptr<Process> process_;
+  Death dying_ = Death::kNone;
+  bool paused_ = false;
+  std::vector<Deferred> deferred_;
+  std::optional<wire::Membership> founders_;
+};
+
+}  // namespace bib::sim

@@ -1,0 +1,338 @@
+#include "workload.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "violation.h"
+#include "wire/check.h"
+
+namespace bib::sim {
+
+using wire::ErrorCode;
+
+Workload::Workload(EventQueue& queue, wire::Prng& random, Trace& trace, const Plan& plan,
+                   Oracle& oracle, SimNetwork& network)
+    : queue_(queue),
+      random_(random),
+      trace_(trace),
+      plan_(plan),
+      oracle_(oracle),
+      network_(network),
+      clients_(plan.work.clients + 1) {
+  for (Client& client : clients_) new_identity(client);
+}
+
+void Workload::start() {
+  for (std::size_t i = 0; i < plan_.work.clients; ++i) {
+    queue_.after(random_.below(kSecond), *this, kNext, i);
+  }
+}
+
+void Workload::heal() {
+  healing_ = true;
+  for (std::size_t i = 0; i < clients_.size(); ++i) {
+    clients_[i].attempts_max = UINT32_MAX;
+    if (clients_[i].request != 0) retry(i, any_node(), random_.below(100 * kMillisecond));
+  }
+}
+
+void Workload::probe() {
+  const std::size_t index = plan_.work.clients;
+  Client& client = clients_[index];
+  if (client.request != 0) return;
+  client.attempts_max = UINT32_MAX;
+  client.key = "probe";
+  begin(index, Kind::kSet);
+}
+
+bool Workload::is_quiet() const {
+  return std::all_of(clients_.begin(), clients_.end(),
+                     [](const Client& client) { return client.request == 0; });
+}
+
+void Workload::new_identity(Client& client) {
+  for (std::uint8_t& byte : client.id.bytes) {
+    byte = static_cast<std::uint8_t>(random_.below(256));
+  }
+  client.sequence = 0;
+}
+
+// ---- requests
+
+void Workload::next(std::size_t index) {
+  Client& client = clients_[index];
+  if (healing_ || client.request != 0) return;
+  const WorkloadPlan& work = plan_.work;
+  client.attempts_max = work.attempts_max;
+  client.key = fmt::format("k{}", random_.below(work.keys));
+  if (!random_.chance_ppm(work.write_ppm)) return begin(index, Kind::kRead);
+  if (random_.chance_ppm(work.other_ppm)) return begin(index, Kind::kOther);
+  begin(index, random_.below(6) == 0 ? Kind::kUnset : Kind::kSet);
+}
+
+void Workload::begin(std::size_t index, Kind kind) {
+  Client& client = clients_[index];
+  client.kind = kind;
+  client.request = next_request_++;
+  client.attempts = 0;
+  client.began = oracle_.completed();
+  client.body.clear();
+  if (kind == Kind::kRead) {
+    const std::uint64_t level = random_.below(8);
+    client.consistency = level < 6    ? wire::Consistency::kLinearizable
+                         : level == 6 ? wire::Consistency::kLeader
+                                      : wire::Consistency::kStale;
+  } else {
+    make_body(client);
+  }
+  send(index);
+}
+
+std::string_view Workload::text(std::string value) {
+  return texts_.emplace_back(std::move(value));
+}
+
+void Workload::make_body(Client& client) {
+  texts_.clear();
+  wire::Command command;
+  command.client = client.id;
+  command.sequence = wire::RequestSequence(++client.sequence);
+  // Everything before was answered, or given up together with its client id.
+  command.acknowledged_below = command.sequence;
+  switch (client.kind) {
+    case Kind::kSet: {
+      // Mostly a value that was never there; sometimes one that may be there already.
+      client.value =
+          random_.below(8) == 0 ? std::string("again") : fmt::format("v{}", next_value_++);
+      if (client.value != "again") {
+        client.value.resize(client.value.size() + random_.below(plan_.work.value_bytes_max), '.');
+      }
+      command.body = wire::SetConfig{client.key, client.value};
+      if (random_.chance_ppm(plan_.work.conditional_ppm)) {
+        command.expected_revision = wire::Revision(client.last_revision.value() + random_.below(2));
+      }
+      break;
+    }
+    case Kind::kUnset:
+      command.body = wire::UnsetConfig{client.key};
+      break;
+    default:
+      command.body = other_command();
+      break;
+  }
+  const wire::ByteView bytes = encoder_.encode(command);
+  client.body.assign(bytes.begin(), bytes.end());
+}
+
+wire::CommandBody Workload::other_command() {
+  switch (random_.below(6)) {
+    case 0: {
+      wire::CreateTopic create;
+      create.path = text(fmt::format("t{}/u{}", random_.below(3), random_.below(3)));
+      create.parents = true;
+      create.may_exist = random_.below(2) == 0;
+      return create;
+    }
+    case 1: {
+      wire::UpdateTopic update;
+      update.path = text(fmt::format("t{}/u{}", random_.below(3), random_.below(3)));
+      update.description = text(fmt::format("about {}", next_value_++));
+      return update;
+    }
+    case 2: {
+      wire::AddDatasetVersion add;
+      add.version.topic = text(fmt::format("t{}/u{}", random_.below(3), random_.below(3)));
+      add.version.dataset = text(fmt::format("d{}", random_.below(2)));
+      add.version.version = text(fmt::format("v{}", random_.below(20)));
+      add.version.hash = text(fmt::format("sha256:{}", random_.below(3)));
+      return add;
+    }
+    case 3:
+      return wire::RegisterTask{text(fmt::format("task{}", random_.below(2))),
+                                text(fmt::format("v{}", random_.below(3))), "do", ""};
+    case 4:
+      return wire::SubmitJob{text(fmt::format("job{}", random_.below(30))),
+                             text(fmt::format("task{}", random_.below(2))), "", "{}"};
+    default:
+      return wire::SetJobState{text(fmt::format("job{}", random_.below(30))),
+                               static_cast<wire::JobState>(1 + random_.below(4)), "done"};
+  }
+}
+
+void Workload::send(std::size_t index) {
+  Client& client = clients_[index];
+  ++client.attempts;
+  const std::uint64_t request = client.request;
+  const unsigned copies = random_.chance_ppm(plan_.work.duplicate_ppm) ? 2 : 1;
+  for (unsigned i = 0; i < copies && !healing_; ++i) {
+    if (network_.client_message_is_lost()) continue;
+    const Time delay = network_.client_latency() + (i == 0 ? 0 : random_.below(kSecond));
+    queue_.after(delay, *this, kArrives,
+                 arrivals_.add({index, request, client.target, client.body}));
+  }
+  if (healing_) {
+    queue_.after(network_.client_latency(), *this, kArrives,
+                 arrivals_.add({index, request, client.target, client.body}));
+  }
+  retry(index, any_node(), plan_.work.patience + random_.below(plan_.work.patience));
+}
+
+void Workload::arrive(Arrival&& arrival) {
+  SimNode& node = *nodes_[arrival.node];
+  if (node.is_paused()) return;
+  if (!node.is_running()) {
+    if (clients_[arrival.client].request == arrival.request) {
+      retry(arrival.client, any_node(), network_.client_latency());
+    }
+    return;
+  }
+  const engine::Asker asker{static_cast<engine::SessionId>(arrival.client), arrival.request};
+  if (arrival.body.empty()) {
+    const Client& client = clients_[arrival.client];
+    if (client.request != arrival.request) return;
+    node.on_read(asker, client.key, client.consistency);
+  } else {
+    node.on_command(asker, arrival.body);
+  }
+}
+
+// After the delay, if this attempt was not answered or repeated by then.
+void Workload::retry(std::size_t index, NodeIndex target, Time delay) {
+  const Client& client = clients_[index];
+  queue_.after(delay, *this, kRetry,
+               client.request << 32 | static_cast<std::uint64_t>(client.attempts & 0xffff) << 16 |
+                   static_cast<std::uint64_t>(index) << 8 | (target & 0xff));
+}
+
+void Workload::give_up(std::size_t index) {
+  Client& client = clients_[index];
+  trace_.line("", "client {} gives up request {}", index, client.request);
+  new_identity(client);
+  finish(index);
+}
+
+void Workload::finish(std::size_t index) {
+  Client& client = clients_[index];
+  client.request = 0;
+  queue_.after(random_.between(plan_.work.think_min, plan_.work.think_max), *this, kNext, index);
+}
+
+// ---- answers
+
+void Workload::on_answer(engine::Asker asker, wire::FrameKind kind, wire::ByteView body) {
+  Answer answer;
+  answer.kind = kind;
+  answer.body.assign(body.begin(), body.end());
+  launch(asker, std::move(answer));
+}
+
+void Workload::on_read(engine::Asker asker, Read&& read) {
+  Answer answer;
+  answer.is_read = true;
+  answer.read = std::move(read);
+  launch(asker, std::move(answer));
+}
+
+void Workload::launch(engine::Asker asker, Answer&& answer) {
+  answer.client = static_cast<std::size_t>(asker.session);
+  answer.request = asker.request;
+  if (!healing_ && network_.client_message_is_lost()) return;
+  queue_.after(network_.client_latency(), *this, kAnswered, answers_.add(std::move(answer)));
+}
+
+void Workload::on_node_gone(NodeIndex node) {
+  for (std::size_t i = 0; i < clients_.size(); ++i) {
+    if (clients_[i].request != 0 && clients_[i].target == node) {
+      retry(i, any_node(), network_.client_latency());
+    }
+  }
+}
+
+void Workload::take_answer(Answer&& answer) {
+  Client& client = clients_[answer.client];
+  if (client.request != answer.request) return;
+  trace_.note(answer.client, answer.request, static_cast<int>(answer.kind));
+  if (answer.is_read) {
+    if (answer.read.refused) {
+      return retry(answer.client, any_node(), random_.below(20 * kMillisecond));
+    }
+    trace_.line("", "client {} reads {}: '{}' at {}", answer.client, client.key,
+                answer.read.seen.value.value_or("nothing").substr(0, 20),
+                answer.read.seen.applied.value());
+    oracle_.on_read_answered(client.began, client.consistency == wire::Consistency::kLinearizable,
+                             answer.read.seen);
+  } else if (answer.kind == wire::FrameKind::kErrorReply) {
+    const auto error = wire::decode_error_reply(answer.body);
+    if (!error) violated("wire", "an answer cannot be read: {}", error.error().message);
+    return take_error(answer.client, *error);
+  } else {
+    const auto reply = wire::decode_command_reply(answer.body);
+    if (!reply) violated("wire", "an answer cannot be read: {}", reply.error().message);
+    trace_.line("", "client {} writes {}: {} revision {}{}", answer.client, client.key,
+                to_string(reply->position), reply->revision.value(),
+                reply->unchanged ? ", unchanged" : "");
+    client.last_revision = reply->revision;
+    if (!reply->unchanged) {
+      oracle_.on_write_answered(client.began, client.id, wire::RequestSequence(client.sequence),
+                                *reply);
+    } else if (client.kind == Kind::kSet) {
+      oracle_.on_unchanged(client.began, client.key, client.value);
+    }
+  }
+  ++answered_;
+  finish(answer.client);
+}
+
+void Workload::take_error(std::size_t index, const wire::ErrorReply& error) {
+  Client& client = clients_[index];
+  switch (error.code) {
+    case ErrorCode::kNotLeader:
+      return retry(index, index_of(error.leader), 0);
+    case ErrorCode::kNoQuorum:
+    case ErrorCode::kOverloaded:
+      return retry(index, any_node(), random_.below(50 * kMillisecond));
+    case ErrorCode::kRevisionConflict:
+      if (client.kind == Kind::kSet) {
+        oracle_.on_conflict(client.began, client.key, error.current_revision);
+      }
+      client.last_revision = error.current_revision;
+      break;
+    case ErrorCode::kNotFound:
+      if (client.kind == Kind::kUnset) {
+        oracle_.on_unchanged(client.began, client.key, std::nullopt);
+      }
+      break;
+    case ErrorCode::kRefused:
+    case ErrorCode::kInvalid:
+      break;
+    default:
+      violated("once", "request {} of client {} is answered with: {}", client.sequence, index,
+               error.message);
+  }
+  trace_.line("", "client {} is refused: {}", index, error.message);
+  ++answered_;
+  finish(index);
+}
+
+void Workload::on_event(std::uint32_t code, std::uint64_t argument) {
+  switch (code) {
+    case kNext:
+      return next(argument);
+    case kArrives:
+      return arrive(arrivals_.take(static_cast<std::uint32_t>(argument)));
+    case kAnswered:
+      return take_answer(answers_.take(static_cast<std::uint32_t>(argument)));
+    default: {
+      const std::size_t index = argument >> 8 & 0xff;
+      Client& client = clients_[index];
+      const std::uint64_t attempt = argument >> 16 & 0xffff;
+      if (client.request != argument >> 32 || (client.attempts & 0xffff) != attempt) return;
+      if (client.attempts >= client.attempts_max) return give_up(index);
+      client.target = static_cast<NodeIndex>(argument & 0xff);
+      if (client.target >= nodes_.size()) client.target = any_node();
+      send(index);
+    }
+  }
+}
+
+}  // namespace bib::sim

@@ -1,0 +1,127 @@
+// Workload: clients that send commands and reads to the nodes, repeat them elsewhere when no answer
+// comes, and tell the oracle what they were answered.
+//
+// A client has one request under way. A repeat has the same bytes: exactly once. A client that
+// gives up does not know what became of its request and goes on under a new client id.
+#pragma once
+
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "sim_node.h"
+#include "wire/client_message.h"
+
+namespace bib::sim {
+
+class Workload final : public EventTarget, public Clients {
+ public:
+  Workload(EventQueue& queue, wire::Prng& random, Trace& trace, const Plan& plan, Oracle& oracle,
+           SimNetwork& network);
+
+  void add_node(SimNode& node) { nodes_.push_back(&node); }
+  void start();
+  // No new requests; those under way go on, for ever.
+  void heal();
+  // One write that must succeed; again for a second one.
+  void probe();
+  bool is_quiet() const;
+
+  std::uint64_t answered() const { return answered_; }
+
+  // ---- Clients
+  void on_answer(engine::Asker asker, wire::FrameKind kind, wire::ByteView body) override;
+  void on_read(engine::Asker asker, Read&& read) override;
+  void on_node_gone(NodeIndex node) override;
+
+  void on_event(std::uint32_t code, std::uint64_t argument) override;
+
+ private:
+  enum Code : std::uint32_t { kNext, kArrives, kAnswered, kRetry };
+  enum class Kind : std::uint8_t { kSet, kUnset, kOther, kRead };
+
+  struct Client {
+    wire::ClientId id;
+    std::uint64_t sequence = 0;
+    std::uint64_t request = 0;  // number of the one under way; 0: none
+    Kind kind = Kind::kSet;
+    std::string key;
+    std::string value;
+    std::vector<std::uint8_t> body;
+    wire::Consistency consistency = wire::Consistency::kLinearizable;
+    wire::LogIndex began;
+    unsigned attempts = 0;
+    unsigned attempts_max = 0;
+    NodeIndex target = 0;
+    wire::Revision last_revision;
+  };
+  struct Arrival {
+    std::size_t client = 0;
+    std::uint64_t request = 0;
+    NodeIndex node = 0;
+    std::vector<std::uint8_t> body;  // empty: a read
+  };
+  struct Answer {
+    std::size_t client = 0;
+    std::uint64_t request = 0;
+    bool is_read = false;
+    wire::FrameKind kind{};
+    std::vector<std::uint8_t> body;
+    Read read;
+  };
+  // A slab: what is on its way, by slot.
+  template <typename T>
+  struct Slots {
+    std::vector<T> items;
+    std::vector<std::uint32_t> free;
+    std::uint32_t add(T&& item) {
+      if (free.empty()) {
+        items.push_back(std::move(item));
+        return static_cast<std::uint32_t>(items.size() - 1);
+      }
+      const std::uint32_t slot = free.back();
+      free.pop_back();
+      items[slot] = std::move(item);
+      return slot;
+    }
+    T take(std::uint32_t slot) {
+      free.push_back(slot);
+      return std::move(items[slot]);
+    }
+  };
+
+  void new_identity(Client& client);
+  void next(std::size_t index);
+  void begin(std::size_t index, Kind kind);
+  void make_body(Client& client);
+  wire::CommandBody other_command();
+  std::string_view text(std::string value);
+  void send(std::size_t index);
+  void arrive(Arrival&& arrival);
+  void retry(std::size_t index, NodeIndex target, Time delay);
+  void give_up(std::size_t index);
+  void finish(std::size_t index);
+  void launch(engine::Asker asker, Answer&& answer);
+  void take_answer(Answer&& answer);
+  void take_error(std::size_t index, const wire::ErrorReply& error);
+  NodeIndex any_node() { return static_cast<NodeIndex>(random_.below(nodes_.size())); }
+
+  EventQueue& queue_;
+  wire::Prng& random_;
+  Trace& trace_;
+  const Plan& plan_;
+  Oracle& oracle_;
+  SimNetwork& network_;
+  std::vector<SimNode*> nodes_;
+  std::vector<Client> clients_;
+  Slots<Arrival> arrivals_;
+  Slots<Answer> answers_;
+  std::deque<std::string> texts_;  // of the command being made
+  wire::ClientEncoder encoder_;
+  std::uint64_t next_request_ = 1;
+  std::uint64_t next_value_ = 1;
+  std::uint64_t answered_ = 0;
+  bool healing_ = false;
+};
+
+}  // namespace bib::sim
