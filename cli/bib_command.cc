@@ -46,6 +46,17 @@ void add_global_options(CLI::App& app, Context& context) {
          "Of reads: linearizable (default), leader, or stale (any node answers)")
       ->check(CLI::IsMember({"linearizable", "leader", "stale"}))
       ->type_name("LEVEL");
+  app.add_option_function<std::string>(
+         "--max-age",
+         [&context](const std::string& text) {
+           auto value = parse_duration(text);
+           if (!value || *value == 0)
+             throw CLI::ValidationError("--max-age",
+                                        value ? "must be above 0" : value.error().message);
+           context.max_age = std::chrono::milliseconds(std::min<std::uint64_t>(*value, 86400000));
+         },
+         "Of stale reads: show everything that was acknowledged longer ago than this")
+      ->type_name("DURATION");
 }
 
 void add_commands(Commands& commands) {
@@ -119,6 +130,10 @@ int run_bib(const std::vector<std::string>& arguments, Context& context) {
     return static_cast<int>(context.report(ExitCode::kUsage,
                                            unknown.empty() ? error.what() : unknown,
                                            fmt::format("Usage: `{} --help`", command_path(app))));
+  }
+  if (context.max_age && context.consistency != wire::Consistency::kStale) {
+    return static_cast<int>(context.report(
+        ExitCode::kUsage, "--max-age bounds stale reads; give --consistency stale with it"));
   }
   try {
     ExitCode code = commands.chosen()();

@@ -46,6 +46,7 @@ class Commands {
 
 void add_setup_commands(Commands& commands);
 void add_cluster_commands(Commands& commands);
+void add_cluster_member_commands(Commands& commands, CLI::App& cluster);
 void add_topic_commands(Commands& commands);
 void add_catalog_commands(Commands& commands);
 void add_config_commands(Commands& commands);

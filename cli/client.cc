@@ -18,7 +18,8 @@ namespace {
 constexpr std::size_t kQueuedBytesMax = 4U
                                         << 20;  // beyond, requests wait in memory once, not twice
 constexpr std::size_t kWindowFactor = 64;       // answered requests held behind a straggler
-constexpr std::chrono::milliseconds kOverloadPause{20};
+constexpr std::chrono::milliseconds kOverloadPauseMin{20};
+constexpr unsigned kOverloadDoublingsMax = 5;  // to 640 ms
 // So long without an answer, and the other nodes are asked who leads.
 constexpr std::chrono::milliseconds kDoubtAfter{150};
 
@@ -34,6 +35,23 @@ std::string seconds_text(std::chrono::milliseconds time) {
 
 wire::Error no_problem() {
   return {ErrorCode::kTimeout, "no answer"};
+}
+
+FrameKind answer_to(FrameKind request) {
+  switch (request) {
+    case FrameKind::kCommand:
+      return FrameKind::kCommandReply;
+    case FrameKind::kQuery:
+      return FrameKind::kQueryReply;
+    case FrameKind::kChangeMembership:
+      return FrameKind::kChangeMembershipReply;
+    case FrameKind::kTransferLeadership:
+      return FrameKind::kTransferReply;
+    case FrameKind::kSnapshots:
+      return FrameKind::kSnapshotsReply;
+    default:
+      return FrameKind::kStatusReply;
+  }
 }
 
 // A node would close the connection, again and again.
@@ -236,12 +254,8 @@ void Client::on_frame(wire::Frame frame, std::vector<Completion>& completions) {
   Pending* pending = find(frame.id);
   if (pending == nullptr || pending->state != Pending::State::kSent) return;  // an old answer
   if (frame.kind == FrameKind::kErrorReply) return on_error_reply(*pending, frame, completions);
-  FrameKind wanted = pending->kind == FrameKind::kCommand     ? FrameKind::kCommandReply
-                     : pending->kind == FrameKind::kQuery     ? FrameKind::kQueryReply
-                     : pending->kind == FrameKind::kSnapshots ? FrameKind::kSnapshotsReply
-                                                              : FrameKind::kStatusReply;
   heard_at_ = Clock::now();
-  if (frame.kind != wanted)
+  if (frame.kind != answer_to(pending->kind))
     return disconnect({ErrorCode::kUnsupported, "the node answered with another kind of message"});
   finder_.settled();
   if (last_problem_.code != ErrorCode::kTimeout) last_problem_ = no_problem();
@@ -264,7 +278,9 @@ void Client::on_error_reply(Pending& pending, const wire::Frame& frame,
     case ErrorCode::kOverloaded:
       last_problem_ = std::move(error);
       pending.state = Pending::State::kWaiting;
-      pending.not_before = Clock::now() + kOverloadPause;
+      pending.not_before =
+          Clock::now() +
+          kOverloadPauseMin * (1U << std::min(pending.overloads++, kOverloadDoublingsMax));
       first_waiting_ = std::min(first_waiting_, pending.ticket);
       return;
     default:
@@ -346,6 +362,14 @@ Completion Client::call_status() {
 
 Completion Client::call(const wire::Snapshots& request) {
   return wait_for(enqueue(FrameKind::kSnapshots, encoder_.encode(request)));
+}
+
+Completion Client::call(const wire::ChangeMembership& request) {
+  return wait_for(enqueue(FrameKind::kChangeMembership, encoder_.encode(request)));
+}
+
+Completion Client::call(const wire::TransferLeadership& request) {
+  return wait_for(enqueue(FrameKind::kTransferLeadership, encoder_.encode(request)));
 }
 
 }  // namespace bib::cli

@@ -73,6 +73,9 @@ class Client {
   Completion call_status();
   // Of the node that is connected; asking again is safe.
   Completion call(const wire::Snapshots& request);
+  // These may be asked again as they are, so that they need no sequence.
+  Completion call(const wire::ChangeMembership& request);
+  Completion call(const wire::TransferLeadership& request);
 
   // The node last greeted; nullopt before the first.
   const std::optional<ServerInfo>& server() const { return finder_.server(); }
@@ -88,6 +91,7 @@ class Client {
     Clock::time_point submitted;
     Clock::time_point sent;        // kSent: on the present connection
     Clock::time_point not_before;  // kWaiting
+    unsigned overloads = 0;        // answers of that kind so far
   };
 
   std::uint64_t enqueue(wire::FrameKind kind, wire::ByteView body);

@@ -55,6 +55,13 @@ ClusterView to_view(const wire::StatusReply& reply) {
   view.first = reply.first;
   view.uptime_us = reply.uptime_us;
   view.resident_bytes = reply.resident_bytes;
+  view.membership_index = reply.membership_index;
+  view.membership_committed = reply.membership_committed;
+  view.joint = reply.joint;
+  view.auto_leave = reply.auto_leave;
+  if (reply.age_known) view.age_us = reply.age_us;
+  for (const wire::Counter& counter : reply.counters)
+    view.counters.emplace_back(counter.name, counter.value);
   for (const wire::MemberStatus& member : reply.members) {
     MemberView& shown = view.members.emplace_back();
     shown.id = member.id;
@@ -65,6 +72,10 @@ ClusterView to_view(const wire::StatusReply& reply) {
     shown.known = member.known;
     shown.healthy = member.healthy;
     shown.behind = reply.last > member.match ? reply.last - member.match : 0;
+    shown.incoming = member.incoming;
+    shown.outgoing = member.outgoing;
+    shown.wants_vote = member.wants_vote;
+    shown.caught_up = member.caught_up;
   }
   for (const wire::ProjectionStatus& projection : reply.projections)
     view.projections.push_back({std::string(projection.name), projection.version, projection.rows,
@@ -132,6 +143,8 @@ Json to_json(const ClusterView& view) {
                            {"version", projection.version},
                            {"rows", projection.rows},
                            {"digest", projection.digest}});
+  Json counters = Json::object();
+  for (const auto& [name, value] : view.counters) counters[name] = value;
   Json leader = view.leader.value() == 0 ? Json(nullptr) : Json(wire::to_string(view.leader));
   return {{"cluster", view.cluster_name},
           {"cluster_id", view.cluster_id},
@@ -140,6 +153,7 @@ Json to_json(const ClusterView& view) {
           {"term", view.term.value()},
           {"commit_index", view.commit.value()},
           {"members", std::move(members)},
+          {"joint", view.joint},
           {"quorum",
            {{"voters", quorum.voters},
             {"needed", quorum.needed},
@@ -155,7 +169,9 @@ Json to_json(const ClusterView& view) {
             {"applied_index", view.applied.value()},
             {"uptime_seconds", view.uptime_us / 1000000},
             {"resident_bytes", view.resident_bytes},
-            {"projections", std::move(projections)}}}};
+            {"age_ms", view.age_us ? Json(*view.age_us / 1000) : Json(nullptr)},
+            {"projections", std::move(projections)},
+            {"counters", std::move(counters)}}}};
 }
 
 std::string to_text(const ClusterView& view) {

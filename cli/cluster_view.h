@@ -5,7 +5,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/context.h"
@@ -22,6 +24,10 @@ struct MemberView {
   bool known = false;  // healthy and behind are
   bool healthy = false;
   std::uint64_t behind = 0;  // entries
+  bool incoming = false;     // votes, and will when a joint change is left
+  bool outgoing = false;     // votes until a joint change is left
+  bool wants_vote = false;   // a non-voter that is promoted once it has caught up
+  bool caught_up = false;
 };
 
 struct ProjectionView {
@@ -47,6 +53,12 @@ struct ClusterView {
   std::vector<ProjectionView> projections;
   std::uint64_t uptime_us = 0;
   std::uint64_t resident_bytes = 0;
+  wire::LogIndex membership_index;
+  bool membership_committed = true;
+  bool joint = false;
+  bool auto_leave = false;
+  std::optional<std::uint64_t> age_us;  // how old the rows of the node asked are at most
+  std::vector<std::pair<std::string, std::uint64_t>> counters;  // of the node asked
 
   const MemberView* leader_member() const;
 };

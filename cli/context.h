@@ -5,6 +5,7 @@
 #include <chrono>
 #include <iosfwd>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,7 @@ struct Context {
   std::chrono::milliseconds timeout{10000};
   std::vector<std::string> servers;
   wire::Consistency consistency = wire::Consistency::kLinearizable;
+  std::optional<std::chrono::milliseconds> max_age;  // stale reads only
 
   // Colours on that stream: a terminal, and NO_COLOR is not set.
   bool colours_on_err() const;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cli/units.h"
+
 namespace bib::cli {
 namespace {
 
@@ -16,6 +18,22 @@ tl::unexpected<wire::Error> bad_reply(const wire::Error& error) {
 
 wire::Result<std::unique_ptr<Client>> reader(const Context& context) {
   return context.make_client(context.consistency != wire::Consistency::kStale);
+}
+
+void set_consistency(const Context& context, wire::Query& query) {
+  query.consistency = context.consistency;
+  if (context.max_age) {
+    query.max_age_us = static_cast<std::uint64_t>(context.max_age->count()) * 1000;
+  }
+}
+
+// Of a stale answer, so that nobody takes it for a new one.
+void tell_age(const Context& context, const wire::QueryReply& reply) {
+  if (context.consistency != wire::Consistency::kStale) return;
+  const std::string age =
+      reply.age_known ? fmt::format("at most {} old", format_duration((reply.age_us + 999) / 1000))
+                      : "of unknown age";
+  context.note(fmt::format("As of entry {}, {}.", reply.applied_index.value(), age));
 }
 
 }  // namespace
@@ -33,7 +51,7 @@ wire::Result<wire::CommandReply> send_command(const Context& context, const wire
 wire::Status visit_rows(const Context& context, wire::Query query, std::uint64_t limit,
                         const RowVisitor& visit, bool* more) {
   BIB_TRY(auto client, reader(context));
-  query.consistency = context.consistency;
+  set_consistency(context, query);
   std::string after;
   std::uint64_t seen = 0;
   for (;;) {
@@ -45,6 +63,7 @@ wire::Status visit_rows(const Context& context, wire::Query query, std::uint64_t
     if (!completion.reply) return tl::unexpected(completion.reply.error());
     auto reply = wire::decode_query_reply(completion.reply->body.view());
     if (!reply) return bad_reply(reply.error());
+    if (seen == 0) tell_age(context, *reply);
     for (const wire::QueryRow& row : reply->rows) BIB_TRY_VOID(visit(row));
     seen += reply->rows.size();
     bool finished = !reply->next || reply->rows.empty();
@@ -59,11 +78,12 @@ wire::Status visit_rows(const Context& context, wire::Query query, std::uint64_t
 wire::Status visit_row(const Context& context, wire::Query query, const std::string& what,
                        const RowVisitor& visit) {
   BIB_TRY(auto client, reader(context));
-  query.consistency = context.consistency;
+  set_consistency(context, query);
   Completion completion = client->call(query);
   if (!completion.reply) return tl::unexpected(completion.reply.error());
   auto reply = wire::decode_query_reply(completion.reply->body.view());
   if (!reply) return bad_reply(reply.error());
+  tell_age(context, *reply);
   if (reply->rows.empty()) return wire::fail(ErrorCode::kNotFound, "{} does not exist", what);
   return visit(reply->rows.front());
 }

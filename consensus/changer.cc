@@ -142,7 +142,9 @@ wire::Result<Membership> leave_joint(const Membership& from) {
 }
 
 wire::Result<Membership> change_membership(const Membership& from,
-                                           std::span<const MembershipChange> changes) {
+                                           std::span<const MembershipChange> changes,
+                                           JointLeave leave) {
+  if (leave == JointLeave::kExplicit) return enter_joint(from, changes, false);
   if (!from.is_joint()) {
     BIB_TRY(Membership to, apply_all(from, changes));
     if (difference_size(from.voters, to.voters) <= 1) return to;

@@ -47,9 +47,12 @@ wire::Result<wire::Membership> enter_joint(const wire::Membership& from,
 // Refused when not joint.
 wire::Result<wire::Membership> leave_joint(const wire::Membership& from);
 
-// change_simply() where that is allowed, else enter_joint() with auto_leave.
+// kAutomatic: change_simply() where that is allowed, else enter_joint(), to be left by itself.
+// kExplicit: enter_joint(), to stay until leave_joint() is asked for.
+enum class JointLeave : std::uint8_t { kAutomatic, kExplicit };
 wire::Result<wire::Membership> change_membership(const wire::Membership& from,
-                                                 std::span<const MembershipChange> changes);
+                                                 std::span<const MembershipChange> changes,
+                                                 JointLeave leave = JointLeave::kAutomatic);
 
 // Whether `to` may follow `from` in a log: every majority of one meets every majority of the other.
 bool is_safe_transition(const wire::Membership& from, const wire::Membership& to);

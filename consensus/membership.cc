@@ -61,8 +61,8 @@ std::optional<ProposeRefusal> Raft::membership_refusal() const {
   return std::nullopt;
 }
 
-wire::Result<Membership> Raft::prepare_membership_change(
-    std::span<const MembershipChange> changes) const {
+wire::Result<Membership> Raft::prepare_membership_change(std::span<const MembershipChange> changes,
+                                                         JointLeave leave) const {
   if (const auto refusal = membership_refusal()) {
     switch (*refusal) {
       case ProposeRefusal::kNotLeader:
@@ -77,7 +77,7 @@ wire::Result<Membership> Raft::prepare_membership_change(
     }
   }
   if (changes.empty()) return leave_joint(membership());
-  return change_membership(membership(), changes);
+  return change_membership(membership(), changes, leave);
 }
 
 tl::expected<ProposedAt, ProposeRefusal> Raft::propose_membership(const Membership& next,

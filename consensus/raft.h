@@ -19,6 +19,7 @@
 // (leader), append.cc (follower), membership.cc, transfer.cc, read_index.cc, snapshot.cc.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -58,8 +59,8 @@ struct RaftConfig {
   unsigned commit_notify_ticks = 0;
   std::size_t append_entries_max = 1024;  // in one message; at least one entry always goes
   std::uint64_t append_bytes_max = 1U << 20;
-  FlightLimits flight;  // to each peer
-  std::uint64_t uncommitted_bytes_max = 64U << 20;
+  FlightLimits flight;                              // to each peer
+  std::uint64_t uncommitted_bytes_max = 64U << 20;  // see bytes_under_way()
   std::size_t reads_waiting_max = 65536;
   std::uint64_t seed = 0;  // mixed with `self`: nodes may share one
 };
@@ -153,10 +154,11 @@ class Raft {
   // An entry of `size` bytes now stands at the returned place.
   tl::expected<ProposedAt, ProposeRefusal> propose(std::uint32_t size);
 
-  // The membership that the changes lead to, to be encoded and proposed in the same turn.
-  // kNotLeader, kRefused (not now, or not this change), kInvalid.
+  // The membership that the changes lead to, to be encoded and proposed in the same turn; without
+  // any, the one behind the joint phase. kNotLeader, kRefused (not now, or not this change),
+  // kInvalid.
   wire::Result<wire::Membership> prepare_membership_change(
-      std::span<const MembershipChange> changes) const;
+      std::span<const MembershipChange> changes, JointLeave leave = JointLeave::kAutomatic) const;
   // Also the answer to Effects::wants_membership_entry. In effect at once.
   tl::expected<ProposedAt, ProposeRefusal> propose_membership(const wire::Membership& membership,
                                                               std::uint32_t size);
@@ -211,11 +213,20 @@ class Raft {
   // The one in effect; empty on a node that was told nothing yet.
   const wire::Membership& membership() const;
   wire::LogIndex membership_index() const;
+  // The latest one that is known to be committed; null: none.
+  const MembershipAt* committed_membership() const { return membership_at(commit_); }
   // The one that was in effect at `index`, for a snapshot there; null below the base, and where
   // there was none.
   const MembershipAt* membership_at(wire::LogIndex index) const;
   std::uint64_t uncommitted_bytes() const { return log_.bytes_in(commit_, log_.last_index()); }
+  // What must stay in memory: not committed yet, or, where the other voters' disks are faster, not
+  // yet on this node's own.
+  std::uint64_t bytes_under_way() const {
+    return log_.bytes_in(std::min(commit_, std::max(durable_, log_.base().index)),
+                         log_.last_index());
+  }
   bool is_transferring() const { return transferee_ != wire::NodeId(); }
+  wire::NodeId transferee() const { return transferee_; }
   // A leader that has committed an entry of its own term (reads and changes are allowed).
   bool has_committed_own_term() const;
   std::vector<PeerStatus> peers() const;

@@ -79,8 +79,8 @@ tl::expected<ProposedAt, ProposeRefusal> Raft::propose(std::uint32_t size) {
   if (role_ != Role::kLeader) return tl::unexpected(ProposeRefusal::kNotLeader);
   if (is_transferring()) return tl::unexpected(ProposeRefusal::kTransferring);
   // One entry may always be under way, however large it is.
-  const std::uint64_t uncommitted = uncommitted_bytes();
-  if (uncommitted > 0 && uncommitted + size > config_.uncommitted_bytes_max) {
+  const std::uint64_t under_way = bytes_under_way();
+  if (under_way > 0 && under_way + size > config_.uncommitted_bytes_max) {
     return tl::unexpected(ProposeRefusal::kOverloaded);
   }
   return append_own(size);

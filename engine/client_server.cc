@@ -30,7 +30,8 @@ class ClientServer::Session final : public Connection::Handler {
   void on_frame(wire::Frame&& frame) override {
     if (!greeted_) return on_hello(frame);
     ++unanswered_;
-    if (unanswered_ >= server_.options_.requests_max) {
+    if (unanswered_ >= server_.options_.requests_max ||
+        outgoing_bytes() > server_.options_.unread_bytes_max) {
       paused_ = true;
       connection_->pause_reading();
     }
@@ -44,14 +45,21 @@ class ClientServer::Session final : public Connection::Handler {
     server_.end(id_);
   }
 
-  void on_drained() override { server_.handler_->on_session_drained(id_); }
+  void on_drained() override {
+    mark_dirty();  // reads on, at the end of the turn
+    server_.loop_.continue_soon();
+    server_.handler_->on_session_drained(id_);
+  }
 
   void send(std::uint64_t request, FrameKind kind, wire::ByteView body) {
     connection_->send(kind, request, body);
-    if (!dirty_) {
-      dirty_ = true;
-      server_.dirty_.push_back(id_);
-    }
+    mark_dirty();
+  }
+
+  void mark_dirty() {
+    if (dirty_) return;
+    dirty_ = true;
+    server_.dirty_.push_back(id_);
   }
 
   void answered() {
@@ -70,9 +78,12 @@ class ClientServer::Session final : public Connection::Handler {
     }
   }
 
-  // Reads on once half of what was waiting is answered. May end this session.
+  // Reads on once half of what was waiting is answered, and taken. May end this session.
   void resume_if_room() {
-    if (!paused_ || unanswered_ > server_.options_.requests_max / 2) return;
+    if (!paused_ || unanswered_ > server_.options_.requests_max / 2 ||
+        outgoing_bytes() > server_.options_.unread_bytes_max / 2) {
+      return;
+    }
     paused_ = false;
     connection_->resume_reading();
   }
@@ -121,6 +132,16 @@ class ClientServer::Session final : public Connection::Handler {
       }
       case FrameKind::kStatus:
         return server_.handler_->on_status(asker);
+      case FrameKind::kChangeMembership: {
+        const auto request = wire::decode_change_membership(body);
+        if (!request) return refuse(frame.id, request.error());
+        return server_.handler_->on_change_membership(asker, *request);
+      }
+      case FrameKind::kTransferLeadership: {
+        const auto request = wire::decode_transfer_leadership(body);
+        if (!request) return refuse(frame.id, request.error());
+        return server_.handler_->on_transfer(asker, *request);
+      }
       default:
         return refuse(frame.id, wire::Error{ErrorCode::kInvalid,
                                             fmt::format("a client does not send frames of kind {}",
@@ -221,6 +242,9 @@ void ClientServer::flush() {
     if (Session* session = find(id)) session->resume_if_room();
   }
   if (!dirty_.empty()) loop_.continue_soon();
+  if (dirty.empty()) return;
+  outgoing_bytes_ = 0;
+  for (const auto& [id, session] : sessions_) outgoing_bytes_ += session->outgoing_bytes();
 }
 
 }  // namespace bib::engine

@@ -3,8 +3,9 @@
 // Lives on the node loop. A session is one connection: it greets, then its frames are checked and
 // handed to the Handler with the session's number; answers go back by that number and are dropped
 // if the session is gone. Everything that one turn produces for a session leaves in one write.
-// Bounded: sessions by `sessions_max`; requests that are not answered yet by `requests_max` for
-// each session, beyond which its socket is not read.
+// Bounded: sessions by `sessions_max`; for each session, requests that are not answered yet by
+// `requests_max`, and bytes that wait to leave by `unread_bytes_max`, beyond which its socket is
+// not read. A session that lets much more wait is ended as too slow.
 #pragma once
 
 #include <cstdint>
@@ -44,6 +45,7 @@ struct ClientServerOptions {
   std::string socket_path;
   std::uint32_t sessions_max = 1024;
   std::uint32_t requests_max = 4096;
+  std::size_t unread_bytes_max = 4U << 20;
 };
 
 class ClientServer final : public ClientAnswers {
@@ -59,6 +61,8 @@ class ClientServer final : public ClientAnswers {
     virtual void on_read_events(Asker asker, const wire::ReadEvents& request) = 0;
     virtual void on_status(Asker asker) = 0;
     virtual void on_snapshots(Asker asker, const wire::Snapshots& request) = 0;
+    virtual void on_change_membership(Asker asker, const wire::ChangeMembership& request) = 0;
+    virtual void on_transfer(Asker asker, const wire::TransferLeadership& request) = 0;
     virtual void on_session_end(SessionId session) = 0;
     // What was sent to the session has left memory.
     virtual void on_session_drained(SessionId session) = 0;
@@ -80,6 +84,8 @@ class ClientServer final : public ClientAnswers {
   // Bytes that wait to leave for this session; 0 when it is gone.
   std::size_t outgoing_bytes(SessionId session) const;
   bool is_open(SessionId session) const { return find(session) != nullptr; }
+  // To all sessions together, as of the last flush.
+  std::size_t outgoing_bytes() const { return outgoing_bytes_; }
   std::size_t session_count() const { return sessions_.size(); }
 
   // Once per turn.
@@ -101,6 +107,7 @@ class ClientServer final : public ClientAnswers {
   std::unique_ptr<Listener> unix_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
   std::vector<SessionId> dirty_;
+  std::size_t outgoing_bytes_ = 0;
   std::uint64_t next_session_ = 1;
 };
 

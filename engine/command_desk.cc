@@ -24,6 +24,7 @@ void CommandDesk::park(Asker asker, const wire::Command& command) {
   const wire::ByteView body = encoder_.encode(command);
   if (parked_.size() >= options_.parked_max ||
       parked_bytes_ + body.size() > options_.parked_bytes_max) {
+    ++overloaded_;
     return answer_error(
         asker, {ErrorCode::kOverloaded, "the new leader is not ready yet; try again in a moment"});
   }
@@ -52,9 +53,11 @@ void CommandDesk::begin_turn() {
 void CommandDesk::decide(Asker asker, const wire::Command& command) {
   if (failure_) return;  // the node is about to stop
   const projections::LayerSizes sizes = projector_.sizes();
-  if (driver_.raft().uncommitted_bytes() + projector_.open_batch_bytes() >
+  if (driver_.raft().bytes_under_way() + projector_.open_batch_bytes() >
           options_.uncommitted_bytes_max / 2 ||
-      sizes.active_bytes + sizes.frozen_bytes > options_.unwritten_bytes_max) {
+      sizes.active_bytes + sizes.frozen_bytes > options_.unwritten_bytes_max ||
+      waiting() >= options_.waiting_max) {
+    ++overloaded_;
     return answer_error(asker, {ErrorCode::kOverloaded,
                                 "too much is under way on the leader; try again in a moment"});
   }

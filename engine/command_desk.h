@@ -30,6 +30,7 @@ struct CommandDeskOptions {
   wire::ClusterId cluster;
   std::uint64_t uncommitted_bytes_max = 64U << 20;
   std::uint64_t unwritten_bytes_max = 256U << 20;  // rows that RocksDB does not have yet
+  std::size_t waiting_max = 1U << 20;              // askers, of commands that are under way
   std::size_t parked_max = 8192;
   std::size_t parked_bytes_max = 32U << 20;
 };
@@ -66,6 +67,7 @@ class CommandDesk {
   const std::optional<wire::Error>& failure() const { return failure_; }
   // Requests that are decided and not answered yet.
   std::size_t waiting() const { return waiting_.size() + held_.size(); }
+  std::uint64_t overloaded() const { return overloaded_; }
 
  private:
   struct Request {
@@ -114,6 +116,7 @@ class CommandDesk {
   std::uint64_t last_token_ = kReadTokens;
   std::deque<Parked> parked_;
   std::size_t parked_bytes_ = 0;
+  std::uint64_t overloaded_ = 0;
   wire::LogIndex batch_index_;
   std::optional<wire::Error> failure_;
 };

@@ -3,8 +3,8 @@
 #include <array>
 #include <utility>
 
+#include "engine/member_plan.h"
 #include "projections/join_tokens.h"
-#include "wire/address.h"
 #include "wire/secret.h"
 
 namespace bib::engine {
@@ -28,6 +28,11 @@ void JoinDesk::on_join_request(const wire::JoinRequest& request, Reply reply) {
   if (raft.role() != consensus::Role::kLeader) {
     wire::JoinReply answer;
     const wire::Member* leader = raft.membership().find(raft.leader());
+    const bool is_removed = raft.membership().find(raft.self()) == nullptr;
+    if (leader == nullptr && is_removed && !raft.membership().voters.empty()) {
+      // A node that was removed hears no leader any more, but knows whom it left behind.
+      leader = raft.membership().find(raft.membership().voters.front());
+    }
     answer.error = {leader == nullptr ? ErrorCode::kNoQuorum : ErrorCode::kNotLeader,
                     "this node does not lead the cluster"};
     if (leader != nullptr) answer.leader_address = leader->raft_address;
@@ -90,18 +95,18 @@ wire::Status JoinDesk::check_token(const std::string& secret) const {
 wire::Status JoinDesk::check_member(const wire::Member& node) const {
   if (node.id == wire::NodeId()) return fail(ErrorCode::kInvalid, "the node has no id");
   for (const std::string& address : {node.raft_address, node.api_address}) {
-    BIB_TRY(const wire::Address parsed, wire::parse_address(address));
-    if (wire::is_wildcard(parsed.host)) {
-      return fail(ErrorCode::kInvalid, "{} is no address that others can reach: set advertise_addr",
-                  address);
-    }
+    BIB_TRY_VOID(check_reachable(address));
   }
   const wire::Membership& membership = driver_.raft().membership();
-  if (membership.is_voter(node.id)) {
+  const wire::Member* known = membership.find(node.id);
+  const bool another_log = known != nullptr && known->log_id != 0 && known->log_id != node.log_id;
+  if (known != nullptr && (another_log || !membership.is_learner(node.id))) {
     return fail(ErrorCode::kRefused,
-                "node {} is a voter already. If its disk was lost, it must not come back under its "
-                "old id: run `bib setup` again with --force, which draws a new one",
-                to_string(node.id));
+                "node {} is a member already, with a log that this node does not have: its disk "
+                "was lost or replaced. It must not come back under its old id, because it may have "
+                "forgotten votes and entries. On a member: `bib cluster member remove {}`; on the "
+                "node: `bib setup --daemon --cluster-join <token> --force`, which draws a new id",
+                to_string(node.id), to_string(node.id));
   }
   for (const wire::Member& member : membership.members) {
     if (member.id != node.id && member.raft_address == node.raft_address) {

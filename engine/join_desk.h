@@ -3,8 +3,9 @@
 // Lives on the node loop. Only the leader admits; others name it. The token's hash must be among
 // the cluster's tokens and must not have expired; the new node becomes a learner, and a voter when
 // it has caught up, if it wants to. The answer goes out when the membership entry is committed. A
-// learner that asks again is welcome (its first answer may have been lost); a voter that asks again
-// has lost its disk and is refused, because it could vote twice in one term.
+// learner that asks again for the same log is welcome (its first answer may have been lost); a
+// member that asks for another log, and any voter, has lost its disk and is refused, because it
+// could vote twice in one term, or be counted on for entries that it does not have.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,7 @@
 #include "engine/node.h"
 
+#include <algorithm>
+#include <array>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -56,6 +58,7 @@ struct Node::Impl {
   std::vector<uv_signal_t*> signals;
   wire::Status outcome;
   bool ended = false;
+  std::uint64_t joining_log_id = 0;  // of the log to begin once the cluster says welcome
 
   // ---- before the loop turns
   wire::Status prepare();
@@ -64,6 +67,9 @@ struct Node::Impl {
   wire::Result<LogStore::Recovered> open_log(wire::ClusterId cluster);
   wire::Status found_cluster(LogStore::Recovered& log, wire::ClusterId cluster);
   wire::Status begin_joining();
+  wire::Result<std::uint64_t> choose_log_id();
+  wire::Status forget_joining();
+  std::string joining_path() const { return join_path(config.data_dir, "JOINING"); }
   wire::Result<std::vector<std::string>> join_addresses(std::string& secret) const;
 
   // ---- while it turns
@@ -114,7 +120,7 @@ wire::Result<LogStore::Recovered> Node::Impl::open_log(wire::ClusterId cluster) 
   options.node = config.node_id;
   options.segment_bytes = config.log.segment_bytes;
   options.schema = wire::event_schema();
-  options.random = [this] { return entropy.next(); };
+  options.random = [this] { return joining_log_id != 0 ? joining_log_id : entropy.next(); };
   options.now_us = [this] { return clock.now_us(); };
   return LogStore::open(files, log_directory(), options);
 }
@@ -124,6 +130,7 @@ wire::Status Node::Impl::found_cluster(LogStore::Recovered& log, wire::ClusterId
   wire::Membership membership;
   membership.voters = {config.node_id};
   membership.members = {self()};
+  membership.members.front().log_id = log.store->identity().log_id;
   const wire::EntryStamp stamp{cluster, wire::Term(1), wire::LogIndex(1), clock.now_us()};
   const wire::Bytes entry = wire::make_membership_entry(stamp, wire::encode_membership(membership));
   LogWrite write;
@@ -140,6 +147,7 @@ wire::Status Node::Impl::found_cluster(LogStore::Recovered& log, wire::ClusterId
 wire::Status Node::Impl::open_and_start(wire::ClusterId cluster,
                                         std::vector<wire::Member> first_members) {
   BIB_TRY(LogStore::Recovered log, open_log(cluster));
+  BIB_TRY_VOID(forget_joining());
   if (!log.torn.empty()) logger.warn("log", "{}", log.torn);
   const bool empty = log.log.last_index() == wire::LogIndex() && log.memberships.empty();
   if (empty && config.bootstrap) BIB_TRY_VOID(found_cluster(log, cluster));
@@ -187,11 +195,41 @@ wire::Result<std::vector<std::string>> Node::Impl::join_addresses(std::string& s
   return addresses;
 }
 
+// The cluster is told of the log's id before there is a log, and must hear the same one again if
+// this node is stopped in between: the file lasts until the log does.
+wire::Result<std::uint64_t> Node::Impl::choose_log_id() {
+  constexpr std::size_t kDigits = 16;
+  BIB_TRY(const auto names, files.list(config.data_dir));
+  if (std::find(names.begin(), names.end(), "JOINING") != names.end()) {
+    BIB_TRY(const auto file, files.open(joining_path(), {OpenMode::kRead, false}));
+    std::array<std::uint8_t, kDigits> text{};
+    BIB_TRY(const std::size_t size, file->read(0, text));
+    const auto known = wire::parse_node_id(wire::as_text(wire::ByteView(text).first(size)));
+    if (size == kDigits && known) return known->value();
+    BIB_TRY_VOID(files.remove(joining_path()));  // torn: nobody was told of it
+  }
+  const std::uint64_t id = entropy.next() | 1;
+  BIB_TRY(const auto file, files.open(joining_path(), {OpenMode::kCreate, false}));
+  BIB_TRY_VOID(file->write_durably(0, wire::as_bytes(to_string(wire::NodeId(id)))));
+  BIB_TRY_VOID(files.sync_directory(config.data_dir));
+  return id;
+}
+
+// There is a log: if it is lost, its id must not be used again.
+wire::Status Node::Impl::forget_joining() {
+  BIB_TRY(const auto names, files.list(config.data_dir));
+  if (std::find(names.begin(), names.end(), "JOINING") == names.end()) return {};
+  BIB_TRY_VOID(files.remove(joining_path()));
+  return files.sync_directory(config.data_dir);
+}
+
 wire::Status Node::Impl::begin_joining() {
   wire::JoinRequest request;
   request.cluster_name = config.cluster_name;
   request.node = self();
   BIB_TRY(std::vector<std::string> addresses, join_addresses(request.token));
+  BIB_TRY(joining_log_id, choose_log_id());
+  request.node.log_id = joining_log_id;
   logger.info("join", "asking {} to let node {} join cluster '{}'", addresses.front(),
               to_string(config.node_id), config.cluster_name);
   joiner = std::make_unique<Joiner>(

@@ -82,7 +82,7 @@ void PeerNetwork::Link::on_connected() {
   hello.boot = network_.options_.boot;
   hello.to = member_.id;
   hello.raft_address = network_.options_.advertise_address;
-  hello.log_last_index = network_.handler_->last_log_index();
+  network_.handler_->complete_hello(hello);
   connection_->send(wire::FrameKind::kPeerHello, 0, wire::encode(hello));
   connection_->flush();
 }
@@ -102,7 +102,11 @@ void PeerNetwork::Link::on_frame(wire::Frame&& frame) {
   if (refusal.code != wire::ErrorCode::kNone) {
     connection_.reset();
     back_off_ms_ = kBackOffMaxMs;
-    return retry_later(refusal);
+    retry_later(refusal);
+    if (reply && reply->refusal != wire::HelloRefusal::kNone) {
+      network_.handler_->on_refused(member_.id, *reply);
+    }
+    return;
   }
   established_ = true;
   boot_ = reply->boot;

@@ -105,18 +105,28 @@ class PeerNetwork::Incoming final : public Connection::Handler {
   void on_unreadable(const wire::Error& error) {
     network_.logger_.warn("peer", "a message of {} cannot be read: {}", to_string(hello_->from),
                           error.message);
-    ++network_.dropped_;
+    network_.drop(PeerDrop::kUnreadable);
     network_.forget_incoming(this);
   }
 
+  // False: dropped and counted.
   bool fits(const wire::Envelope& envelope, wire::NodeId from, wire::NodeId to) {
-    const bool fitting = wire::fits(envelope, from, to,
-                                    {.cluster = network_.options_.cluster,
-                                     .boot = hello_->boot,
-                                     .from = hello_->from,
-                                     .to = network_.options_.self});
-    if (!fitting) ++network_.dropped_;
-    return fitting;
+    const auto reason = misfit(envelope, from, to);
+    if (reason) network_.drop(*reason);
+    return !reason;
+  }
+
+  std::optional<PeerDrop> misfit(const wire::Envelope& envelope, wire::NodeId from,
+                                 wire::NodeId to) const {
+    const wire::ExpectedEnvelope expected{.cluster = network_.options_.cluster,
+                                          .boot = hello_->boot,
+                                          .from = hello_->from,
+                                          .to = network_.options_.self};
+    if (wire::fits(envelope, from, to, expected)) return std::nullopt;
+    if (envelope.cluster != expected.cluster) return PeerDrop::kCluster;
+    if (from != expected.from) return PeerDrop::kSender;
+    if (envelope.boot != expected.boot) return PeerDrop::kBoot;
+    return PeerDrop::kAddressee;
   }
 
   void on_join(const wire::Frame& frame) {
@@ -198,7 +208,14 @@ void PeerNetwork::forget_incoming(Incoming* incoming) {
   const bool another = std::any_of(incoming_.begin(), incoming_.end(), [&](const auto& entry) {
     return entry.second->is_from(peer, boot);
   });
-  if (!another && boots_[peer] == boot) handler_->on_peer_disconnected(peer);
+  // The belated end of an earlier run says nothing about the present one.
+  const auto present = boots_.find(peer);
+  if (another || present == boots_.end() || present->second != boot) return;
+  if (!is_member(peer)) {
+    boots_.erase(present);
+    links_.erase(peer);
+  }
+  handler_->on_peer_disconnected(peer);
 }
 
 // A node keeps one connection to each other. What it had before is closed, even if nothing has said
@@ -215,7 +232,10 @@ void PeerNetwork::on_greeted(const Incoming& incoming) {
       replaced.push_back(other);
     }
   }
-  for (Incoming* other : replaced) forget_incoming(other);
+  for (Incoming* other : replaced) {
+    if (other->hello()->boot != boot) drop(PeerDrop::kOldBoot);
+    forget_incoming(other);
+  }
   if (!started_anew) return;
   if (!replaced.empty()) handler_->on_peer_disconnected(peer);
   const auto link = links_.find(peer);
@@ -224,7 +244,11 @@ void PeerNetwork::on_greeted(const Incoming& incoming) {
   }
 }
 
-wire::PeerHelloReply PeerNetwork::check_hello(const wire::PeerHello& hello) const {
+bool PeerNetwork::is_member(wire::NodeId peer) const {
+  return std::find(members_.begin(), members_.end(), peer) != members_.end();
+}
+
+wire::PeerHelloReply PeerNetwork::check_hello(const wire::PeerHello& hello) {
   wire::PeerHelloReply reply;
   reply.cluster = options_.cluster;
   reply.from = options_.self;
@@ -238,6 +262,9 @@ wire::PeerHelloReply PeerNetwork::check_hello(const wire::PeerHello& hello) cons
         wire::ErrorCode::kForbidden,
         fmt::format("this node belongs to cluster '{}' ({}), not to {}", options_.cluster_name,
                     to_string(options_.cluster), to_string(hello.cluster))};
+    if (hello.to == options_.self && hello.cluster_name == options_.cluster_name) {
+      handler_->on_claimed(hello);
+    }
   } else if (hello.to != options_.self) {
     reply.error = {
         wire::ErrorCode::kInvalid,
@@ -246,14 +273,18 @@ wire::PeerHelloReply PeerNetwork::check_hello(const wire::PeerHello& hello) cons
     reply.error = {wire::ErrorCode::kInvalid,
                    fmt::format("two nodes have the id {}: give one of them another node_id",
                                to_string(options_.self))};
+  } else {
+    handler_->check_hello(hello, reply);
   }
   return reply;
 }
 
 void PeerNetwork::set_members(const std::vector<wire::Member>& members) {
   std::map<wire::NodeId, std::unique_ptr<Link>> kept;
+  members_.clear();
   for (const wire::Member& member : members) {
     if (member.id == options_.self) continue;
+    members_.push_back(member.id);
     const auto found = links_.find(member.id);
     if (found != links_.end() && found->second->member().raft_address == member.raft_address) {
       kept[member.id] = std::move(found->second);
@@ -284,7 +315,10 @@ void PeerNetwork::ensure_link(const wire::PeerHello& hello) {
 
 void PeerNetwork::send(const wire::PeerMessage& message) {
   const auto link = links_.find(message.to);
-  if (link == links_.end() || !link->second->send(message)) ++dropped_;
+  if (link == links_.end() || !link->second->is_established()) {
+    return drop(PeerDrop::kNotConnected);
+  }
+  if (!link->second->send(message)) drop(PeerDrop::kFull);
 }
 
 void PeerNetwork::send(wire::SnapshotRequest request) {
@@ -292,9 +326,10 @@ void PeerNetwork::send(wire::SnapshotRequest request) {
   request.from = options_.self;
   const auto link = links_.find(request.to);
   const auto body = wire::encode_snapshot_request(request);
-  if (link == links_.end() || !link->second->send(wire::FrameKind::kSnapshotRequest, body, {})) {
-    ++dropped_;
+  if (link == links_.end() || !link->second->is_established()) {
+    return drop(PeerDrop::kNotConnected);
   }
+  if (!link->second->send(wire::FrameKind::kSnapshotRequest, body, {})) drop(PeerDrop::kFull);
 }
 
 void PeerNetwork::send(wire::SnapshotPart part) {
@@ -302,9 +337,11 @@ void PeerNetwork::send(wire::SnapshotPart part) {
   part.from = options_.self;
   const auto link = links_.find(part.to);
   const auto head = wire::encode_snapshot_part_head(part);
-  if (link == links_.end() ||
-      !link->second->send(wire::FrameKind::kSnapshotPart, head, {part.bytes})) {
-    ++dropped_;
+  if (link == links_.end() || !link->second->is_established()) {
+    return drop(PeerDrop::kNotConnected);
+  }
+  if (!link->second->send(wire::FrameKind::kSnapshotPart, head, {part.bytes})) {
+    drop(PeerDrop::kFull);
   }
 }
 

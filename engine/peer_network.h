@@ -12,6 +12,7 @@
 // after many seconds.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -29,6 +30,19 @@
 #include "wire/snapshot_message.h"
 
 namespace bib::engine {
+
+// Why a message was dropped, or not taken to be sent.
+enum class PeerDrop : std::uint8_t {
+  kUnreadable,    // its bytes are no valid message
+  kCluster,       // of another cluster
+  kSender,        // of another node than greeted on the connection
+  kBoot,          // of another run than greeted on the connection
+  kOldBoot,       // a connection of a run that a later one followed, with what was on its way
+  kAddressee,     // to another node
+  kNotConnected,  // outgoing: there is no connection to that node
+  kFull,          // outgoing: too much waits for that node already
+};
+inline constexpr std::size_t kPeerDrops = 8;
 
 struct PeerNetworkOptions {
   wire::NodeId self;
@@ -59,7 +73,14 @@ class PeerNetwork {
     // `reply` may be called later, once; it does nothing if the asker is gone by then.
     virtual void on_join_request(const wire::JoinRequest& request,
                                  std::function<void(const wire::JoinReply&)> reply) = 0;
-    virtual wire::LogIndex last_log_index() const = 0;
+    // Fills in what this node says of its log and its membership.
+    virtual void complete_hello(wire::PeerHello& hello) const = 0;
+    // Fills in error and refusal where the greeting node must not speak as a member.
+    virtual void check_hello(const wire::PeerHello& hello, wire::PeerHelloReply& reply) = 0;
+    // A node refused this one.
+    virtual void on_refused(wire::NodeId by, const wire::PeerHelloReply& reply) = 0;
+    // A node of another cluster takes this one for a member of its own.
+    virtual void on_claimed(const wire::PeerHello& hello) = 0;
   };
 
   static wire::Result<std::unique_ptr<PeerNetwork>> open(EventLoop& loop, Logger& logger,
@@ -83,7 +104,9 @@ class PeerNetwork {
   void flush();
 
   bool is_connected(wire::NodeId peer) const;
-  std::uint64_t dropped_messages() const { return dropped_; }
+  std::uint64_t dropped(PeerDrop reason) const {
+    return dropped_[static_cast<std::size_t>(reason)];
+  }
 
  private:
   class Link;
@@ -93,7 +116,9 @@ class PeerNetwork {
   void probe();
   void accept(std::unique_ptr<Connection> connection);
   void forget_incoming(Incoming* incoming);
-  wire::PeerHelloReply check_hello(const wire::PeerHello& hello) const;
+  wire::PeerHelloReply check_hello(const wire::PeerHello& hello);
+  void drop(PeerDrop reason) { ++dropped_[static_cast<std::size_t>(reason)]; }
+  bool is_member(wire::NodeId peer) const;
   void ensure_link(const wire::PeerHello& hello);
   bool is_greeted_by(wire::NodeId peer) const;
   void on_greeted(const Incoming& incoming);
@@ -108,7 +133,8 @@ class PeerNetwork {
   std::map<Incoming*, std::unique_ptr<Incoming>> incoming_;
   std::map<wire::NodeId, wire::BootId> boots_;  // the latest that has greeted
   Timer probe_;
-  std::uint64_t dropped_ = 0;
+  std::vector<wire::NodeId> members_;
+  std::array<std::uint64_t, kPeerDrops> dropped_{};
 };
 
 }  // namespace bib::engine

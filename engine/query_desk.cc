@@ -7,6 +7,16 @@ namespace bib::engine {
 using wire::ErrorCode;
 using wire::FrameKind;
 
+namespace {
+
+wire::QueryReply with_age(wire::QueryReply reply, std::optional<std::uint64_t> age) {
+  reply.age_known = age.has_value();
+  reply.age_us = age.value_or(0);
+  return reply;
+}
+
+}  // namespace
+
 QueryDesk::Owned::Owned(const wire::Query& query)
     : fields(query),
       key(query.key.value_or("")),
@@ -37,18 +47,22 @@ QueryDesk::QueryDesk(EventLoop& loop, QueryDeskOptions options, RaftDriver& driv
 QueryDesk::~QueryDesk() = default;
 
 void QueryDesk::on_query(ClientServer::Asker asker, const wire::Query& query) {
-  if (query.consistency != wire::Consistency::kLinearizable) {
-    if (may_answer_at_once(asker, query.consistency)) run(asker, query);
-    return;
+  switch (query.consistency) {
+    case wire::Consistency::kStale:
+      return run_stale(asker, query);
+    case wire::Consistency::kLeader:
+      if (may_answer_at_once(asker, query.consistency)) run(asker, query, driver_.age_us());
+      return;
+    case wire::Consistency::kLinearizable:
+      return confirm(asker, query);
   }
-  confirm(asker, [this, asker, owned = std::make_shared<const Owned>(query)] {
-    run(asker, owned->view());
-  });
 }
 
 void QueryDesk::when_consistent(ClientServer::Asker asker, wire::Consistency consistency,
                                 std::function<void()> read) {
-  if (consistency == wire::Consistency::kLinearizable) return confirm(asker, std::move(read));
+  if (consistency == wire::Consistency::kLinearizable) {
+    return confirm(asker, sizeof(Waiting), std::move(read));
+  }
   if (may_answer_at_once(asker, consistency)) read();
 }
 
@@ -59,36 +73,59 @@ bool QueryDesk::may_answer_at_once(ClientServer::Asker asker, wire::Consistency 
   return false;
 }
 
-void QueryDesk::confirm(ClientServer::Asker asker, std::function<void()> read) {
-  if (waiting_.size() >= options_.waiting_max) {
-    return answer(asker, wire::fail(ErrorCode::kOverloaded,
-                                    "too many reads are waiting; try again in a moment"));
+void QueryDesk::run_stale(ClientServer::Asker asker, const wire::Query& query) {
+  const Age age = driver_.age_us();
+  if (query.max_age_us == 0 || (age && *age <= query.max_age_us)) return run(asker, query, age);
+  if (driver_.raft().role() == consensus::Role::kLeader) return confirm(asker, query);
+  answer_too_old(asker, query.max_age_us, age);
+}
+
+// Answered once the leader has been confirmed after now: as new as can be.
+void QueryDesk::confirm(ClientServer::Asker asker, const wire::Query& query) {
+  auto owned = std::make_shared<const Owned>(query);
+  const std::size_t bytes = owned->bytes();
+  confirm(asker, bytes, [this, asker, owned = std::move(owned)] { run(asker, owned->view(), 0); });
+}
+
+void QueryDesk::confirm(ClientServer::Asker asker, std::size_t bytes, std::function<void()> read) {
+  if (waiting_.size() >= options_.waiting_max ||
+      waiting_bytes_ + bytes > options_.waiting_bytes_max) {
+    return answer_overloaded(asker, "too many reads are waiting");
   }
   const std::uint64_t token = next_token_++;
-  waiting_.emplace(token, Waiting{asker, std::move(read), loop_.now_ms() + options_.wait_ms});
+  waiting_bytes_ += bytes;
+  waiting_.emplace(token,
+                   Waiting{asker, std::move(read), bytes, loop_.now_ms() + options_.wait_ms});
   driver_.request_read(token);
+}
+
+void QueryDesk::forget(std::uint64_t token) {
+  const auto found = waiting_.find(token);
+  waiting_bytes_ -= found->second.bytes;
+  waiting_.erase(found);
 }
 
 void QueryDesk::on_read_ready(std::uint64_t token) {
   const auto found = waiting_.find(token);
   if (found == waiting_.end()) return;
-  const Waiting waiting = std::move(found->second);
-  waiting_.erase(found);
-  waiting.read();
+  const std::function<void()> read = std::move(found->second.read);
+  forget(token);
+  read();
 }
 
 void QueryDesk::on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) {
   const auto found = waiting_.find(token);
   if (found == waiting_.end()) return;
   const ClientServer::Asker asker = found->second.asker;
-  waiting_.erase(found);
+  forget(token);
   if (reason == consensus::ReadRefusal::kOverloaded) {
-    return answer(asker, wire::fail(ErrorCode::kOverloaded,
-                                    "too many reads are waiting; try again in a moment"));
+    return answer_overloaded(asker, "too many reads are waiting");
   }
-  answer(asker, wire::fail(ErrorCode::kNoQuorum,
-                           "no leader could confirm the read; try again, or read with "
-                           "--consistency stale"));
+  answer(asker,
+         wire::fail(ErrorCode::kNoQuorum,
+                    "no leader could confirm the read; try again, or read with --consistency "
+                    "stale"),
+         std::nullopt);
 }
 
 void QueryDesk::sweep() {
@@ -97,26 +134,34 @@ void QueryDesk::sweep() {
   }
 }
 
-void QueryDesk::run(ClientServer::Asker asker, const wire::Query& query) {
+void QueryDesk::run(ClientServer::Asker asker, const wire::Query& query, Age age) {
   if (suspended_) {
-    return answer(asker, wire::fail(ErrorCode::kOverloaded,
-                                    "this node is putting a snapshot in place; try again in a "
-                                    "moment, or ask another node"));
+    return answer(asker,
+                  wire::fail(ErrorCode::kOverloaded,
+                             "this node is putting a snapshot in place; try again in a moment, or "
+                             "ask another node"),
+                  std::nullopt);
   }
-  if (!query.key) return run_page(asker, query);
-  answer(asker, projector_.query(query));
+  if (!query.key) return run_page(asker, query, age);
+  answer(asker, projector_.query(query), age);
 }
 
-void QueryDesk::run_page(ClientServer::Asker asker, const wire::Query& query) {
+void QueryDesk::run_page(ClientServer::Asker asker, const wire::Query& query, Age age) {
+  if (pages_under_way_ >= options_.pages_max) {
+    return answer_overloaded(asker, "too many lists are being read");
+  }
+  if (clients_.outgoing_bytes() > options_.outgoing_bytes_max) {
+    return answer_overloaded(asker, "too much waits for clients that do not read");
+  }
   auto frozen = projector_.view();
-  if (!frozen) return answer(asker, tl::unexpected(frozen.error()));
+  if (!frozen) return answer(asker, tl::unexpected(frozen.error()), std::nullopt);
   auto view = std::make_shared<projections::QueryView>(std::move(*frozen));
   using Page = wire::Result<std::vector<std::uint8_t>>;
   auto page = std::make_shared<Page>();
   ++pages_under_way_;
   run_on_pool(
       loop_,
-      [view = std::move(view), query = std::make_shared<const Owned>(query), page]() mutable {
+      [view = std::move(view), query = std::make_shared<const Owned>(query), page, age]() mutable {
         const auto result = view->run(query->view());
         view.reset();  // before anybody is told: the store may be closed then
         if (!result) {
@@ -124,7 +169,7 @@ void QueryDesk::run_page(ClientServer::Asker asker, const wire::Query& query) {
           return;
         }
         wire::ClientEncoder encoder;
-        const wire::ByteView body = encoder.encode(result->reply());
+        const wire::ByteView body = encoder.encode(with_age(result->reply(), age));
         *page = std::vector<std::uint8_t>(body.begin(), body.end());
       },
       [self = std::weak_ptr<QueryDesk*>(alive_), asker, page] {
@@ -133,14 +178,15 @@ void QueryDesk::run_page(ClientServer::Asker asker, const wire::Query& query) {
         QueryDesk& desk = **alive;
         --desk.pages_under_way_;
         if (*page) return desk.clients_.answer(asker, FrameKind::kQueryReply, **page);
-        desk.answer(asker, tl::unexpected(page->error()));
+        desk.answer(asker, tl::unexpected(page->error()), std::nullopt);
       });
 }
 
 void QueryDesk::answer(ClientServer::Asker asker,
-                       const wire::Result<projections::QueryResult>& result) {
+                       const wire::Result<projections::QueryResult>& result, Age age) {
   if (result) {
-    return clients_.answer(asker, FrameKind::kQueryReply, encoder_.encode(result->reply()));
+    return clients_.answer(asker, FrameKind::kQueryReply,
+                           encoder_.encode(with_age(result->reply(), age)));
   }
   if (result.error().code == ErrorCode::kIo || result.error().code == ErrorCode::kCorrupt) {
     failure_ = result.error();
@@ -148,6 +194,30 @@ void QueryDesk::answer(ClientServer::Asker asker,
   wire::ErrorReply reply;
   reply.code = result.error().code;
   reply.message = result.error().message;
+  clients_.answer(asker, FrameKind::kErrorReply, encoder_.encode(reply));
+}
+
+void QueryDesk::answer_overloaded(ClientServer::Asker asker, const char* what) {
+  ++overloaded_;
+  answer(asker, wire::fail(ErrorCode::kOverloaded, "{}; try again in a moment", what),
+         std::nullopt);
+}
+
+void QueryDesk::answer_too_old(ClientServer::Asker asker, std::uint64_t max_age_us, Age age) {
+  const consensus::Raft& raft = driver_.raft();
+  const wire::Member* leader = raft.membership().find(raft.leader());
+  const std::string message = fmt::format(
+      "the rows of this node are {}, and not older than {} ms is asked for; {}",
+      age ? fmt::format("up to {} ms old", *age / 1000) : std::string("of unknown age"),
+      max_age_us / 1000,
+      leader != nullptr ? "ask the leader" : "it hears no leader: see `bib cluster status`");
+  wire::ErrorReply reply;
+  reply.code = leader != nullptr ? ErrorCode::kNotLeader : ErrorCode::kNoQuorum;
+  reply.message = message;
+  if (leader != nullptr) {
+    reply.leader = leader->id;
+    reply.leader_api_address = leader->api_address;
+  }
   clients_.answer(asker, FrameKind::kErrorReply, encoder_.encode(reply));
 }
 

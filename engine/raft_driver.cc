@@ -17,6 +17,14 @@ using wire::MessageKind;
 using wire::NodeId;
 using wire::PeerMessage;
 
+namespace {
+
+bool is_heartbeat(const PeerMessage& message) {
+  return message.kind == MessageKind::kHeartbeat || message.kind == MessageKind::kHeartbeatReply;
+}
+
+}  // namespace
+
 RaftDriver::RaftDriver(const consensus::RaftConfig& config, const consensus::Restored& restored,
                        RaftDriverOptions options, LogSink& log, PeerSender& peers, Applier& applier,
                        SnapshotKeeper& snapshots, Clock& clock)
@@ -28,6 +36,7 @@ RaftDriver::RaftDriver(const consensus::RaftConfig& config, const consensus::Res
       clock_(clock),
       raft_(config, restored),
       cache_(options.cache_bytes),
+      freshness_(options.clock_base),
       applied_(restored.applied) {}
 
 // ---- inputs
@@ -41,6 +50,7 @@ void RaftDriver::tick() {
 
 void RaftDriver::on_message(PeerMessage&& message) {
   const consensus::Accepted accepted = raft_.step(message);
+  if (is_heartbeat(message)) freshness_.received(message, clock_.monotonic_us(), raft_);
   if (accepted.appended == 0) return;
   const LogIndex first_new = message.entries[accepted.already_present].index;
   cache_.truncate_from(first_new);
@@ -97,8 +107,9 @@ tl::expected<consensus::ProposedAt, consensus::ProposeRefusal> RaftDriver::propo
   return place;
 }
 
-wire::Status RaftDriver::change_membership(std::span<const consensus::MembershipChange> changes) {
-  BIB_TRY(const wire::Membership next, raft_.prepare_membership_change(changes));
+wire::Status RaftDriver::change_membership(std::span<const consensus::MembershipChange> changes,
+                                           consensus::JointLeave leave) {
+  BIB_TRY(const wire::Membership next, raft_.prepare_membership_change(changes, leave));
   return propose_membership_entry(next);
 }
 
@@ -137,6 +148,10 @@ wire::EntryStamp RaftDriver::stamp_for(LogPosition place) const {
 bool RaftDriver::is_ready_to_decide() const {
   return raft_.role() == consensus::Role::kLeader && raft_.has_committed_own_term() &&
          !raft_.is_transferring() && applied_ >= decide_after_;
+}
+
+std::optional<std::uint64_t> RaftDriver::age_us() const {
+  return freshness_.age_us(clock_.monotonic_us(), raft_, is_ready_to_decide());
 }
 
 void RaftDriver::decide_only_after_log() {
@@ -188,6 +203,7 @@ void RaftDriver::settle_exchange() {
     reads_for_peers_.clear();
   }
   applied_ = last.index;
+  freshness_.applied(applied_);
   apply_buffer_.clear();
   apply_read_token_ = 0;
   installing_.reset();
@@ -262,14 +278,22 @@ void RaftDriver::submit(const consensus::LogWrite& write) {
 
 void RaftDriver::handle_notices(consensus::Effects& effects) {
   if (effects.role) {
-    if (effects.role->role == consensus::Role::kLeader) decide_only_after_log();
+    if (effects.role->role == consensus::Role::kLeader) {
+      decide_only_after_log();
+      freshness_.leadership_begins();
+    }
     applier_.on_role(*effects.role);
   }
   if (effects.membership) applier_.on_membership(effects.membership->membership);
+  if (effects.committed_membership) applier_.on_membership_committed(*effects.committed_membership);
   if (effects.wants_membership_entry) {
     (void)propose_membership_entry(*effects.wants_membership_entry);  // asked again if refused
   }
   for (const consensus::ReadReady& ready : effects.reads_ready) {
+    if (ready.index > applied_ && reads_waiting_.size() >= options_.reads_waiting_max) {
+      applier_.on_read_refused(ready.token, consensus::ReadRefusal::kOverloaded);
+      continue;
+    }
     reads_waiting_.emplace(ready.index, ready.token);
   }
   for (const consensus::ReadRefused& refused : effects.reads_refused) {
@@ -288,6 +312,7 @@ void RaftDriver::handle_notices(consensus::Effects& effects) {
 
 void RaftDriver::send(PeerMessage&& message) {
   if (message.kind != MessageKind::kAppend || message.entries.empty()) {
+    if (is_heartbeat(message)) freshness_.stamp(message, clock_.monotonic_us(), raft_);
     peers_.send(message);
     return;
   }
@@ -389,7 +414,10 @@ wire::Status RaftDriver::apply_committed() {
     ++applied_;
   }
   if (applied_ == before && applied_ < commit) return {};
-  if (applied_ != before) raft_.applied(applied_);
+  if (applied_ != before) {
+    raft_.applied(applied_);
+    freshness_.applied(applied_);
+  }
   answer_reads();
   return {};
 }

@@ -16,6 +16,7 @@
 #include "consensus/raft.h"
 #include "engine/clock.h"
 #include "engine/entry_cache.h"
+#include "engine/freshness.h"
 #include "wire/bytes.h"
 #include "wire/ids.h"
 #include "wire/result.h"
@@ -49,6 +50,7 @@ class Applier {
   virtual wire::Status apply(const wire::Bytes& entry) = 0;
   virtual void on_role(const consensus::RoleChange& change) = 0;
   virtual void on_membership(const wire::Membership& membership) = 0;
+  virtual void on_membership_committed(const consensus::MembershipAt&) {}
   // Applied far enough for the read that was asked with this token.
   virtual void on_read_ready(std::uint64_t token) = 0;
   virtual void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) = 0;
@@ -78,6 +80,8 @@ struct RaftDriverOptions {
   std::size_t read_bytes = 1U << 20;      // one read from the log's files
   std::size_t waiting_appends_max = 256;  // per peer, behind such a read; more are dropped
   unsigned promote_every_ticks = 10;      // how often learners are looked at
+  std::size_t reads_waiting_max = 65536;  // confirmed, for entries that are not applied yet
+  std::uint64_t clock_base = 0;           // random in each run; see Freshness
 };
 
 class RaftDriver {
@@ -99,10 +103,13 @@ class RaftDriver {
   // ---- proposals (leader)
   // An entry that was built for raft().next_proposal().
   tl::expected<consensus::ProposedAt, consensus::ProposeRefusal> propose(wire::Bytes entry);
-  wire::Status change_membership(std::span<const consensus::MembershipChange> changes);
+  // Without changes: leaves the joint phase.
+  wire::Status change_membership(std::span<const consensus::MembershipChange> changes,
+                                 consensus::JointLeave leave = consensus::JointLeave::kAutomatic);
   void request_read(std::uint64_t token) { raft_.request_read(token); }
-  wire::Result<wire::NodeId> transfer_leadership() {
-    return raft_.transfer_leadership(std::nullopt);
+  wire::Result<wire::NodeId> transfer_leadership(
+      std::optional<wire::NodeId> target = std::nullopt) {
+    return raft_.transfer_leadership(target);
   }
 
   // ---- snapshots and compaction (SnapshotKeeper's answers)
@@ -139,6 +146,8 @@ class RaftDriver {
   // The members' contact lines of the membership in effect.
   const std::vector<wire::Member>& members() const { return raft_.membership().members; }
   std::size_t cached_bytes() const { return cache_.bytes(); }
+  // How old the rows are at most; nullopt: not known (freshness.h).
+  std::optional<std::uint64_t> age_us() const;
 
  private:
   struct AfterSync {
@@ -177,6 +186,7 @@ class RaftDriver {
   Clock& clock_;
   consensus::Raft raft_;
   EntryCache cache_;
+  Freshness freshness_;
   std::deque<AfterSync> after_sync_;
   std::deque<consensus::AppendDone> writes_;  // handed out, not yet durable
   std::map<wire::NodeId, Backlog> backlogs_;

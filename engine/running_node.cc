@@ -76,14 +76,23 @@ wire::Status RunningNode::assemble(OpenedState state,
   const consensus::RaftConfig raft = raft_config();
   const consensus::Restored restored = restored_from(state.log, projector_->applied_index());
   BIB_TRY_VOID(consensus::check_restored(raft, restored));
+  log_id_ = state.log.store->identity().log_id;
   log_ = std::make_unique<NodeLog>(world_.loop, world_.files, std::move(state.log.store), this);
   make_snapshot_desk(std::move(state.snapshots));
   RaftDriverOptions options;
   options.cluster = cluster_;
   options.cache_bytes = config_.log.cache_bytes;
+  options.clock_base = world_.entropy.next();
   driver_ = std::make_unique<RaftDriver>(raft, restored, options, *log_, *this, *this, *snapshots_,
                                          world_.clock);
   snapshots_->attach(*driver_);
+  guard_ = std::make_unique<MemberGuard>(driver_->raft());
+  for (const consensus::MembershipAt& known : restored.memberships) {
+    // What names this node counts even if it is not known to be committed yet: it is one that
+    // others know.
+    const bool named = known.membership.find(config_.node_id) != nullptr;
+    if (named || known.index <= restored.applied) learn_own_part(known);
+  }
 
   PeerNetworkOptions peers;
   peers.self = config_.node_id;
@@ -112,6 +121,11 @@ wire::Status RunningNode::assemble(OpenedState state,
   feed_->on_applied(projector_->applied_index());
   joins_ = std::make_unique<JoinDesk>(config_.cluster_name, cluster_, *driver_, *projector_,
                                       *commands_, world_.clock, world_.logger);
+  admin_ = std::make_unique<AdminDesk>(
+      AdminDeskOptions{},
+      AdminDesk::World{[this] { return world_.loop.now_ms(); },
+                       [this](wire::NodeId peer) { return network_->is_connected(peer); }},
+      *driver_, *clients_, *commands_, world_.logger);
   writer_ = std::make_unique<StoreWriter>(
       world_.loop, *store_,
       [this](wire::Result<wire::LogIndex> result) { on_written(std::move(result)); });
@@ -152,6 +166,7 @@ void RunningNode::on_turn() {
   commands_->propose_open_batch();
   if (const auto status = driver_->run_effects(); !status) return fail(status.error());
   joins_->answer_committed();
+  if (admin_->step()) world_.loop.continue_soon();
   issue_first_token();
   network_->flush();  // before the disk: the peers' disks work at the same time
   log_->flush();
@@ -272,6 +287,7 @@ void RunningNode::on_role(const consensus::RoleChange& change) {
   if (leading_ && !leads) {
     commands_->on_leadership_lost();
     joins_->on_leadership_lost();
+    admin_->on_leadership_lost();
   }
   leading_ = leads;
   world_.logger.info("raft", "{} in term {}; leader: {}", role_name(), change.term.value(),
@@ -291,6 +307,84 @@ void RunningNode::on_read_events(ClientServer::Asker asker, const wire::ReadEven
         own.stream_prefix = prefix;
         feed_->start(asker, own);
       });
+}
+
+void RunningNode::on_membership_committed(const consensus::MembershipAt& committed) {
+  learn_own_part(committed);
+}
+
+// In the order of the log, from the first membership that it has.
+void RunningNode::learn_own_part(const consensus::MembershipAt& committed) {
+  if (committed.membership.find(config_.node_id) != nullptr) {
+    was_member_ = true;
+    removed_ = false;
+  } else if (was_member_) {
+    leave_as_removed(committed.index, "its own log");
+  }
+}
+
+// The log may name this node anew (it has then joined again): until it does, it serves no writes,
+// does not vote, and campaigns for nothing.
+void RunningNode::leave_as_removed(wire::LogIndex index, const std::string& said_by) {
+  if (removed_) return;
+  removed_ = true;
+  world_.logger.error("node",
+                      "{} was removed from the cluster as of entry {} ({} says so). It serves no "
+                      "writes and takes no part any more: stop it. To bring it back, remove {} and "
+                      "run `bib setup --daemon --cluster-join <token> --force`, which draws a new "
+                      "id",
+                      to_string(config_.node_id), index.value(), said_by, config_.data_dir);
+}
+
+// ---- greetings of peers
+
+void RunningNode::complete_hello(wire::PeerHello& hello) const {
+  const consensus::Raft& raft = driver_->raft();
+  hello.log_last_index = raft.last_index();
+  hello.log_id = log_id_;
+  hello.term = raft.term();
+  if (const auto* committed = raft.committed_membership())
+    hello.membership_index = committed->index;
+}
+
+void RunningNode::check_hello(const wire::PeerHello& hello, wire::PeerHelloReply& reply) {
+  const auto refusal = guard_->check(hello);
+  if (const auto* committed = driver_->raft().committed_membership()) {
+    reply.membership_index = committed->index;
+  }
+  if (!refusal) return guard_->admitted(hello);
+  reply.error = refusal->error;
+  reply.refusal = refusal->kind;
+}
+
+void RunningNode::on_refused(wire::NodeId by, const wire::PeerHelloReply& reply) {
+  // A new node, or one that knows a later membership than the other, waits until that one has
+  // caught up.
+  const auto* committed = driver_->raft().committed_membership();
+  const wire::LogIndex known = committed == nullptr ? wire::LogIndex() : committed->index;
+  if (!was_member_ || known > reply.membership_index) return;
+  if (reply.refusal == wire::HelloRefusal::kRemoved) {
+    if (known == reply.membership_index) return;
+    return leave_as_removed(reply.membership_index, to_string(by));
+  }
+  if (reply.refusal == wire::HelloRefusal::kLogLost) {
+    fail({ErrorCode::kCorrupt,
+          fmt::format("{} refuses this node: {}", to_string(by), reply.error.message)});
+  }
+}
+
+// A founder whose disk was lost founds a second cluster, with nobody in it, under the same name.
+void RunningNode::on_claimed(const wire::PeerHello& hello) {
+  const wire::Membership& membership = driver_->raft().membership();
+  if (!config_.bootstrap || membership.members.size() != 1) return;
+  fail({ErrorCode::kCorrupt,
+        fmt::format(
+            "node {} counts this node among the members of another cluster '{}' ({}), but {} holds "
+            "a cluster of this node alone: its disk was lost, and it has founded a second cluster. "
+            "On a member of the first: `bib cluster member remove {}`; here: remove {} and run "
+            "`bib setup --daemon --cluster-join <token> --force`, which draws a new id",
+            to_string(hello.from), hello.cluster_name, to_string(hello.cluster), config_.data_dir,
+            to_string(config_.node_id), config_.data_dir)});
 }
 
 // ---- the end

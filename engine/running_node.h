@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/admin_desk.h"
 #include "engine/client_server.h"
 #include "engine/clock.h"
 #include "engine/command_desk.h"
@@ -21,6 +22,7 @@
 #include "engine/event_loop.h"
 #include "engine/join_desk.h"
 #include "engine/logger.h"
+#include "engine/member_guard.h"
 #include "engine/node_config.h"
 #include "engine/node_log.h"
 #include "engine/peer_network.h"
@@ -78,6 +80,7 @@ class RunningNode final : public Applier,
   wire::Status apply(const wire::Bytes& entry) override;
   void on_role(const consensus::RoleChange& change) override;
   void on_membership(const wire::Membership& membership) override;
+  void on_membership_committed(const consensus::MembershipAt& committed) override;
   void on_read_ready(std::uint64_t token) override {
     queries_->on_read_ready(token);
     commands_->on_read_ready(token);
@@ -90,6 +93,7 @@ class RunningNode final : public Applier,
   void send(const wire::PeerMessage& message) override { network_->send(message); }
   // ---- PeerNetwork::Handler
   void on_peer_message(wire::PeerMessage&& message) override {
+    guard_->on_message(message);
     driver_->on_message(std::move(message));
   }
   void on_peer_connected(wire::NodeId peer) override { driver_->on_peer_connected(peer); }
@@ -108,7 +112,10 @@ class RunningNode final : public Applier,
                        std::function<void(const wire::JoinReply&)> reply) override {
     joins_->on_join_request(request, std::move(reply));
   }
-  wire::LogIndex last_log_index() const override { return driver_->raft().last_index(); }
+  void complete_hello(wire::PeerHello& hello) const override;
+  void check_hello(const wire::PeerHello& hello, wire::PeerHelloReply& reply) override;
+  void on_refused(wire::NodeId by, const wire::PeerHelloReply& reply) override;
+  void on_claimed(const wire::PeerHello& hello) override;
   // ---- ClientServer::Handler
   wire::ServerHello hello() override;
   void on_command(ClientServer::Asker asker, const wire::Command& command) override {
@@ -120,6 +127,13 @@ class RunningNode final : public Applier,
   void on_read_events(ClientServer::Asker asker, const wire::ReadEvents& request) override;
   void on_status(ClientServer::Asker asker) override;
   void on_snapshots(ClientServer::Asker asker, const wire::Snapshots& request) override;
+  void on_change_membership(ClientServer::Asker asker,
+                            const wire::ChangeMembership& request) override {
+    admin_->on_change_membership(asker, request);
+  }
+  void on_transfer(ClientServer::Asker asker, const wire::TransferLeadership& request) override {
+    admin_->on_transfer(asker, request);
+  }
   void on_session_end(SessionId session) override { feed_->on_session_end(session); }
   void on_session_drained(SessionId session) override { feed_->on_session_drained(session); }
   // ---- NodeLog::Handler
@@ -164,6 +178,9 @@ class RunningNode final : public Applier,
   void fail(const wire::Error& error);
   void finish();
   std::string role_name() const;
+  void learn_own_part(const consensus::MembershipAt& committed);
+  void leave_as_removed(wire::LogIndex index, const std::string& said_by);
+  void add_counters(wire::StatusReply& reply) const;
 
   World world_;
   NodeConfig config_;
@@ -176,12 +193,14 @@ class RunningNode final : public Applier,
   std::unique_ptr<projections::Projector> projector_;
   std::unique_ptr<NodeLog> log_;
   std::unique_ptr<RaftDriver> driver_;
+  std::unique_ptr<MemberGuard> guard_;
   std::unique_ptr<PeerNetwork> network_;
   std::unique_ptr<ClientServer> clients_;
   std::unique_ptr<CommandDesk> commands_;
   std::unique_ptr<QueryDesk> queries_;
   std::unique_ptr<EventFeed> feed_;
   std::unique_ptr<JoinDesk> joins_;
+  std::unique_ptr<AdminDesk> admin_;
   std::unique_ptr<StoreWriter> writer_;
   std::unique_ptr<Executor> pool_;
   std::unique_ptr<SnapshotDesk> snapshots_;
@@ -204,6 +223,9 @@ class RunningNode final : public Applier,
   std::optional<WantedExchange> wanted_exchange_;
   bool exchanging_ = false;  // the store is closed, or about to be: nobody may read it
 
+  std::uint64_t log_id_ = 0;
+  bool was_member_ = false;  // a committed membership of its log has named this node
+  bool removed_ = false;     // and a later one does not
   bool leading_ = false;
   bool first_token_done_ = false;
   bool expiry_under_way_ = false;

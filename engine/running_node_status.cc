@@ -1,6 +1,8 @@
 // RunningNode's answers about itself: the greeting and the status.
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <fstream>
 #include <utility>
 
@@ -40,6 +42,7 @@ wire::ServerHello RunningNode::hello() {
 }
 
 std::string RunningNode::role_name() const {
+  if (removed_) return "removed";
   switch (driver_->raft().role()) {
     case consensus::Role::kLeader:
       return "leader";
@@ -50,6 +53,28 @@ std::string RunningNode::role_name() const {
       break;
   }
   return driver_->raft().membership().is_voter(config_.node_id) ? "follower" : "learner";
+}
+
+// Names that stand for the life of the process.
+void RunningNode::add_counters(wire::StatusReply& reply) const {
+  static constexpr std::array<std::string_view, kPeerDrops> kPeerNames = {
+      "peer.dropped.unreadable",    "peer.dropped.cluster",  "peer.dropped.sender",
+      "peer.dropped.boot",          "peer.dropped.old_boot", "peer.dropped.addressee",
+      "peer.dropped.not_connected", "peer.dropped.full"};
+  for (std::size_t i = 0; i < kPeerDrops; ++i) {
+    reply.counters.push_back({kPeerNames.at(i), network_->dropped(static_cast<PeerDrop>(i))});
+  }
+  static constexpr std::array<std::string_view, consensus::kDropReasons> kRaftNames = {
+      "raft.dropped.misaddressed", "raft.dropped.malformed",    "raft.dropped.stale_term",
+      "raft.dropped.unexpected",   "raft.dropped.unknown_peer", "raft.dropped.leader_alive",
+      "raft.dropped.contradiction"};
+  for (std::size_t i = 0; i < consensus::kDropReasons; ++i) {
+    reply.counters.push_back(
+        {kRaftNames.at(i), driver_->raft().dropped(static_cast<consensus::DropReason>(i))});
+  }
+  reply.counters.push_back({"raft.pipelines_restarted", driver_->raft().pipelines_restarted()});
+  reply.counters.push_back({"api.overloaded.reads", queries_->overloaded()});
+  reply.counters.push_back({"api.overloaded.commands", commands_->overloaded()});
 }
 
 void RunningNode::on_status(ClientServer::Asker asker) {
@@ -69,6 +94,7 @@ void RunningNode::on_status(ClientServer::Asker asker) {
   reply.last = raft.last_index();
   reply.first = raft.log().first_index();
   const auto peers = raft.peers();
+  const wire::Membership& membership = raft.membership();
   for (const wire::Member& member : raft.membership().members) {
     wire::MemberStatus status;
     status.id = member.id;
@@ -86,9 +112,24 @@ void RunningNode::on_status(ClientServer::Asker asker) {
       status.known = true;
       status.healthy = peer.recently_active && network_->is_connected(peer.id);
       status.match = peer.match;
+      status.caught_up = raft.learner_is_caught_up(peer.id);
     }
+    status.incoming =
+        std::binary_search(membership.voters.begin(), membership.voters.end(), member.id);
+    status.outgoing = std::binary_search(membership.voters_outgoing.begin(),
+                                         membership.voters_outgoing.end(), member.id);
+    status.wants_vote = member.wants_vote;
     reply.members.push_back(status);
   }
+  reply.membership_index = raft.membership_index();
+  reply.membership_committed = raft.membership_index() <= raft.commit();
+  reply.joint = membership.is_joint();
+  reply.auto_leave = membership.auto_leave;
+  if (const auto age = driver_->age_us()) {
+    reply.age_us = *age;
+    reply.age_known = true;
+  }
+  add_counters(reply);
   reply.projections = projector_->status();
   reply.uptime_us = (world_.loop.now_ms() - started_ms_) * 1000;
   reply.resident_bytes = resident_bytes();

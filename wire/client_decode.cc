@@ -230,13 +230,16 @@ Result<Query> decode_query(ByteView body) {
               .scope = text_of(table->scope()),
               .prefix = text_of(table->prefix()),
               .after = text_of(table->after()),
-              .limit = table->limit()};
+              .limit = table->limit(),
+              .max_age_us = table->max_age_us()};
   check.query_key("key", query.key.value_or(""));
   check.query_key("scope", query.scope);
   check.query_key("prefix", query.prefix);
   check.query_key("after", query.after);
   check.require("limit", query.key || query.limit != 0, "is 0; ask for at least one row");
   check.at_most("limit", query.limit, kQueryLimitMax);
+  check.require("max_age_us", query.max_age_us == 0 || query.consistency == Consistency::kStale,
+                "is given, but only stale reads have an age");
   BIB_TRY_VOID(std::move(check).status());
   return query;
 }
@@ -260,6 +263,35 @@ Result<ReadEvents> decode_read_events(ByteView body) {
   check.query_key("stream_prefix", request.stream_prefix);
   BIB_TRY_VOID(std::move(check).status());
   return request;
+}
+
+Result<ChangeMembership> decode_change_membership(ByteView body) {
+  BIB_TRY(const auto* table,
+          open_envelope<fbs::ChangeMembership>(body, kMemberChangesMax + kRequestTablesMax));
+  FieldChecker check("ChangeMembership");
+  ChangeMembership request{.explicit_leave = table->explicit_leave(), .force = table->force()};
+  const auto* changes = table->changes();
+  check.list_size("changes", changes == nullptr ? 0 : changes->size(), kMemberChangesMax);
+  for (flatbuffers::uoffset_t i = 0; changes != nullptr && i < changes->size(); ++i) {
+    const fbs::MemberChange& row = *changes->Get(i);
+    check.require("changes.kind", row.kind() != 0, "is 0; say what is to change");
+    check.at_most("changes.kind", row.kind(), static_cast<std::uint8_t>(MemberChangeKind::kUpdate));
+    check.require("changes.id", row.id() != 0, "is 0; name the member");
+    const MemberChange change{.kind = static_cast<MemberChangeKind>(row.kind()),
+                              .id = NodeId(row.id()),
+                              .raft_address = text_of(row.raft_address()),
+                              .api_address = text_of(row.api_address())};
+    check.name("changes.raft_address", change.raft_address);
+    check.name("changes.api_address", change.api_address);
+    request.changes.push_back(change);
+  }
+  BIB_TRY_VOID(std::move(check).status());
+  return request;
+}
+
+Result<TransferLeadership> decode_transfer_leadership(ByteView body) {
+  BIB_TRY(const auto* table, open_envelope<fbs::TransferLeadership>(body, kRequestTablesMax));
+  return TransferLeadership{.target = NodeId(table->target()), .from = NodeId(table->from())};
 }
 
 }  // namespace bib::wire

@@ -13,7 +13,7 @@ namespace fbs = ::bib::wire::fb::client;
 
 constexpr flatbuffers::uoffset_t kSmallReplyTablesMax = 16;
 constexpr flatbuffers::uoffset_t kHelloTablesMax = kListSizeMax + 16;
-constexpr flatbuffers::uoffset_t kStatusTablesMax = 2 * kListSizeMax + 16;
+constexpr flatbuffers::uoffset_t kStatusTablesMax = 3 * kListSizeMax + 16;
 constexpr flatbuffers::uoffset_t kQueryReplyTablesMax = kQueryLimitMax + 16;
 // A logged event takes more than 32 bytes, so that a body's limit is this one's, too.
 constexpr flatbuffers::uoffset_t kEventsReplyTablesMax = kClientFrameBodyMax / 32;
@@ -44,7 +44,11 @@ MemberStatus read_member(const fbs::MemberStatus& table, FieldChecker& check) {
                       .leader = table.leader(),
                       .healthy = table.healthy(),
                       .match = LogIndex(table.match_index()),
-                      .known = table.known()};
+                      .known = table.known(),
+                      .incoming = table.incoming(),
+                      .outgoing = table.outgoing(),
+                      .wants_vote = table.wants_vote(),
+                      .caught_up = table.caught_up()};
   check.name("members.raft_address", member.raft_address);
   check.name("members.api_address", member.api_address);
   return member;
@@ -133,7 +137,9 @@ Result<QueryReply> decode_query_reply(ByteView body) {
                          return view;
                        }),
                    .next = optional_text_of(table->next()),
-                   .applied_index = LogIndex(table->applied_index())};
+                   .applied_index = LogIndex(table->applied_index()),
+                   .age_us = table->age_us(),
+                   .age_known = table->age_known()};
   check.list_size("rows", reply.rows.size(), kQueryLimitMax);
   check.query_key("next", reply.next.value_or(""));
   BIB_TRY_VOID(std::move(check).status());
@@ -201,12 +207,50 @@ Result<StatusReply> decode_status_reply(ByteView body) {
       .projections = read_tables<ProjectionStatus>(
           table->projections(), [&check](const auto& row) { return read_projection(row, check); }),
       .uptime_us = table->uptime_us(),
-      .resident_bytes = table->resident_bytes()};
+      .resident_bytes = table->resident_bytes(),
+      .membership_index = LogIndex(table->membership_index()),
+      .membership_committed = table->membership_committed(),
+      .joint = table->joint(),
+      .auto_leave = table->auto_leave(),
+      .age_us = table->age_us(),
+      .age_known = table->age_known(),
+      .counters = read_tables<Counter>(table->counters(), [&check](const auto& row) {
+        const Counter counter{.name = text_of(row.name()), .value = row.value()};
+        check.required_name("counters.name", counter.name);
+        return counter;
+      })};
+  check.list_size("counters", reply.counters.size(), kListSizeMax);
   check.list_size("members", reply.members.size(), kListSizeMax);
   check.list_size("projections", reply.projections.size(), kListSizeMax);
   check.name("cluster_name", reply.cluster_name);
   check.name("version", reply.version);
   check.name("role", reply.role);
+  BIB_TRY_VOID(std::move(check).status());
+  return reply;
+}
+
+Result<ChangeMembershipReply> decode_change_membership_reply(ByteView body) {
+  BIB_TRY(const auto* table, open_envelope<fbs::ChangeMembershipReply>(body, kSmallReplyTablesMax));
+  ChangeMembershipReply reply{.done = table->done(),
+                              .unchanged = table->unchanged(),
+                              .index = LogIndex(table->index()),
+                              .joint = table->joint(),
+                              .waits_for = text_of(table->waits_for())};
+  FieldChecker check("ChangeMembershipReply");
+  check.text("waits_for", reply.waits_for);
+  BIB_TRY_VOID(std::move(check).status());
+  return reply;
+}
+
+Result<TransferReply> decode_transfer_reply(ByteView body) {
+  BIB_TRY(const auto* table, open_envelope<fbs::TransferReply>(body, kSmallReplyTablesMax));
+  TransferReply reply{.done = table->done(),
+                      .leader = NodeId(table->leader()),
+                      .term = Term(table->term()),
+                      .target = NodeId(table->target()),
+                      .waits_for = text_of(table->waits_for())};
+  FieldChecker check("TransferReply");
+  check.text("waits_for", reply.waits_for);
   BIB_TRY_VOID(std::move(check).status());
   return reply;
 }

@@ -201,7 +201,7 @@ ByteView ClientEncoder::encode(const Query& query) {
   const FbText after = put_text(fbb, query.after);
   return impl_->finish(fbs::CreateQuery(fbb, static_cast<fbs::Consistency>(query.consistency),
                                         static_cast<std::uint8_t>(query.table), key, scope, prefix,
-                                        after, query.limit));
+                                        after, query.limit, query.max_age_us));
 }
 
 ByteView ClientEncoder::encode(const QueryReply& reply) {
@@ -215,7 +215,8 @@ ByteView ClientEncoder::encode(const QueryReply& reply) {
   }
   const auto rows = impl_->finish_tables<fbs::QueryRow>();
   const FbText next = put_optional_text(fbb, reply.next);
-  return impl_->finish(fbs::CreateQueryReply(fbb, rows, next, reply.applied_index.value()));
+  return impl_->finish(fbs::CreateQueryReply(fbb, rows, next, reply.applied_index.value(),
+                                             reply.age_us, reply.age_known));
 }
 
 ByteView ClientEncoder::encode(const ReadEvents& request) {
@@ -270,10 +271,12 @@ ByteView ClientEncoder::encode(const StatusReply& reply) {
   for (const MemberStatus& member : reply.members) {
     const FbText raft_address = put_text(fbb, member.raft_address);
     const FbText api_address = put_text(fbb, member.api_address);
-    impl_->tables.push_back(
-        fbs::CreateMemberStatus(fbb, member.id.value(), raft_address, api_address, member.voter,
-                                member.leader, member.healthy, member.match.value(), member.known)
-            .o);
+    impl_->tables.push_back(fbs::CreateMemberStatus(fbb, member.id.value(), raft_address,
+                                                    api_address, member.voter, member.leader,
+                                                    member.healthy, member.match.value(),
+                                                    member.known, member.incoming, member.outgoing,
+                                                    member.wants_vote, member.caught_up)
+                                .o);
   }
   const auto members = impl_->finish_tables<fbs::MemberStatus>();
   impl_->tables.clear();
@@ -285,6 +288,12 @@ ByteView ClientEncoder::encode(const StatusReply& reply) {
                                 .o);
   }
   const auto projections = impl_->finish_tables<fbs::ProjectionStatus>();
+  impl_->tables.clear();
+  for (const Counter& counter : reply.counters) {
+    const FbText name = put_text(fbb, counter.name);
+    impl_->tables.push_back(fbs::CreateCounter(fbb, name, counter.value).o);
+  }
+  const auto counters = impl_->finish_tables<fbs::Counter>();
   const FbText cluster_name = put_text(fbb, reply.cluster_name);
   const FbText version = put_text(fbb, reply.version);
   const FbText role = put_text(fbb, reply.role);
@@ -292,7 +301,48 @@ ByteView ClientEncoder::encode(const StatusReply& reply) {
   return impl_->finish(fbs::CreateStatusReply(
       fbb, &cluster, cluster_name, reply.node.value(), version, role, reply.leader.value(),
       reply.term.value(), reply.commit.value(), reply.applied.value(), reply.last.value(),
-      reply.first.value(), members, projections, reply.uptime_us, reply.resident_bytes));
+      reply.first.value(), members, projections, reply.uptime_us, reply.resident_bytes,
+      reply.membership_index.value(), reply.membership_committed, reply.joint, reply.auto_leave,
+      reply.age_us, reply.age_known, counters));
+}
+
+ByteView ClientEncoder::encode(const ChangeMembership& request) {
+  Fbb& fbb = impl_->fbb;
+  begin_buffer(fbb);
+  impl_->tables.clear();
+  for (const MemberChange& change : request.changes) {
+    const FbText raft_address = put_text(fbb, change.raft_address);
+    const FbText api_address = put_text(fbb, change.api_address);
+    impl_->tables.push_back(fbs::CreateMemberChange(fbb, static_cast<std::uint8_t>(change.kind),
+                                                    change.id.value(), raft_address, api_address)
+                                .o);
+  }
+  const auto changes = impl_->finish_tables<fbs::MemberChange>();
+  return impl_->finish(
+      fbs::CreateChangeMembership(fbb, changes, request.explicit_leave, request.force));
+}
+
+ByteView ClientEncoder::encode(const ChangeMembershipReply& reply) {
+  Fbb& fbb = impl_->fbb;
+  begin_buffer(fbb);
+  const FbText waits_for = put_text(fbb, reply.waits_for);
+  return impl_->finish(fbs::CreateChangeMembershipReply(
+      fbb, reply.done, reply.unchanged, reply.index.value(), reply.joint, waits_for));
+}
+
+ByteView ClientEncoder::encode(const TransferLeadership& request) {
+  Fbb& fbb = impl_->fbb;
+  begin_buffer(fbb);
+  return impl_->finish(
+      fbs::CreateTransferLeadership(fbb, request.target.value(), request.from.value()));
+}
+
+ByteView ClientEncoder::encode(const TransferReply& reply) {
+  Fbb& fbb = impl_->fbb;
+  begin_buffer(fbb);
+  const FbText waits_for = put_text(fbb, reply.waits_for);
+  return impl_->finish(fbs::CreateTransferReply(
+      fbb, reply.done, reply.leader.value(), reply.term.value(), reply.target.value(), waits_for));
 }
 
 }  // namespace bib::wire

@@ -45,6 +45,7 @@ inline constexpr std::size_t kTextSizeMax = 64U << 10;
 inline constexpr std::size_t kValueSizeMax = 1U << 20;
 inline constexpr std::size_t kListSizeMax = 1024;
 inline constexpr std::uint32_t kQueryLimitMax = 10000;
+inline constexpr std::size_t kMemberChangesMax = 64;
 // A query's key, scope, prefix and after: up to three names and what stands between them.
 inline constexpr std::size_t kQueryKeySizeMax = 3 * kNameSizeMax + 16;
 
@@ -170,6 +171,7 @@ struct Query {
   std::string_view prefix{};
   std::string_view after{};
   std::uint32_t limit = 100;
+  std::uint64_t max_age_us = 0;  // stale only; 0: however old
 };
 struct QueryRow {
   std::string_view key{};  // pass the last one as `after`
@@ -179,6 +181,9 @@ struct QueryReply {
   std::vector<QueryRow> rows{};
   std::optional<std::string_view> next{};
   LogIndex applied_index{};
+  // The rows show everything that was acknowledged so long before the answer, or longer.
+  std::uint64_t age_us = 0;
+  bool age_known = false;
 };
 
 // ---- events
@@ -230,7 +235,11 @@ struct MemberStatus {
   bool leader = false;
   bool healthy = false;
   LogIndex match{};
-  bool known = false;  // `healthy` and `match` are known here (the leader knows)
+  bool known = false;       // `healthy` and `match` are known here (the leader knows)
+  bool incoming = false;    // votes, and will when a joint change is left
+  bool outgoing = false;    // votes until a joint change is left
+  bool wants_vote = false;  // a non-voter that is promoted once it has caught up
+  bool caught_up = false;   // no more than one message behind
 };
 struct ProjectionStatus {
   std::string_view name{};
@@ -238,6 +247,10 @@ struct ProjectionStatus {
   std::uint64_t rows = 0;
   std::uint64_t digest_low = 0;
   std::uint64_t digest_high = 0;
+};
+struct Counter {
+  std::string_view name{};
+  std::uint64_t value = 0;
 };
 struct StatusReply {
   ClusterId cluster{};
@@ -255,6 +268,50 @@ struct StatusReply {
   std::vector<ProjectionStatus> projections{};
   std::uint64_t uptime_us = 0;
   std::uint64_t resident_bytes = 0;
+  LogIndex membership_index{};
+  bool membership_committed = false;
+  bool joint = false;
+  bool auto_leave = false;
+  std::uint64_t age_us = 0;  // as in QueryReply
+  bool age_known = false;
+  std::vector<Counter> counters{};
+};
+
+// ---- changing the cluster itself: answered by the leader, and safe to ask again
+enum class MemberChangeKind : std::uint8_t {
+  kAddVoter = 1,    // a member becomes a voter
+  kAddLearner = 2,  // a member becomes a non-voter
+  kRemove = 3,
+  kUpdate = 4,  // new addresses; an empty one stays as it is
+};
+struct MemberChange {
+  MemberChangeKind kind = MemberChangeKind::kAddVoter;
+  NodeId id{};
+  std::string_view raft_address{};
+  std::string_view api_address{};
+};
+struct ChangeMembership {
+  std::vector<MemberChange> changes{};  // none: leave the joint phase
+  bool explicit_leave = false;          // enter the joint phase and stay there
+  bool force = false;                   // although too few healthy voters would be left
+};
+struct ChangeMembershipReply {
+  bool done = false;
+  bool unchanged = false;  // nothing had to be done
+  LogIndex index{};        // of the membership in effect
+  bool joint = false;
+  std::string_view waits_for{};  // not done: ask again
+};
+struct TransferLeadership {
+  NodeId target{};  // none: the best one
+  NodeId from{};    // who led when the client first asked; none: not known
+};
+struct TransferReply {
+  bool done = false;
+  NodeId leader{};
+  Term term{};
+  NodeId target{};
+  std::string_view waits_for{};  // not done: ask again
 };
 
 // Encodes one body after another into its own storage, which the next call reuses; the result is
@@ -278,6 +335,10 @@ class ClientEncoder {
   ByteView encode(const StatusReply& reply);
   ByteView encode(const Snapshots& request);
   ByteView encode(const SnapshotsReply& reply);
+  ByteView encode(const ChangeMembership& request);
+  ByteView encode(const ChangeMembershipReply& reply);
+  ByteView encode(const TransferLeadership& request);
+  ByteView encode(const TransferReply& reply);
 
  private:
   struct Impl;
@@ -299,5 +360,9 @@ Result<EventsReply> decode_events_reply(ByteView body);
 Result<StatusReply> decode_status_reply(ByteView body);
 Result<Snapshots> decode_snapshots(ByteView body);
 Result<SnapshotsReply> decode_snapshots_reply(ByteView body);
+Result<ChangeMembership> decode_change_membership(ByteView body);
+Result<ChangeMembershipReply> decode_change_membership_reply(ByteView body);
+Result<TransferLeadership> decode_transfer_leadership(ByteView body);
+Result<TransferReply> decode_transfer_reply(ByteView body);
 
 }  // namespace bib::wire

@@ -48,6 +48,10 @@ enum class FrameKind : std::uint8_t {
   kErrorReply = 24,
   kStatus = 25,
   kStatusReply = 26,
+  kChangeMembership = 27,
+  kChangeMembershipReply = 28,
+  kTransferLeadership = 29,
+  kTransferReply = 30,
   kSnapshots = 31,
   kSnapshotsReply = 32,
 };

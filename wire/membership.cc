@@ -115,7 +115,7 @@ flatbuffers::Offset<fb::peer::Member> build_member(flatbuffers::FlatBufferBuilde
   const auto raft_address = builder.CreateString(member.raft_address);
   const auto api_address = builder.CreateString(member.api_address);
   return fb::peer::CreateMember(builder, member.id.value(), raft_address, api_address,
-                                member.wants_vote);
+                                member.wants_vote, member.log_id);
 }
 
 flatbuffers::Offset<fb::peer::Membership> build_membership(flatbuffers::FlatBufferBuilder& builder,
@@ -136,7 +136,8 @@ Member read_member(const fb::peer::Member& table) {
   return {.id = NodeId(table.id()),
           .raft_address = std::string(text_of(table.raft_address())),
           .api_address = std::string(text_of(table.api_address())),
-          .wants_vote = table.wants_vote()};
+          .wants_vote = table.wants_vote(),
+          .log_id = table.log_id()};
 }
 
 Result<Membership> read_membership(const fb::peer::Membership& table) {

@@ -17,12 +17,15 @@ namespace bib::wire {
 // Members in all; far above what one leader can serve.
 inline constexpr std::size_t kMembersMax = 256;
 
-// Where a member is reached. `wants_vote`: promote this learner once it has caught up.
+// Where a member is reached. `wants_vote`: promote this learner once it has caught up. `log_id`: of
+// the log with which it joined (log_format.h); a node that comes with another one has lost its
+// disk.
 struct Member {
   NodeId id;
   std::string raft_address;  // "host:port" for peers
   std::string api_address;   // "host:port" for clients
   bool wants_vote = true;
+  std::uint64_t log_id = 0;  // 0: not known
 
   bool operator==(const Member&) const = default;
 };

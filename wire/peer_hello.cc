@@ -77,7 +77,8 @@ std::vector<std::uint8_t> encode(const PeerHello& hello) {
   return finish(builder,
                 fb::peer::CreateHello(builder, hello.protocol, &cluster, name, hello.from.value(),
                                       hello.boot.value(), hello.to.value(),
-                                      hello.log_last_index.value(), raft_address));
+                                      hello.log_last_index.value(), raft_address, hello.log_id,
+                                      hello.term.value(), hello.membership_index.value()));
 }
 
 std::vector<std::uint8_t> encode(const PeerHelloReply& reply) {
@@ -85,9 +86,10 @@ std::vector<std::uint8_t> encode(const PeerHelloReply& reply) {
   const auto message = builder.CreateString(reply.error.message);
   const auto cluster = to_fb_id<fb::peer::Id128>(reply.cluster);
   return finish(builder,
-                fb::peer::CreateHelloReply(builder, reply.protocol, &cluster, reply.from.value(),
-                                           reply.boot.value(),
-                                           static_cast<std::uint8_t>(reply.error.code), message));
+                fb::peer::CreateHelloReply(
+                    builder, reply.protocol, &cluster, reply.from.value(), reply.boot.value(),
+                    static_cast<std::uint8_t>(reply.error.code), message,
+                    static_cast<std::uint8_t>(reply.refusal), reply.membership_index.value()));
 }
 
 std::vector<std::uint8_t> encode(const JoinRequest& request) {
@@ -121,6 +123,9 @@ Result<PeerHello> decode_peer_hello(ByteView body) {
   hello.to = NodeId(table->to());
   hello.log_last_index = LogIndex(table->log_last_index());
   BIB_TRY(hello.raft_address, read_text(table->raft_address(), kAddressSizeMax, "raft_address"));
+  hello.log_id = table->log_id();
+  hello.term = Term(table->term());
+  hello.membership_index = LogIndex(table->membership_index());
   if (hello.from == NodeId(0)) return fail(ErrorCode::kInvalid, "a peer's hello names no sender");
   return hello;
 }
@@ -133,6 +138,8 @@ Result<PeerHelloReply> decode_peer_hello_reply(ByteView body) {
   reply.from = NodeId(table->from());
   reply.boot = BootId(table->boot());
   BIB_TRY(reply.error, read_error(table->error_code(), table->error_message()));
+  reply.refusal = static_cast<HelloRefusal>(table->refusal());
+  reply.membership_index = LogIndex(table->membership_index());
   return reply;
 }
 

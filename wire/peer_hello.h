@@ -17,6 +17,13 @@ namespace bib::wire {
 
 inline constexpr std::uint32_t kPeerProtocol = 1;
 
+// Why a node that greets is refused; beyond what the error's code says. The node acts on it.
+enum class HelloRefusal : std::uint8_t {
+  kNone = 0,
+  kRemoved = 1,  // no member any more, as of membership_index
+  kLogLost = 2,  // another log than it joined with, or one that has lost what it acknowledged
+};
+
 struct PeerHello {
   std::uint32_t protocol = kPeerProtocol;
   ClusterId cluster;
@@ -25,7 +32,10 @@ struct PeerHello {
   BootId boot;
   NodeId to;
   LogIndex log_last_index;
-  std::string raft_address;  // where the dialler itself is dialled, so that it can be answered
+  std::string raft_address;   // where the dialler itself is dialled, so that it can be answered
+  std::uint64_t log_id = 0;   // 0: not told
+  Term term;                  // durable
+  LogIndex membership_index;  // of the membership that it knows to be committed; 0: none
 };
 
 struct PeerHelloReply {
@@ -34,6 +44,8 @@ struct PeerHelloReply {
   NodeId from;
   BootId boot;
   Error error{ErrorCode::kNone, {}};  // kNone: welcome
+  HelloRefusal refusal = HelloRefusal::kNone;
+  LogIndex membership_index;
 };
 
 struct JoinRequest {

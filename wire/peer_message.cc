@@ -46,6 +46,10 @@ void read_fields(const fb::peer::PeerMessage& table, Head& head) {
   message.hint_term = Term(table.hint_term());
   message.transfer = table.transfer();
   message.context = table.context();
+  message.clock_us = table.clock_us();
+  message.echo_us = table.echo_us();
+  message.leader_commit = LogIndex(table.leader_commit());
+  message.confirmed_age_us = table.confirmed_age_us();
 }
 
 Result<Head> read_head(ByteView body) {
@@ -117,7 +121,8 @@ std::vector<std::uint8_t> encode_peer_message_head(const Envelope& envelope,
       message.from.value(), message.to.value(), message.term.value(), message.log_index.value(),
       message.log_term.value(), message.commit.value(), message.rejected, message.match.value(),
       message.hint_index.value(), message.hint_term.value(), message.transfer, message.context,
-      static_cast<std::uint32_t>(message.entries.size())));
+      static_cast<std::uint32_t>(message.entries.size()), message.clock_us, message.echo_us,
+      message.leader_commit.value(), message.confirmed_age_us));
   std::vector<std::uint8_t> head(builder.GetBufferPointer(),
                                  builder.GetBufferPointer() + builder.GetSize());
   head.resize(round_up(head.size(), 8));

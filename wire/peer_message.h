@@ -78,6 +78,16 @@ struct PeerMessage {
   // reply's index is `match`.
   std::uint64_t context = 0;
 
+  // kHeartbeat and its reply: how fresh they are (engine/freshness.h; consensus does not look).
+  // `clock_us`: the sender's monotonic clock. `echo_us`: the latest clock_us that it has received
+  // from the addressee, so that the addressee knows since when this was said. kHeartbeat, from a
+  // leader that has committed an entry of its own: `leader_commit`, its commit index whatever the
+  // receiver holds, and `confirmed_age_us`, how long ago a majority is known to have followed it.
+  std::uint64_t clock_us = 0;
+  std::uint64_t echo_us = 0;
+  LogIndex leader_commit;
+  std::uint64_t confirmed_age_us = 0;
+
   // The entries' bytes, in order, as they travel and lie on disk. Consensus does not look.
   std::vector<Bytes> payload;
 };

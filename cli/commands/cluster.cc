@@ -1,4 +1,4 @@
-// bib cluster status | token create.
+// bib cluster status | token create. The members' commands are in cluster_members.cc.
 #include <poll.h>
 
 #include <algorithm>
@@ -163,6 +163,8 @@ void add_cluster_commands(Commands& commands) {
   status_command->add_flag("--digests", options.digests,
                            "Compare the projections' digests on all members");
   commands.on(*status_command, [&] { return status(context, options); });
+
+  add_cluster_member_commands(commands, *cluster);
 
   CLI::App* token = cluster->add_subcommand("token", "Tokens with which nodes join");
   token->require_subcommand(1);

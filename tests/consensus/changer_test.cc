@@ -63,6 +63,18 @@ TEST_CASE("One voter is changed in one step, more through a joint membership tha
   CHECK(left->find(NodeId(1)) == nullptr);
 }
 
+TEST_CASE("A change that is to be left explicitly is joint even for one voter, and stays so") {
+  const Membership from = of_voters({1, 2, 3});
+  const std::vector one{change(ChangeKind::kAddVoter, 4)};
+  const auto joint = change_membership(from, one, JointLeave::kExplicit);
+  REQUIRE(joint);
+  CHECK(joint->voters_outgoing == from.voters);
+  CHECK_FALSE(joint->auto_leave);
+  CHECK_FALSE(change_membership(*joint, one, JointLeave::kExplicit));
+  CHECK_FALSE(change_membership(*joint, one));
+  CHECK(leave_joint(*joint));
+}
+
 TEST_CASE("An update changes addresses, and nothing for a stranger") {
   const Membership from = of_voters({1, 2});
   const std::vector changes{change(ChangeKind::kUpdate, 2, "new"),

@@ -175,6 +175,51 @@ TEST_CASE("The proposals of one turn become one message and one write") {
   CHECK_FALSE(raft.has_effects());
 }
 
+TEST_CASE("What the others have committed and the own disk does not have yet is bounded, too") {
+  RaftConfig config = config_of(1);
+  config.uncommitted_bytes_max = 1000;
+  Raft raft(config, fresh({1, 2, 3}));
+  for (int i = 0; i < 20 && raft.role() == Role::kFollower; ++i) raft.tick();
+  drain(raft);
+  PeerMessage yes = from_leader(MessageKind::kPreVoteReply);
+  yes.term = Term(1);
+  raft.step(yes);
+  drain(raft);
+  yes.kind = MessageKind::kVoteReply;
+  raft.step(yes);
+  drain(raft);
+  REQUIRE(raft.role() == Role::kLeader);
+  // From now on the own disk is silent and the others' are fast.
+  std::optional<LogWrite> last_write;
+  const auto others_have_it = [&] {
+    while (raft.has_effects()) {
+      Effects effects = raft.take_effects();
+      if (effects.write) last_write = effects.write;
+    }
+    for (const std::uint64_t id : {2, 3}) {
+      PeerMessage has = from_leader(MessageKind::kAppendReply);
+      has.from = NodeId(id);
+      has.term = Term(1);
+      has.match = raft.last_index();
+      raft.step(has);
+    }
+  };
+  others_have_it();
+  int proposed = 0;
+  while (raft.propose(100)) {
+    ++proposed;
+    others_have_it();
+    REQUIRE(raft.uncommitted_bytes() == 0);
+    REQUIRE(proposed < 100);
+  }
+  CHECK(proposed == 10);
+  CHECK(raft.propose(100).error() == ProposeRefusal::kOverloaded);
+  others_have_it();
+  REQUIRE(last_write);
+  raft.durable(done(*last_write));
+  CHECK(raft.propose(100));
+}
+
 TEST_CASE("A node that was told nothing never campaigns, and accepts appends") {
   Raft raft(config_of(4), Restored{});
   for (int i = 0; i < 200; ++i) raft.tick();

@@ -189,6 +189,8 @@ struct Leader final : Applier, ClientServer::Handler {
   void on_query(ClientServer::Asker, const wire::Query&) override {}
   void on_read_events(ClientServer::Asker, const wire::ReadEvents&) override {}
   void on_status(ClientServer::Asker) override {}
+  void on_change_membership(ClientServer::Asker, const wire::ChangeMembership&) override {}
+  void on_transfer(ClientServer::Asker, const wire::TransferLeadership&) override {}
   void on_session_end(SessionId) override {}
   void on_session_drained(SessionId) override {}
 };

@@ -35,6 +35,13 @@ void for_each_kind(const Visit& visit) {
   visit(Kind<Snapshots>{"Snapshots", snapshots_requests(), decode_snapshots});
   visit(Kind<SnapshotsReply>{"SnapshotsReply", snapshots_replies(), decode_snapshots_reply});
   visit(Kind<StatusReply>{"StatusReply", status_replies(), decode_status_reply});
+  visit(Kind<ChangeMembership>{"ChangeMembership", change_membership_requests(),
+                               decode_change_membership});
+  visit(Kind<ChangeMembershipReply>{"ChangeMembershipReply", change_membership_replies(),
+                                    decode_change_membership_reply});
+  visit(Kind<TransferLeadership>{"TransferLeadership", transfer_requests(),
+                                 decode_transfer_leadership});
+  visit(Kind<TransferReply>{"TransferReply", transfer_replies(), decode_transfer_reply});
 }
 
 TEST_CASE(

@@ -111,7 +111,8 @@ std::vector<Query> queries() {
            .scope = "t\0d"sv,
            .prefix = "p",
            .after = "a",
-           .limit = kQueryLimitMax},
+           .limit = kQueryLimitMax,
+           .max_age_us = 5'000'000},
           {.table = QueryTable::kTopics, .key = "", .limit = 0},
           {.consistency = Consistency::kLeader, .table = QueryTable::kVersions, .limit = 1}};
 }
@@ -122,7 +123,9 @@ std::vector<QueryReply> query_replies() {
                     {.key = "ab", .value = ByteView(value).first(1)},
                     {.key = "abc", .value = value}},
            .next = "abc",
-           .applied_index = LogIndex(99)},
+           .applied_index = LogIndex(99),
+           .age_us = 17,
+           .age_known = true},
           {}};
 }
 
@@ -188,7 +191,11 @@ std::vector<StatusReply> status_replies() {
                         .leader = true,
                         .healthy = true,
                         .match = LogIndex(101),
-                        .known = true},
+                        .known = true,
+                        .incoming = true,
+                        .outgoing = true,
+                        .wants_vote = true,
+                        .caught_up = true},
                        {.id = NodeId(12), .voter = false}},
            .projections = {{.name = "topics",
                             .version = 1,
@@ -196,7 +203,47 @@ std::vector<StatusReply> status_replies() {
                             .digest_low = 0xffffffffffffffffULL,
                             .digest_high = 1}},
            .uptime_us = 5'000'000,
-           .resident_bytes = 1U << 26},
+           .resident_bytes = 1U << 26,
+           .membership_index = LogIndex(90),
+           .membership_committed = true,
+           .joint = true,
+           .auto_leave = true,
+           .age_us = 3,
+           .age_known = true,
+           .counters = {{.name = "peer.dropped.boot", .value = 4}, {.name = "x"}}},
+          {}};
+}
+
+std::vector<ChangeMembership> change_membership_requests() {
+  return {{.changes = {{.kind = MemberChangeKind::kUpdate,
+                        .id = NodeId(11),
+                        .raft_address = "10.0.0.1:7410",
+                        .api_address = "10.0.0.1:7411"},
+                       {.kind = MemberChangeKind::kRemove, .id = NodeId(12)}},
+           .explicit_leave = true,
+           .force = true},
+          {}};
+}
+
+std::vector<ChangeMembershipReply> change_membership_replies() {
+  return {{.done = true,
+           .unchanged = true,
+           .index = LogIndex(7),
+           .joint = true,
+           .waits_for = "a majority of the voters"},
+          {}};
+}
+
+std::vector<TransferLeadership> transfer_requests() {
+  return {{.target = NodeId(11), .from = NodeId(12)}, {}};
+}
+
+std::vector<TransferReply> transfer_replies() {
+  return {{.done = true,
+           .leader = NodeId(11),
+           .term = Term(3),
+           .target = NodeId(11),
+           .waits_for = "the target's election"},
           {}};
 }
 

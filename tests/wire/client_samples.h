@@ -21,5 +21,9 @@ std::vector<EventsReply> events_replies();
 std::vector<StatusReply> status_replies();
 std::vector<Snapshots> snapshots_requests();
 std::vector<SnapshotsReply> snapshots_replies();
+std::vector<ChangeMembership> change_membership_requests();
+std::vector<ChangeMembershipReply> change_membership_replies();
+std::vector<TransferLeadership> transfer_requests();
+std::vector<TransferReply> transfer_replies();
 
 }  // namespace bib::wire

@@ -19,7 +19,8 @@ Membership joint() {
     membership.members.push_back({.id = NodeId(id),
                                   .raft_address = "host" + std::to_string(id) + ":1",
                                   .api_address = "host" + std::to_string(id) + ":2",
-                                  .wants_vote = id % 2 == 0});
+                                  .wants_vote = id % 2 == 0,
+                                  .log_id = id * 3});
   }
   return membership;
 }

@@ -12,7 +12,8 @@ Member sample_member(std::uint64_t id) {
   return {.id = NodeId(id),
           .raft_address = "10.0.0.1:4001",
           .api_address = "10.0.0.1:4000",
-          .wants_vote = false};
+          .wants_vote = false,
+          .log_id = 77};
 }
 
 JoinReply sample_welcome() {
@@ -34,7 +35,10 @@ TEST_CASE("a peer's hello and its answer come back with every field") {
                         .boot = BootId(2),
                         .to = NodeId(4),
                         .log_last_index = LogIndex(5),
-                        .raft_address = "10.0.0.1:4001"};
+                        .raft_address = "10.0.0.1:4001",
+                        .log_id = 6,
+                        .term = Term(7),
+                        .membership_index = LogIndex(8)};
   const auto got = decode_peer_hello(encode(hello));
   REQUIRE(got);
   CHECK(got->protocol == 3);
@@ -45,12 +49,17 @@ TEST_CASE("a peer's hello and its answer come back with every field") {
   CHECK(got->to == NodeId(4));
   CHECK(got->log_last_index == LogIndex(5));
   CHECK(got->raft_address == "10.0.0.1:4001");
+  CHECK(got->log_id == 6);
+  CHECK(got->term == Term(7));
+  CHECK(got->membership_index == LogIndex(8));
 
   const PeerHelloReply reply{.protocol = 3,
                              .cluster = sample_cluster(),
                              .from = NodeId(6),
                              .boot = BootId(7),
-                             .error = {ErrorCode::kForbidden, "another cluster"}};
+                             .error = {ErrorCode::kForbidden, "another cluster"},
+                             .refusal = HelloRefusal::kLogLost,
+                             .membership_index = LogIndex(9)};
   const auto answer = decode_peer_hello_reply(encode(reply));
   REQUIRE(answer);
   CHECK(answer->protocol == 3);
@@ -59,6 +68,8 @@ TEST_CASE("a peer's hello and its answer come back with every field") {
   CHECK(answer->boot == BootId(7));
   CHECK(answer->error.code == ErrorCode::kForbidden);
   CHECK(answer->error.message == "another cluster");
+  CHECK(answer->refusal == HelloRefusal::kLogLost);
+  CHECK(answer->membership_index == LogIndex(9));
 }
 
 TEST_CASE("a request to join and its answer come back with every field") {

@@ -76,6 +76,10 @@ TEST_CASE("a peer message comes back with every field, of every kind") {
     sent.hint_term = Term(19);
     sent.transfer = true;
     sent.context = 20;
+    sent.clock_us = 21;
+    sent.echo_us = 22;
+    sent.leader_commit = LogIndex(23);
+    sent.confirmed_age_us = 24;
     const std::vector<std::uint8_t> head = encode_peer_message_head(kEnvelope, sent);
     CHECK(head.size() % 8 == 0);
     const auto received = decode_peer_message(Bytes::copy_of(head));
@@ -96,6 +100,10 @@ TEST_CASE("a peer message comes back with every field, of every kind") {
     CHECK(got.hint_term == sent.hint_term);
     CHECK(got.transfer);
     CHECK(got.context == sent.context);
+    CHECK(got.clock_us == sent.clock_us);
+    CHECK(got.echo_us == sent.echo_us);
+    CHECK(got.leader_commit == sent.leader_commit);
+    CHECK(got.confirmed_age_us == sent.confirmed_age_us);
     CHECK(got.entries.empty());
   }
 }

@@ -1,0 +1,158 @@
+// Nodes that must not speak as members any more, and nodes that may.
+#include "engine/member_guard.h"
+
+#include <catch2/catch.hpp>
+
+#include "raft_rig.h"
+
+using namespace bib;
+using namespace bib::engine;
+using wire::HelloRefusal;
+using wire::LogIndex;
+using wire::NodeId;
+using wire::Term;
+
+namespace {
+
+// Node `id` of the rig greets, as it is.
+wire::PeerHello hello_of(test::RaftRig& rig, std::uint64_t id) {
+  wire::PeerHello hello;
+  hello.from = NodeId(id);
+  hello.log_id = 100 + id;
+  hello.term = rig.at(id).term();
+  hello.log_last_index = rig.at(id).last_index();
+  hello.membership_index = rig.at(id).committed_membership()->index;
+  return hello;
+}
+
+HelloRefusal verdict(const MemberGuard& guard, const wire::PeerHello& hello) {
+  const auto refusal = guard.check(hello);
+  if (!refusal) return HelloRefusal::kNone;
+  CHECK(refusal->error.code == wire::ErrorCode::kRefused);
+  CHECK(refusal->error.message.find("new id") != std::string::npos);
+  return refusal->kind;
+}
+
+void change(test::RaftRig& rig, std::uint64_t leader, const consensus::MembershipChange& wanted) {
+  const std::vector<consensus::MembershipChange> changes{wanted};
+  const auto next = rig.at(leader).prepare_membership_change(changes);
+  REQUIRE(next);
+  REQUIRE(rig.at(leader).propose_membership(*next, 100));
+  rig.run();
+}
+
+}  // namespace
+
+TEST_CASE("a member that comes back as it was is welcome on every node") {
+  test::RaftRig rig(3);
+  rig.elect(1);
+  for (std::uint64_t at = 1; at <= 3; ++at) {
+    MemberGuard guard(rig.at(at));
+    for (std::uint64_t id = 1; id <= 3; ++id) {
+      if (id == at) continue;
+      CHECK(verdict(guard, hello_of(rig, id)) == HelloRefusal::kNone);
+    }
+  }
+}
+
+TEST_CASE("a wiped disk under its old id is refused by every node, whoever leads") {
+  test::RaftRig rig(3);
+  rig.elect(1);
+  wire::PeerHello wiped = hello_of(rig, 3);
+  wiped.log_id = 4711;
+  for (std::uint64_t at = 1; at <= 2; ++at) {
+    CHECK(verdict(MemberGuard(rig.at(at)), wiped) == HelloRefusal::kLogLost);
+  }
+  rig.hand_over(1, 2);
+  CHECK(verdict(MemberGuard(rig.at(1)), wiped) == HelloRefusal::kLogLost);
+  // A node that knows no log id, and a member whose log id is not known, prove nothing.
+  wiped.log_id = 0;
+  CHECK(verdict(MemberGuard(rig.at(1)), wiped) == HelloRefusal::kNone);
+}
+
+TEST_CASE("a log that has lost what it acknowledged to this leader is refused") {
+  test::RaftRig rig(3);
+  rig.elect(1);
+  REQUIRE(rig.at(1).propose(100));
+  rig.run();
+  MemberGuard guard(rig.at(1));
+  wire::PeerHello back = hello_of(rig, 2);
+  CHECK(verdict(guard, back) == HelloRefusal::kNone);
+  back.log_last_index = back.log_last_index - 1;
+  CHECK(verdict(guard, back) == HelloRefusal::kLogLost);
+  // In a later term another leader may have truncated it, and this one does not know yet.
+  back.term = back.term + 1;
+  CHECK(verdict(guard, back) == HelloRefusal::kNone);
+}
+
+TEST_CASE("a disk that has forgotten a term which it has shown is refused by whoever saw it") {
+  test::RaftRig rig(3);
+  MemberGuard guard(rig.at(2));
+  rig.on_step = [&](const wire::PeerMessage& message) {
+    if (message.to == NodeId(2)) guard.on_message(message);
+  };
+  guard.admitted(hello_of(rig, 1));
+  rig.elect(1);
+  const wire::PeerHello now = hello_of(rig, 1);
+  REQUIRE(now.term > Term(0));
+  CHECK(verdict(guard, now) == HelloRefusal::kNone);
+  wire::PeerHello rolled_back = now;
+  rolled_back.term = Term(0);  // not told: an older build
+  CHECK(verdict(guard, rolled_back) == HelloRefusal::kNone);
+  rig.hand_over(1, 3);
+  rig.hand_over(3, 1);
+  rolled_back.term = now.term;
+  CHECK(verdict(guard, rolled_back) == HelloRefusal::kLogLost);
+  CHECK(verdict(guard, hello_of(rig, 1)) == HelloRefusal::kNone);
+}
+
+TEST_CASE("a pre-vote shows no term that its sender could not forget") {
+  test::RaftRig rig(3);
+  rig.elect(1);
+  MemberGuard guard(rig.at(2));
+  const wire::PeerHello hello = hello_of(rig, 3);
+  guard.admitted(hello);
+  wire::PeerMessage asks;
+  asks.kind = wire::MessageKind::kPreVote;
+  asks.from = NodeId(3);
+  asks.term = hello.term + 5;
+  guard.on_message(asks);
+  CHECK(verdict(guard, hello) == HelloRefusal::kNone);
+}
+
+TEST_CASE("a node that was removed is told so, a node that this one does not know yet is not") {
+  test::RaftRig rig(3);
+  rig.elect(1);
+  const wire::PeerHello before = hello_of(rig, 3);
+  change(rig, 1, {consensus::ChangeKind::kRemove, {NodeId(3), "", "", true, 0}});
+  const auto* committed = rig.at(1).committed_membership();
+  REQUIRE(committed->membership.find(NodeId(3)) == nullptr);
+  MemberGuard guard(rig.at(1));
+  CHECK(verdict(guard, before) == HelloRefusal::kRemoved);
+  // Whoever knows this membership or a later one may know better.
+  wire::PeerHello knows = before;
+  knows.membership_index = committed->index;
+  CHECK(verdict(guard, knows) == HelloRefusal::kNone);
+  // A leader of later members, to a node that has not heard of it.
+  wire::PeerHello stranger = before;
+  stranger.from = NodeId(9);
+  stranger.membership_index = committed->index + 10;
+  CHECK(verdict(guard, stranger) == HelloRefusal::kNone);
+}
+
+TEST_CASE("a node that joined anew under its old id is welcome with its new log only") {
+  test::RaftRig rig(3);
+  rig.elect(1);
+  const wire::PeerHello old = hello_of(rig, 3);
+  MemberGuard guard(rig.at(1));
+  guard.admitted(old);
+  change(rig, 1, {consensus::ChangeKind::kRemove, {NodeId(3), "", "", true, 0}});
+  change(rig, 1, {consensus::ChangeKind::kAddLearner, {NodeId(3), "h:1", "h:2", true, 500}});
+  wire::PeerHello anew = old;
+  anew.log_id = 500;
+  anew.term = Term(0);
+  anew.log_last_index = LogIndex();
+  anew.membership_index = LogIndex();
+  CHECK(verdict(guard, anew) == HelloRefusal::kNone);
+  CHECK(verdict(guard, old) == HelloRefusal::kLogLost);
+}

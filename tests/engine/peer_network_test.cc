@@ -1,0 +1,355 @@
+// What does not fit is dropped and counted: messages over real sockets from a peer that the test
+// plays by hand.
+#include "engine/peer_network.h"
+
+#include <catch2/catch.hpp>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "support/test_support.h"
+
+using namespace bib;
+using namespace bib::engine;
+using wire::BootId;
+using wire::NodeId;
+
+namespace {
+
+const wire::ClusterId kCluster{{1, 2, 3}};
+constexpr NodeId kSelf{1};
+constexpr NodeId kPeer{2};
+
+struct Node final : PeerNetwork::Handler {
+  std::vector<wire::PeerMessage> messages;
+  std::vector<NodeId> disconnected;
+  wire::PeerHelloReply refusal;
+  std::size_t claims = 0;
+  std::function<void()> on_change = [] {};
+
+  void on_peer_message(wire::PeerMessage&& message) override {
+    messages.push_back(std::move(message));
+    on_change();
+  }
+  void on_peer_connected(NodeId) override {}
+  void on_peer_disconnected(NodeId peer) override {
+    disconnected.push_back(peer);
+    on_change();
+  }
+  void on_peer_silent(NodeId) override {}
+  void on_snapshot_request(const wire::SnapshotRequest&) override {}
+  void on_snapshot_part(wire::SnapshotPart&&) override {}
+  void on_join_request(const wire::JoinRequest&,
+                       std::function<void(const wire::JoinReply&)>) override {}
+  void complete_hello(wire::PeerHello&) const override {}
+  void check_hello(const wire::PeerHello&, wire::PeerHelloReply& reply) override {
+    reply.error = refusal.error;
+    reply.refusal = refusal.refusal;
+  }
+  void on_refused(NodeId, const wire::PeerHelloReply&) override {}
+  void on_claimed(const wire::PeerHello&) override { ++claims; }
+};
+
+// A peer's connection to the node: says what the test tells it to.
+struct Dialler final : Connection::Handler {
+  std::unique_ptr<Connection> connection;
+  std::vector<wire::PeerHelloReply> replies;
+  bool closed = false;
+  bool connected = false;
+  std::function<void()> on_change = [] {};
+
+  void on_frame(wire::Frame&& frame) override {
+    replies.push_back(wire::decode_peer_hello_reply(frame.body.view()).value());
+    on_change();
+  }
+  void on_closed(const wire::Error&) override {
+    closed = true;
+    connection.reset();
+    on_change();
+  }
+  void on_connected() override {
+    connected = true;
+    on_change();
+  }
+
+  void greet(BootId boot, wire::ClusterId cluster = kCluster, NodeId to = kSelf) const {
+    wire::PeerHello hello;
+    hello.cluster = cluster;
+    hello.cluster_name = "papers";
+    hello.from = kPeer;
+    hello.boot = boot;
+    hello.to = to;
+    connection->send(wire::FrameKind::kPeerHello, 0, wire::encode(hello));
+    connection->flush();
+  }
+  void say(wire::Envelope envelope, NodeId from, NodeId to) const {
+    wire::PeerMessage message;
+    message.kind = wire::MessageKind::kHeartbeatReply;
+    message.from = from;
+    message.to = to;
+    message.term = wire::Term(1);
+    const auto head = wire::encode_peer_message_head(envelope, message);
+    connection->send(wire::FrameKind::kPeerMessage, 0, head);
+    connection->flush();
+  }
+};
+
+// The node, and as many connections of one peer as the test dials. `step` is called after whatever
+// happens, until it says that the test is over.
+struct Stage {
+  EventLoop loop;
+  Logger logger{LogLevel::kError};
+  Node node;
+  std::unique_ptr<PeerNetwork> network;
+  std::vector<std::unique_ptr<Dialler>> diallers;
+  std::unique_ptr<Timer> deadline = std::make_unique<Timer>(loop, [this] { end(); });
+  std::function<bool()> step;
+  bool timed_out = true;
+
+  Stage() {
+    PeerNetworkOptions options;
+    options.self = kSelf;
+    options.boot = BootId(1);
+    options.cluster = kCluster;
+    options.cluster_name = "papers";
+    options.listen_address = "127.0.0.1:0";
+    network = PeerNetwork::open(loop, logger, options, &node).value();
+    node.on_change = [this] { look(); };
+    deadline->start(20000, 0);
+  }
+
+  Dialler& dial() {
+    auto dialler = std::make_unique<Dialler>();
+    dialler->on_change = [this] { look(); };
+    dialler->connection =
+        Connection::dial(loop, network->listen_address(), ConnectionLimits{}, dialler.get())
+            .value();
+    diallers.push_back(std::move(dialler));
+    return *diallers.back();
+  }
+  // Looks on after the callback, so that the test may destroy what called it.
+  void look() { loop.continue_soon(); }
+  void run() {
+    loop.set_turn_handler([this] {
+      if (!network || !step()) return;
+      timed_out = false;
+      end();
+    });
+    REQUIRE(loop.run());
+    CHECK_FALSE(timed_out);
+  }
+  void end() {
+    diallers.clear();
+    network.reset();
+    deadline.reset();
+    loop.stop();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a peer's message is dropped and counted for each thing that does not fit") {
+  Stage stage;
+  Dialler& peer = stage.dial();
+  const wire::Envelope right{kCluster, BootId(7)};
+  std::array<std::uint64_t, kPeerDrops> dropped{};
+  bool greeted = false;
+  stage.step = [&] {
+    if (!greeted && peer.connected) {
+      greeted = true;
+      peer.greet(BootId(7));
+    }
+    if (peer.replies.size() == 1) {
+      peer.replies.push_back({});
+      CHECK(peer.replies[0].error.code == wire::ErrorCode::kNone);
+      peer.say({wire::ClusterId{{9}}, BootId(7)}, kPeer, kSelf);
+      peer.say(right, NodeId(3), kSelf);
+      peer.say({kCluster, BootId(8)}, kPeer, kSelf);
+      peer.say(right, kPeer, NodeId(4));
+      peer.say(right, kPeer, NodeId(4));
+      peer.say(right, kPeer, kSelf);
+    }
+    if (stage.node.messages.empty()) return false;
+    for (std::size_t i = 0; i < kPeerDrops; ++i) {
+      dropped.at(i) = stage.network->dropped(static_cast<PeerDrop>(i));
+    }
+    return true;
+  };
+  stage.run();
+  CHECK(stage.node.messages.size() == 1);
+  const auto count = [&](PeerDrop reason) { return dropped.at(static_cast<std::size_t>(reason)); };
+  CHECK(count(PeerDrop::kCluster) == 1);
+  CHECK(count(PeerDrop::kSender) == 1);
+  CHECK(count(PeerDrop::kBoot) == 1);
+  CHECK(count(PeerDrop::kAddressee) == 2);
+  CHECK(count(PeerDrop::kOldBoot) == 0);
+  CHECK(count(PeerDrop::kUnreadable) == 0);
+}
+
+TEST_CASE("a message of an old boot that comes after a newer boot was seen is dropped") {
+  Stage stage;
+  Dialler& old = stage.dial();
+  Dialler& present = stage.dial();
+  std::uint64_t dropped = 0;
+  int stage_number = 0;
+  stage.step = [&] {
+    if (stage_number == 0 && old.connected && present.connected) {
+      old.greet(BootId(7));
+      stage_number = 1;
+    }
+    if (stage_number == 1 && old.replies.size() == 1) {
+      old.say({kCluster, BootId(7)}, kPeer, kSelf);
+      stage_number = 2;
+    }
+    if (stage_number == 2 && stage.node.messages.size() == 1) {
+      present.greet(BootId(8));
+      stage_number = 3;
+    }
+    if (stage_number == 3 && present.replies.size() == 1) {
+      if (old.connection) old.say({kCluster, BootId(7)}, kPeer, kSelf);
+      present.say({kCluster, BootId(8)}, kPeer, kSelf);
+      stage_number = 4;
+    }
+    dropped = stage.network->dropped(PeerDrop::kOldBoot);
+    return stage_number == 4 && stage.node.messages.size() == 2 && old.closed;
+  };
+  stage.run();
+  CHECK(stage.node.messages.size() == 2);
+  CHECK(dropped == 1);
+}
+
+TEST_CASE("the end of an old boot's connection says nothing about the present boot") {
+  Stage stage;
+  Dialler& old = stage.dial();
+  Dialler& present = stage.dial();
+  int stage_number = 0;
+  stage.step = [&] {
+    if (stage_number == 0 && old.connected && present.connected) {
+      old.greet(BootId(7));
+      stage_number = 1;
+    }
+    if (stage_number == 1 && old.replies.size() == 1) {
+      present.greet(BootId(8));
+      stage_number = 2;
+    }
+    if (stage_number == 2 && present.replies.size() == 1) {
+      CHECK(stage.node.disconnected.size() == 1);  // it was started anew
+      old.connection.reset();
+      present.say({kCluster, BootId(8)}, kPeer, kSelf);
+      stage_number = 3;
+    }
+    if (stage_number == 3 && stage.node.messages.size() == 1) {
+      CHECK(stage.node.disconnected.size() == 1);
+      present.connection.reset();
+      stage_number = 4;
+    }
+    return stage_number == 4 && stage.node.disconnected.size() == 2;
+  };
+  stage.run();
+  CHECK(stage.node.disconnected == std::vector<NodeId>{kPeer, kPeer});
+}
+
+TEST_CASE("a node that must not speak as a member is told why, and nothing it says is heard") {
+  Stage stage;
+  stage.node.refusal.error = {wire::ErrorCode::kRefused, "its disk was lost"};
+  stage.node.refusal.refusal = wire::HelloRefusal::kLogLost;
+  Dialler& peer = stage.dial();
+  bool greeted = false;
+  stage.step = [&] {
+    if (!greeted && peer.connected) {
+      greeted = true;
+      peer.greet(BootId(7));
+    }
+    if (peer.replies.size() == 1 && peer.connection) {
+      CHECK(peer.replies[0].refusal == wire::HelloRefusal::kLogLost);
+      CHECK(peer.replies[0].error.message == "its disk was lost");
+      peer.replies.push_back({});
+      peer.say({kCluster, BootId(7)}, kPeer, kSelf);
+    }
+    return peer.closed;
+  };
+  stage.run();
+  CHECK(stage.node.messages.empty());
+}
+
+TEST_CASE("a node of another cluster of the same name that claims this one is noticed") {
+  Stage stage;
+  Dialler& peer = stage.dial();
+  bool greeted = false;
+  stage.step = [&] {
+    if (!greeted && peer.connected) {
+      greeted = true;
+      peer.greet(BootId(7), wire::ClusterId{{9}});
+    }
+    if (peer.replies.empty()) return false;
+    CHECK(peer.replies[0].error.code == wire::ErrorCode::kForbidden);
+    return true;
+  };
+  stage.run();
+  CHECK(stage.node.claims == 1);
+}
+
+namespace {
+
+// A peer that lets the node dial it, greets it, and then takes nothing any more.
+struct DeafPeer final : Connection::Handler {
+  std::unique_ptr<Listener> listener;
+  std::unique_ptr<Connection> connection;
+
+  explicit DeafPeer(EventLoop& loop)
+      : listener(Listener::open(loop, "127.0.0.1:0", ConnectionLimits{},
+                                [this](std::unique_ptr<Connection> incoming) {
+                                  connection = std::move(incoming);
+                                  connection->start(this);
+                                })
+                     .value()) {}
+  void on_frame(wire::Frame&& frame) override {
+    if (frame.kind != wire::FrameKind::kPeerHello) return;
+    wire::PeerHelloReply reply;
+    reply.cluster = kCluster;
+    reply.from = kPeer;
+    connection->send(wire::FrameKind::kPeerHelloReply, 0, wire::encode(reply));
+    connection->flush();
+    connection->pause_reading();
+  }
+  void on_closed(const wire::Error&) override { connection.reset(); }
+};
+
+}  // namespace
+
+TEST_CASE("what waits for a peer that takes nothing is bounded, and the rest is dropped") {
+  Stage stage;
+  auto peer = std::make_unique<DeafPeer>(stage.loop);
+  wire::Member member;
+  member.id = kPeer;
+  member.raft_address = peer->listener->address();
+  stage.network->set_members({member});
+  wire::PeerMessage append;
+  append.kind = wire::MessageKind::kAppend;
+  append.from = kSelf;
+  append.to = kPeer;
+  append.term = wire::Term(1);
+  append.entries.push_back({wire::LogIndex(1), wire::Term(1), 1U << 20, std::nullopt});
+  append.payload.push_back(wire::Bytes::copy_of(std::vector<std::uint8_t>(1U << 20)));
+  std::uint64_t sent = 0;
+  std::uint64_t not_connected = 0;
+  stage.step = [&] {
+    stage.network->send(append);
+    if (!stage.network->is_connected(kPeer)) {
+      stage.look();  // until the link is up
+      return false;
+    }
+    ++sent;
+    stage.network->flush();
+    stage.look();
+    not_connected = stage.network->dropped(PeerDrop::kNotConnected);
+    if (stage.network->dropped(PeerDrop::kFull) < 3) return false;
+    CHECK(stage.network->is_connected(kPeer));  // slow is no reason to cut it off
+    peer.reset();
+    return true;
+  };
+  stage.run();
+  CHECK(not_connected > 0);
+  // link_bytes_max, one message beyond it, and what the kernel takes.
+  CHECK(sent <= 64 + 1 + 3 + 32);
+}
