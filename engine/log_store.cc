@@ -129,7 +129,18 @@ Status LogStore::continue_log(LogContents& contents) {
   // What was found, names too, may have been in a volatile cache only, if just the process had
   // ended.
   BIB_TRY_VOID(files_.sync_directory(directory_));
+  BIB_TRY_VOID(sync_previous_segment());
   return sync();
+}
+
+// The block that seals it may have been written and not synced; every earlier segment's was synced
+// before the one behind it was begun.
+Status LogStore::sync_previous_segment() {
+  if (starts_.size() < 2) return {};
+  const std::uint64_t number = starts_[starts_.size() - 2].number;
+  const std::string path = join_path(directory_, wire::segment_file_name(number));
+  BIB_TRY(const auto file, files_.open(path, {.mode = OpenMode::kReadWrite, .direct = true}));
+  return file->sync();
 }
 
 Status LogStore::append(std::span<const LogWrite> writes) {

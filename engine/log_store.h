@@ -127,6 +127,7 @@ class LogStore {
 
   wire::Status begin_log();
   wire::Status continue_log(LogContents& contents);
+  wire::Status sync_previous_segment();
   wire::Status fail_with(wire::Status status);
 
   wire::Status append_one(const LogWrite& write);

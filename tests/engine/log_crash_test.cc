@@ -114,6 +114,59 @@ LogWrite one_entry(std::uint64_t index, std::size_t size) {
   return write;
 }
 
+TEST_CASE("what a killed process wrote and had not synced is made durable by the next one") {
+  for (std::uint64_t crash_after = 1; crash_after <= 12; ++crash_after) {
+    for (std::uint64_t variant = 0; variant < 8; ++variant) {
+      CAPTURE(crash_after, variant);
+      FaultyFileSystem files;
+      files.crash_after(crash_after);
+      static_cast<void>(LogStore::open(files, kLogDirectory, test_options()));
+      files.restart_process();  // the files are there, their names perhaps not for long
+      auto log = LogStore::open(files, kLogDirectory, test_options());
+      REQUIRE(log);
+      const LogWrite write = one_entry(1, 100);
+      REQUIRE(log->store->append({&write, 1}));
+
+      wire::Prng prng(crash_after * 100 + variant);
+      const auto disk = files.survivor(prng);
+      const auto recovered = LogStore::open(*disk, kLogDirectory, test_options());
+      REQUIRE(recovered);
+      CHECK(recovered->log.last_index().value() == 1);
+    }
+  }
+}
+
+TEST_CASE(
+    "a log that goes on after a killed process keeps what it found, whatever the power does") {
+  for (std::uint64_t crash_after = 1; crash_after <= 60; ++crash_after) {
+    for (std::uint64_t variant = 0; variant < 8; ++variant) {
+      CAPTURE(crash_after, variant);
+      FaultyFileSystem files;
+      files.crash_after(crash_after);
+      if (auto log = LogStore::open(files, kLogDirectory, test_options())) {
+        LogWrite write;
+        for (std::uint64_t index = 1; index <= 60; ++index) {  // several segments
+          write = one_entry(index, 12000);
+          if (!log->store->append({&write, 1})) break;
+        }
+      }
+      files.restart_process();
+      auto log = LogStore::open(files, kLogDirectory, test_options());
+      REQUIRE(log);
+      const LogIndex next = log->log.last_index() + 1;
+      const LogWrite write = one_entry(next.value(), 100);
+      REQUIRE(log->store->append({&write, 1}));
+
+      wire::Prng prng(crash_after * 100 + variant);
+      const auto disk = files.survivor(prng);
+      const auto recovered = LogStore::open(*disk, kLogDirectory, test_options());
+      INFO((recovered ? std::string("opened") : recovered.error().message));
+      REQUIRE(recovered);
+      CHECK(recovered->log.last_index().value() == next.value());
+    }
+  }
+}
+
 TEST_CASE("a stale block behind a torn one does not come back when the gap is filled") {
   FaultyFileSystem files(512);
   LogStoreOptions options = test_options();
