@@ -318,21 +318,22 @@ void Oracle::check_commit(SimNode& node, const Raft& raft, Facts& known) {
     committed_.push_back({term, raft.term()});
   }
   known.commit = raft.commit();
-  if (raft.role() == Role::kLeader) check_own_commit(node, raft);
+  if (raft.role() == Role::kLeader) check_own_commit(node, raft, known);
 }
 
-// Raft §5.4.2; and a quorum of the membership in effect has it on disk.
-void Oracle::check_own_commit(const SimNode& node, const Raft& raft) const {
+// Raft §5.4.2; and a quorum of the membership in effect has it on disk. (A change that was proposed
+// in the same step, behind the commit, was not in effect yet.)
+void Oracle::check_own_commit(const SimNode& node, const Raft& raft, const Facts& known) const {
   const LogIndex index = raft.commit();
   const Term term = *raft.log().term_at(index);
   if (term != raft.term()) {
     violated("commit", "{} leads term {} and commits entry {} of term {} by counting", node.name(),
              raft.term().value(), index.value(), term.value());
   }
-  const bool everywhere = is_quorum(raft.membership(), [&](NodeId id) {
-    return has_durably(*nodes_[index_of(id)], index, term);
-  });
-  if (!everywhere) {
+  const auto is_there = [&](NodeId id) { return has_durably(*nodes_[index_of(id)], index, term); };
+  const consensus::MembershipAt* before = raft.membership_at(known.membership_index);
+  if (!is_quorum(raft.membership(), is_there) &&
+      (before == nullptr || !is_quorum(before->membership, is_there))) {
     violated("commit", "{} commits entry {} of term {}, which no quorum has durably", node.name(),
              index.value(), term.value());
   }

@@ -127,7 +127,7 @@ class Oracle {
   void check_role(SimNode& node, const consensus::Raft& raft, Facts& facts);
   void check_leader_completeness(const SimNode& node, const consensus::Raft& raft) const;
   void check_commit(SimNode& node, const consensus::Raft& raft, Facts& facts);
-  void check_own_commit(const SimNode& node, const consensus::Raft& raft) const;
+  void check_own_commit(const SimNode& node, const consensus::Raft& raft, const Facts& known) const;
   void check_membership(const SimNode& node, const consensus::Raft& raft, Facts& facts) const;
   void check_acknowledgement(const SimNode& node, const wire::PeerMessage& message) const;
   void check_vote(const SimNode& node, const wire::PeerMessage& message);
