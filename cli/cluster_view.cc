@@ -26,6 +26,17 @@ wire::Result<ClusterView> ask(Client& client) {
   return to_view(*reply);
 }
 
+// A node that was removed shows the members as it last knew them; they know better.
+ClusterView ask_members(const Context& context, ClusterView removed) {
+  for (const MemberView& member : removed.members) {
+    auto address = parse_server_address(member.api_address);
+    if (!address) continue;
+    auto view = fetch_node_view(context, *address);
+    if (view && view->role != "removed") return std::move(*view);
+  }
+  return removed;
+}
+
 std::string health_text(const MemberView& member) {
   if (!member.known) return "unknown";
   return member.healthy ? "healthy" : "unhealthy";
@@ -207,6 +218,7 @@ wire::Result<ClusterView> fetch_node_view(const Context& context, const ServerAd
 wire::Result<ClusterView> fetch_cluster_view(const Context& context) {
   BIB_TRY(auto client, context.make_client(false));
   BIB_TRY(ClusterView view, ask(*client));
+  if (view.role == "removed") view = ask_members(context, std::move(view));
   const MemberView* leader = view.leader_member();
   if (leader == nullptr || view.leader == view.node) return view;
   auto address = parse_server_address(leader->api_address);

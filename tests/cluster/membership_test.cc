@@ -72,7 +72,7 @@ void require_write(const Cluster& cluster, const std::string& value) {
 
 }  // namespace
 
-TEST_CASE("the leader itself is removed, is silent, and disturbs nobody when it starts anew") {
+TEST_CASE("the leader itself is removed, is silent, and its machine joins again under a new id") {
   Cluster cluster(quick_timeouts());
   cluster.form(3);
   const std::size_t removed = leader_of(cluster);
@@ -109,6 +109,12 @@ TEST_CASE("the leader itself is removed, is silent, and disturbs nobody when it 
                               "20s", "config", "set", "k", "2"});
   CHECK(alone.exit_code == 0);  // by way of the members that it names
   CHECK(cluster.view(leader_of(cluster))->term == term);
+
+  const std::size_t again = cluster.add_node({"--cluster-join", cluster.token()});
+  cluster.start(again);
+  REQUIRE(support::wait_until([&] { return healthy_members(cluster, true) == 3; }, 30s));
+  CHECK(parts(cluster).at(id_of(cluster, again)) == "voter");
+  require_write(cluster, "3");
 }
 
 TEST_CASE("a node that was away when it was removed learns of it and disturbs nobody") {

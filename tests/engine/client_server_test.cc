@@ -1,0 +1,118 @@
+// The API's sessions over real sockets: what a client that does not read can cost.
+#include "engine/client_server.h"
+
+#include <catch2/catch.hpp>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "support/test_support.h"
+
+using namespace bib;
+using namespace bib::engine;
+using wire::FrameKind;
+
+namespace {
+
+constexpr std::size_t kAnswer = 256U << 10;
+constexpr std::size_t kUnreadMax = 64U << 10;
+constexpr std::size_t kRequests = 200;
+
+// Answers every status request with a large body.
+struct Node final : ClientServer::Handler {
+  std::unique_ptr<ClientServer> clients;
+  std::vector<std::uint8_t> body = std::vector<std::uint8_t>(kAnswer);
+  std::size_t requests = 0;
+  std::size_t most_outgoing = 0;  // when a request was taken
+  std::size_t ended = 0;
+  SessionId session{};
+
+  wire::ServerHello hello() override { return {}; }
+  void on_command(ClientServer::Asker, const wire::Command&) override {}
+  void on_query(ClientServer::Asker, const wire::Query&) override {}
+  void on_read_events(ClientServer::Asker, const wire::ReadEvents&) override {}
+  void on_status(ClientServer::Asker asker) override {
+    session = asker.session;
+    most_outgoing = std::max(most_outgoing, clients->outgoing_bytes(asker.session));
+    ++requests;
+    clients->answer(asker, FrameKind::kStatusReply, body);
+  }
+  void on_change_membership(ClientServer::Asker, const wire::ChangeMembership&) override {}
+  void on_transfer(ClientServer::Asker, const wire::TransferLeadership&) override {}
+  void on_snapshots(ClientServer::Asker, const wire::Snapshots&) override {}
+  void on_session_end(SessionId) override { ++ended; }
+  void on_session_drained(SessionId) override {}
+};
+
+struct Client final : Connection::Handler {
+  std::unique_ptr<Connection> connection;
+  std::size_t answers = 0;
+  bool greeted = false;
+  bool closed = false;
+
+  void on_frame(wire::Frame&& frame) override {
+    if (frame.kind == FrameKind::kStatusReply) ++answers;
+    if (frame.kind != FrameKind::kServerHello) return;
+    greeted = true;
+    connection->pause_reading();
+  }
+  void on_closed(const wire::Error&) override {
+    closed = true;
+    connection.reset();
+  }
+  void on_connected() override {
+    wire::ClientHello hello;
+    hello.client.bytes[0] = 1;
+    wire::ClientEncoder encoder;
+    connection->send(FrameKind::kClientHello, 0, encoder.encode(hello));
+    for (std::size_t i = 1; i <= kRequests; ++i) connection->send(FrameKind::kStatus, i, {});
+    connection->flush();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a client that does not take its answers is not read from until it does") {
+  EventLoop loop;
+  Logger logger{LogLevel::kError};
+  Node node;
+  Client client;
+  ClientServerOptions options;
+  options.listen_address = "127.0.0.1:0";
+  options.unread_bytes_max = kUnreadMax;
+  node.clients = ClientServer::open(loop, logger, options, &node).value();
+  client.connection =
+      Connection::dial(loop, node.clients->listen_address(), ConnectionLimits{}, &client).value();
+  bool timed_out = true;
+  bool resumed = false;
+  std::unique_ptr<Timer> deadline;
+  const auto end = [&] {
+    client.connection.reset();
+    node.clients.reset();
+    deadline.reset();
+    loop.stop();
+  };
+  deadline = std::make_unique<Timer>(loop, end);
+  deadline->start(20000, 0);
+  std::size_t all_outgoing = 0;
+  loop.set_turn_handler([&] {
+    if (!node.clients) return;
+    node.clients->flush();
+    all_outgoing = std::max(all_outgoing, node.clients->outgoing_bytes());
+    // Once its answers pile up in the node, it begins to read.
+    if (client.greeted && !resumed && node.clients->outgoing_bytes(node.session) > kUnreadMax / 2) {
+      resumed = true;
+      client.connection->resume_reading();
+    }
+    if (client.answers == kRequests) {
+      timed_out = false;
+      end();
+    }
+  });
+  REQUIRE(loop.run());
+  CHECK_FALSE(timed_out);
+  CHECK_FALSE(client.closed);
+  CHECK(node.requests == kRequests);
+  CHECK(node.most_outgoing <= kUnreadMax + kAnswer + 1024);
+  CHECK(all_outgoing > kUnreadMax / 2);
+}
