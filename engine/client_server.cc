@@ -233,6 +233,12 @@ std::size_t ClientServer::outgoing_bytes(SessionId session) const {
   return found == nullptr ? 0 : found->outgoing_bytes();
 }
 
+std::size_t ClientServer::outgoing_bytes() const {
+  std::size_t bytes = 0;
+  for (const auto& [id, session] : sessions_) bytes += session->outgoing_bytes();
+  return bytes;
+}
+
 void ClientServer::flush() {
   // Flushing may end sessions and resuming may make more dirty: take what there is now.
   std::vector<SessionId> dirty;
@@ -242,9 +248,6 @@ void ClientServer::flush() {
     if (Session* session = find(id)) session->resume_if_room();
   }
   if (!dirty_.empty()) loop_.continue_soon();
-  if (dirty.empty()) return;
-  outgoing_bytes_ = 0;
-  for (const auto& [id, session] : sessions_) outgoing_bytes_ += session->outgoing_bytes();
 }
 
 }  // namespace bib::engine

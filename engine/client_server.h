@@ -84,8 +84,8 @@ class ClientServer final : public ClientAnswers {
   // Bytes that wait to leave for this session; 0 when it is gone.
   std::size_t outgoing_bytes(SessionId session) const;
   bool is_open(SessionId session) const { return find(session) != nullptr; }
-  // To all sessions together, as of the last flush.
-  std::size_t outgoing_bytes() const { return outgoing_bytes_; }
+  // To all sessions together; adds them up.
+  std::size_t outgoing_bytes() const;
   std::size_t session_count() const { return sessions_.size(); }
 
   // Once per turn.
@@ -107,7 +107,6 @@ class ClientServer final : public ClientAnswers {
   std::unique_ptr<Listener> unix_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
   std::vector<SessionId> dirty_;
-  std::size_t outgoing_bytes_ = 0;
   std::uint64_t next_session_ = 1;
 };
 

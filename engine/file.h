@@ -15,6 +15,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "wire/bytes.h"
@@ -124,5 +125,8 @@ FileSystem& posix_file_system();
 
 // "directory/name".
 std::string join_path(const std::string& directory, const std::string& name);
+
+// Whether `name` stands in the directory. An absent directory holds nothing.
+wire::Result<bool> has_name(FileSystem& files, const std::string& directory, std::string_view name);
 
 }  // namespace bib::engine

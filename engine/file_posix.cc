@@ -50,6 +50,11 @@ std::string join_path(const std::string& directory, const std::string& name) {
   return directory.back() == '/' ? directory + name : directory + "/" + name;
 }
 
+Result<bool> has_name(FileSystem& files, const std::string& directory, std::string_view name) {
+  BIB_TRY(const auto names, files.list(directory));
+  return std::binary_search(names.begin(), names.end(), name);
+}
+
 namespace {
 
 constexpr std::size_t kPartsMax = 64;

@@ -137,10 +137,8 @@ bool was_cut_short(ByteView bytes, const wire::SegmentScan& scan) {
 // Nothing where the log has never been compacted.
 Result<std::optional<wire::LogStart>> read_log_start(FileSystem& files,
                                                      const std::string& directory) {
-  BIB_TRY(const auto names, files.list(directory));
-  if (!std::binary_search(names.begin(), names.end(), wire::kLogStartFileName)) {
-    return std::nullopt;
-  }
+  BIB_TRY(const bool is_there, has_name(files, directory, wire::kLogStartFileName));
+  if (!is_there) return std::nullopt;
   const std::string path = join_path(directory, wire::kLogStartFileName);
   BIB_TRY(auto file, files.open(path, {.mode = OpenMode::kRead, .direct = false}));
   std::array<std::uint8_t, wire::kLogStartSize + 1> bytes{};  // one more shows a longer file

@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "consensus/raft.h"
 #include "engine/file.h"
 #include "engine/log_locations.h"
 #include "engine/log_recovery.h"
@@ -188,5 +189,8 @@ struct LogStore::Recovered {
   bool closed_cleanly = false;
   std::string torn;  // what a torn last write left behind, for the node's log; empty: nothing
 };
+
+// What consensus starts from, with rows that stand at `applied`.
+consensus::Restored restored_from(const LogStore::Recovered& log, wire::LogIndex applied);
 
 }  // namespace bib::engine

@@ -1,6 +1,5 @@
 #include "engine/node.h"
 
-#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <system_error>
@@ -26,6 +25,8 @@ namespace bib::engine {
 using wire::ErrorCode;
 
 namespace {
+
+constexpr char kJoiningName[] = "JOINING";
 
 wire::ClusterId random_cluster_id(Entropy& entropy) {
   wire::ClusterId id;
@@ -69,7 +70,7 @@ struct Node::Impl {
   wire::Status begin_joining();
   wire::Result<std::uint64_t> choose_log_id();
   wire::Status forget_joining();
-  std::string joining_path() const { return join_path(config.data_dir, "JOINING"); }
+  std::string joining_path() const { return join_path(config.data_dir, kJoiningName); }
   wire::Result<std::vector<std::string>> join_addresses(std::string& secret) const;
 
   // ---- while it turns
@@ -199,8 +200,8 @@ wire::Result<std::vector<std::string>> Node::Impl::join_addresses(std::string& s
 // this node is stopped in between: the file lasts until the log does.
 wire::Result<std::uint64_t> Node::Impl::choose_log_id() {
   constexpr std::size_t kDigits = 16;
-  BIB_TRY(const auto names, files.list(config.data_dir));
-  if (std::find(names.begin(), names.end(), "JOINING") != names.end()) {
+  BIB_TRY(const bool is_there, has_name(files, config.data_dir, kJoiningName));
+  if (is_there) {
     BIB_TRY(const auto file, files.open(joining_path(), {OpenMode::kRead, false}));
     std::array<std::uint8_t, kDigits> text{};
     BIB_TRY(const std::size_t size, file->read(0, text));
@@ -217,8 +218,8 @@ wire::Result<std::uint64_t> Node::Impl::choose_log_id() {
 
 // There is a log: if it is lost, its id must not be used again.
 wire::Status Node::Impl::forget_joining() {
-  BIB_TRY(const auto names, files.list(config.data_dir));
-  if (std::find(names.begin(), names.end(), "JOINING") == names.end()) return {};
+  BIB_TRY(const bool is_there, has_name(files, config.data_dir, kJoiningName));
+  if (!is_there) return {};
   BIB_TRY_VOID(files.remove(joining_path()));
   return files.sync_directory(config.data_dir);
 }

@@ -313,36 +313,34 @@ void PeerNetwork::ensure_link(const wire::PeerHello& hello) {
   links_[hello.from] = std::make_unique<Link>(*this, member);
 }
 
+PeerNetwork::Link* PeerNetwork::established_link(wire::NodeId peer) {
+  const auto link = links_.find(peer);
+  if (link != links_.end() && link->second->is_established()) return link->second.get();
+  drop(PeerDrop::kNotConnected);
+  return nullptr;
+}
+
 void PeerNetwork::send(const wire::PeerMessage& message) {
-  const auto link = links_.find(message.to);
-  if (link == links_.end() || !link->second->is_established()) {
-    return drop(PeerDrop::kNotConnected);
-  }
-  if (!link->second->send(message)) drop(PeerDrop::kFull);
+  Link* link = established_link(message.to);
+  if (link != nullptr && !link->send(message)) drop(PeerDrop::kFull);
 }
 
 void PeerNetwork::send(wire::SnapshotRequest request) {
   request.envelope = {options_.cluster, options_.boot};
   request.from = options_.self;
-  const auto link = links_.find(request.to);
+  Link* link = established_link(request.to);
+  if (link == nullptr) return;
   const auto body = wire::encode_snapshot_request(request);
-  if (link == links_.end() || !link->second->is_established()) {
-    return drop(PeerDrop::kNotConnected);
-  }
-  if (!link->second->send(wire::FrameKind::kSnapshotRequest, body, {})) drop(PeerDrop::kFull);
+  if (!link->send(wire::FrameKind::kSnapshotRequest, body, {})) drop(PeerDrop::kFull);
 }
 
 void PeerNetwork::send(wire::SnapshotPart part) {
   part.envelope = {options_.cluster, options_.boot};
   part.from = options_.self;
-  const auto link = links_.find(part.to);
+  Link* link = established_link(part.to);
+  if (link == nullptr) return;
   const auto head = wire::encode_snapshot_part_head(part);
-  if (link == links_.end() || !link->second->is_established()) {
-    return drop(PeerDrop::kNotConnected);
-  }
-  if (!link->second->send(wire::FrameKind::kSnapshotPart, head, {part.bytes})) {
-    drop(PeerDrop::kFull);
-  }
+  if (!link->send(wire::FrameKind::kSnapshotPart, head, {part.bytes})) drop(PeerDrop::kFull);
 }
 
 void PeerNetwork::flush() {

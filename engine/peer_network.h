@@ -119,6 +119,8 @@ class PeerNetwork {
   wire::PeerHelloReply check_hello(const wire::PeerHello& hello);
   void drop(PeerDrop reason) { ++dropped_[static_cast<std::size_t>(reason)]; }
   bool is_member(wire::NodeId peer) const;
+  // Null: there is none, and a message for it was dropped and counted.
+  Link* established_link(wire::NodeId peer);
   void ensure_link(const wire::PeerHello& hello);
   bool is_greeted_by(wire::NodeId peer) const;
   void on_greeted(const Incoming& incoming);

@@ -28,24 +28,6 @@ unsigned in_ticks(std::uint32_t milliseconds) {
   return std::max(1U, milliseconds / RunningNode::kTickMs);
 }
 
-consensus::Restored restored_from(const LogStore::Recovered& log, wire::LogIndex applied) {
-  consensus::Restored restored;
-  restored.hard_state = {log.hard_state.term, log.hard_state.vote};
-  restored.base = log.log.base();
-  restored.applied = applied;
-  for (wire::LogIndex index = log.log.first_index(); index <= log.log.last_index(); ++index) {
-    const wire::Term term = *log.log.term_at(index);
-    if (restored.terms.empty() || restored.terms.back().term != term) {
-      restored.terms.push_back(consensus::TermRun{index, term});
-    }
-    restored.sizes.push_back(log.log.size_of(index));
-  }
-  for (const LoggedMembership& logged : log.memberships) {
-    restored.memberships.push_back(consensus::MembershipAt{logged.index, logged.membership});
-  }
-  return restored;
-}
-
 }  // namespace
 
 wire::Result<std::unique_ptr<RunningNode>> RunningNode::start(

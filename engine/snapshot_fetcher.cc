@@ -281,10 +281,8 @@ void SnapshotFetcher::check_all() {
         BIB_TRY_VOID(projections::check_against_manifest(mark, *manifest));
         const std::string name = wire::snapshot_name(manifest->index, manifest->term);
         // One of the same place that this node has made itself is as good.
-        BIB_TRY(const auto names, files.list(root));
-        if (std::binary_search(names.begin(), names.end(), name)) {
-          BIB_TRY_VOID(remove_snapshot(files, root, name));
-        }
+        BIB_TRY(const bool is_there, has_name(files, root, name));
+        if (is_there) BIB_TRY_VOID(remove_snapshot(files, root, name));
         return publish_snapshot(files, root, kReceivingName, *manifest, bytes.view());
       },
       [this](const Status&) {

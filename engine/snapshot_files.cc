@@ -55,10 +55,6 @@ Status remove_tree_below(FileSystem& files, const std::string& directory, int de
   return files.remove_directory(directory);
 }
 
-bool has_name(const std::vector<std::string>& names, const std::string& name) {
-  return std::binary_search(names.begin(), names.end(), name);
-}
-
 }  // namespace
 
 std::string snapshot_state_directory(const std::string& root, const std::string& name) {
@@ -67,8 +63,9 @@ std::string snapshot_state_directory(const std::string& root, const std::string&
 
 Status remove_tree(FileSystem& files, const std::string& directory) {
   const std::size_t slash = directory.find_last_of('/');
-  BIB_TRY(const auto names, files.list(directory.substr(0, slash)));
-  if (!has_name(names, directory.substr(slash + 1))) return {};
+  BIB_TRY(const bool is_there,
+          has_name(files, directory.substr(0, slash), directory.substr(slash + 1)));
+  if (!is_there) return {};
   return remove_tree_below(files, directory, 0);
 }
 
@@ -159,7 +156,7 @@ Status verify_snapshot_files(FileSystem& files, const std::string& root,
   BIB_TRY(const auto names, files.list(state));
   for (const SnapshotFile& file : manifest.files) {
     const std::string path = join_path(state, file.name);
-    if (!has_name(names, file.name)) {
+    if (!std::binary_search(names.begin(), names.end(), file.name)) {
       return wire::fail(ErrorCode::kCorrupt, "the snapshot {} is damaged: {} is missing", name,
                         path);
     }

@@ -1,6 +1,5 @@
 #include "engine/state_install.h"
 
-#include <algorithm>
 #include <string_view>
 
 #include "engine/snapshot_files.h"
@@ -16,11 +15,6 @@ namespace {
 
 constexpr std::size_t kCopyBytes = 1U << 20;
 constexpr std::size_t kNoteSizeMax = 64;
-
-Result<bool> has_entry(FileSystem& files, const std::string& directory, std::string_view name) {
-  BIB_TRY(const auto names, files.list(directory));
-  return std::binary_search(names.begin(), names.end(), name);
-}
 
 Status copy_file(FileSystem& files, const std::string& from, const std::string& to) {
   BIB_TRY(auto source, files.open(from, {.mode = OpenMode::kRead, .direct = false}));
@@ -75,7 +69,7 @@ Status decide_install(FileSystem& files, const InstallPlaces& places,
 
 Status swap_state(FileSystem& files, const InstallPlaces& places) {
   BIB_TRY_VOID(remove_tree(files, places.previous));
-  BIB_TRY(const bool had_state, has_entry(files, places.data, "state"));
+  BIB_TRY(const bool had_state, has_name(files, places.data, "state"));
   if (had_state) BIB_TRY_VOID(files.rename(places.state, places.previous));
   BIB_TRY_VOID(files.rename(places.next, places.state));
   return files.sync_directory(places.data);
@@ -89,7 +83,7 @@ Status end_install(FileSystem& files, const InstallPlaces& places) {
 
 Result<std::optional<wire::SnapshotPlace>> find_install(FileSystem& files,
                                                         const InstallPlaces& places) {
-  BIB_TRY(const bool is_there, has_entry(files, places.snapshots, kInstallingName));
+  BIB_TRY(const bool is_there, has_name(files, places.snapshots, kInstallingName));
   if (!is_there) return std::nullopt;
   const std::string path = join_path(places.snapshots, kInstallingName);
   BIB_TRY(const auto bytes, read_small_file(files, path, kNoteSizeMax));

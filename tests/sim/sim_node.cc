@@ -5,10 +5,10 @@
 
 #include "engine/log_segment.h"
 #include "projections/replay.h"
+#include "sim_process.h"
 #include "violation.h"
 #include "wire/check.h"
 #include "wire/event.h"
-#include "wire/row.h"
 
 namespace bib::sim {
 
@@ -23,27 +23,6 @@ constexpr Time kIdleAfter = 50 * kMillisecond;  // as LogThreadOptions::watermar
 constexpr std::size_t kAppendEndsKept = 4;
 
 }  // namespace
-
-struct SimNode::Process {
-  std::unique_ptr<engine::LogStore> log;
-  std::unique_ptr<engine::LogReader> reader;
-  projections::Store* store = nullptr;
-  std::unique_ptr<projections::Projector> projector;
-  std::unique_ptr<engine::RaftDriver> driver;
-  std::unique_ptr<engine::CommandDesk> commands;
-
-  std::deque<engine::LogWrite> queued;
-  std::vector<engine::LogWrite> appending;
-  std::uint32_t appends = 0;  // numbers the idle timers
-  std::vector<LogRead> log_reads;
-  std::vector<projections::DeltaPtr> storing;
-  std::map<std::uint64_t, std::pair<engine::Asker, std::string>> waiting_reads;
-  std::uint64_t next_read_token = 1;
-  bool leading = false;
-  bool turn_is_scheduled = false;
-  bool prepare_is_scheduled = false;
-  bool collects = false;  // several inputs are coming; the turn follows
-};
 
 SimNode::SimNode(World& world, NodeIndex index)
     : world_(world),
@@ -141,28 +120,6 @@ wire::Result<engine::LogStore::Recovered> SimNode::open_log() {
   log.memberships = {engine::LoggedMembership{LogIndex(1), *founders_, encoded}};
   return log;
 }
-
-namespace {
-
-consensus::Restored restored_from(const engine::LogStore::Recovered& log, LogIndex applied) {
-  consensus::Restored restored;
-  restored.hard_state = {log.hard_state.term, log.hard_state.vote};
-  restored.base = log.log.base();
-  restored.applied = applied;
-  for (LogIndex index = log.log.first_index(); index <= log.log.last_index(); ++index) {
-    const wire::Term term = *log.log.term_at(index);
-    if (restored.terms.empty() || restored.terms.back().term != term) {
-      restored.terms.push_back(consensus::TermRun{index, term});
-    }
-    restored.sizes.push_back(log.log.size_of(index));
-  }
-  for (const engine::LoggedMembership& logged : log.memberships) {
-    restored.memberships.push_back(consensus::MembershipAt{logged.index, logged.membership});
-  }
-  return restored;
-}
-
-}  // namespace
 
 wire::Status SimNode::boot_process() {
   BIB_TRY(engine::LogStore::Recovered log, open_log());
@@ -657,91 +614,6 @@ void SimNode::on_install_durable(consensus::LogPosition) {}
 
 void SimNode::stall_disk(Time duration) {
   disk_stalls_until_ = world_.queue.now() + duration;
-}
-
-// ---- requests
-
-void SimNode::on_command(engine::Asker asker, wire::ByteView body) {
-  const auto command = wire::decode_command(body);
-  if (!command) violated("wire", "a command cannot be read: {}", command.error().message);
-  process_->commands->on_command(asker, *command);
-  input();
-}
-
-void SimNode::answer(engine::Asker asker, wire::FrameKind kind, wire::ByteView body) {
-  maybe_die_here(world_.plan.faults.die_in_turn_ppm);
-  if (!is_dying()) world_.clients.on_answer(asker, kind, body);
-}
-
-void SimNode::on_read(engine::Asker asker, const std::string& key, wire::Consistency consistency) {
-  if (consistency == wire::Consistency::kLinearizable) {
-    const std::uint64_t token = process_->next_read_token++;
-    process_->waiting_reads[token] = {asker, key};
-    process_->driver->request_read(token);
-  } else if (consistency == wire::Consistency::kLeader &&
-             process_->driver->raft().role() != consensus::Role::kLeader) {
-    world_.clients.on_read(asker, {.refused = true, .seen = {}});
-  } else {
-    run_read(asker, key);
-  }
-  input();
-}
-
-void SimNode::on_read_ready(std::uint64_t token) {
-  if (token > engine::CommandDesk::kReadTokens) return process_->commands->on_read_ready(token);
-  const auto found = process_->waiting_reads.find(token);
-  if (found == process_->waiting_reads.end() || is_dying()) return;
-  const auto [asker, key] = std::move(found->second);
-  process_->waiting_reads.erase(found);
-  run_read(asker, key);
-}
-
-void SimNode::on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) {
-  if (token > engine::CommandDesk::kReadTokens) {
-    return process_->commands->on_read_refused(token, reason);
-  }
-  const auto found = process_->waiting_reads.find(token);
-  if (found == process_->waiting_reads.end() || is_dying()) return;
-  const engine::Asker asker = found->second.first;
-  process_->waiting_reads.erase(found);
-  world_.clients.on_read(asker, {.refused = true, .seen = {}});
-}
-
-void SimNode::run_read(engine::Asker asker, const std::string& key) {
-  wire::Query query;
-  query.table = wire::QueryTable::kConfig;
-  query.key = key;
-  const auto result = process_->projector->query(query);
-  Clients::Read read;
-  read.seen.key = key;
-  if (result) {
-    read.seen.applied = result->reply().applied_index;
-    const auto row = wire::read_row_as<wire::ConfigRow>(result->reply().rows.at(0).value);
-    if (!row) violated("digest", "{}: a row cannot be read: {}", name_, row.error().message);
-    read.seen.value = std::string(row->value);
-  } else {
-    if (result.error().code != ErrorCode::kNotFound) {
-      violated("digest", "{}: a query fails: {}", name_, result.error().message);
-    }
-    read.seen.applied = process_->projector->applied_index();
-  }
-  world_.clients.on_read(asker, std::move(read));
-}
-
-wire::Status SimNode::change_membership(std::span<const consensus::MembershipChange> changes) {
-  process_->commands->propose_open_batch();
-  const wire::Status status = process_->driver->change_membership(changes);
-  input();
-  return status;
-}
-
-wire::Status SimNode::transfer(std::optional<wire::NodeId> /*target*/) {
-  process_->commands->propose_open_batch();
-  const auto target = process_->driver->transfer_leadership();
-  world_.oracle.on_transfer_asked(*this);
-  input();
-  if (!target) return tl::unexpected(target.error());
-  return {};
 }
 
 }  // namespace bib::sim
