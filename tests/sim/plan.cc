@@ -121,6 +121,7 @@ Plan draw_plan(std::uint64_t seed) {
   plan.voters = draw.of<unsigned>({1, 2, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5, 5, 6, 7});
   plan.spares = static_cast<unsigned>(draw.between(0, 3));
   plan.on_rocksdb = draw.one_in(50);
+  plan.row_cache_bytes = draw.of<std::size_t>({0, 2048, 256U << 10});
   plan.duration = draw.between(5 * kSecond, 40 * kSecond);
   plan.housekeeping = draw.of<Time>({20 * kMillisecond, 250 * kMillisecond, 250 * kMillisecond});
   plan.coalesces = draw.one_in(3);

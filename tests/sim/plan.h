@@ -75,6 +75,7 @@ struct Plan {
   unsigned voters = 3;
   unsigned spares = 0;  // nodes that may join later
   bool on_rocksdb = false;
+  std::size_t row_cache_bytes = 0;
   Time duration = 0;  // of the phase with faults
   Time housekeeping = 0;
   bool coalesces = false;             // several inputs in one turn

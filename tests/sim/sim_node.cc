@@ -128,7 +128,8 @@ wire::Status SimNode::boot_process() {
   durable_hard_state_ = log.hard_state;
   auto process = std::make_unique<Process>();
   BIB_TRY(process->store, state_.open());
-  BIB_TRY(process->projector, projections::Projector::open(*process->store));
+  BIB_TRY(process->projector, projections::Projector::open(
+                                  *process->store, {.cache_bytes = world_.plan.row_cache_bytes}));
   if (process->projector->applied_index() > log.log.last_index()) {
     violated("durability", "{}: the rows stand at {}, the log ends at {}", name_,
              process->projector->applied_index().value(), log.log.last_index().value());
