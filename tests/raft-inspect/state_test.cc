@@ -123,7 +123,8 @@ TEST_CASE("a row that was changed behind the digest's back is found by --state")
   {
     auto store = projections::RocksStore::open(dir / "state");
     REQUIRE(store);
-    const auto key = projections::make_row_key(Family::kConfig, projections::keys::config("key7"));
+    const std::string name = projections::keys::config("key7");
+    const auto key = projections::make_row_key(Family::kConfig, name);
     const std::vector<projections::RowPtr> rows = {
         projections::StoredRow::make(key, wire::as_bytes("something else"))};
     REQUIRE((*store)->write(rows));

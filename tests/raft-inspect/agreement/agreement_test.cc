@@ -230,24 +230,33 @@ TEST_CASE("node and tool agree on what is damage, whatever is done to the files"
 TEST_CASE("a log that a node writes to while it is read is never called damaged") {
   support::TempDir dir;
   Writer writer(dir / "log", 4);
-  std::atomic<bool> stop = false;
-  std::atomic<std::uint64_t> writes = 0;
-  std::thread node([&] {
-    while (!stop && writer.try_write()) ++writes;
-  });
-  // Until it has gone through several segments, and was looked at several times meanwhile.
+  // Until it has gone through several segments, and was looked at several times meanwhile. A slow
+  // reader is waited for, or the log would grow faster than it can be read.
   constexpr std::uint64_t kWrites = 600;
   constexpr std::uint64_t kLooks = 6;
+  constexpr std::uint64_t kWritesPerLook = 400;
+  std::atomic<bool> stop = false;
+  std::atomic<std::uint64_t> writes = 0;
+  std::atomic<std::uint64_t> looks = 0;
+  std::thread node([&] {
+    while (!stop && writer.try_write()) {
+      ++writes;
+      const std::uint64_t seen = looks;
+      if (writes > (seen + 1) * kWritesPerLook) looks.wait(seen);
+    }
+  });
   Outcome outcome;
-  std::uint64_t looks = 0;
   const auto seen = support::wait_until(
       [&] {
         outcome = verify_log(dir / "log");
         ++looks;
+        looks.notify_one();
         return outcome.code != 0 || (writes >= kWrites && looks >= kLooks);
       },
       30s);
   stop = true;
+  ++looks;
+  looks.notify_one();
   node.join();
   INFO(outcome.text);
   CHECK(seen);
