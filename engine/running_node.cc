@@ -18,8 +18,8 @@ constexpr std::uint64_t kHousekeepingMs = 250;
 constexpr std::uint64_t kExpiryMs = 60'000;
 // What changed goes to RocksDB when it has grown to this size, or after this time: the longer it
 // waits, the more changes of one row become one write, and the more is replayed after a crash.
-constexpr std::size_t kCarryBytes = 16U << 20;
-constexpr std::uint64_t kCarryMs = 1000;
+constexpr std::size_t kCarryBytes = 32U << 20;
+constexpr std::uint64_t kCarryMs = 3000;
 constexpr std::uint64_t kHandOverMs = 1000;
 constexpr std::uint64_t kDiskLookMs = 50;
 constexpr std::int64_t kTokenLifeUs = 24LL * 3600 * 1'000'000;

@@ -4,10 +4,12 @@
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/sst_file_writer.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/write_batch.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -108,10 +110,67 @@ class RocksCursor final : public Cursor {
   const std::string& directory_;
 };
 
+// Files that are about to become part of the database. A name that RocksDB takes for none of its
+// own.
+std::string incoming_directory(const std::string& directory) {
+  return directory + "/incoming";
+}
+
+// What a process left behind that died before they did.
+rocksdb::Status clear_incoming(rocksdb::Env& env, const std::string& directory) {
+  const std::string incoming = incoming_directory(directory);
+  const rocksdb::Status exists = env.FileExists(incoming);
+  if (exists.IsNotFound()) return rocksdb::Status::OK();
+  if (!exists.ok()) return exists;
+  std::vector<std::string> names;
+  if (const auto status = env.GetChildren(incoming, &names); !status.ok()) return status;
+  for (const std::string& name : names) {
+    if (name == "." || name == "..") continue;
+    if (const auto status = env.DeleteFile(incoming + "/" + name); !status.ok()) return status;
+  }
+  return env.DeleteDir(incoming);
+}
+
+struct RowsOfFamily {
+  Family family;
+  std::span<const RowPtr> rows;
+};
+
+// `rows` is in order of families.
+std::vector<RowsOfFamily> by_family(std::span<const RowPtr> rows) {
+  std::vector<RowsOfFamily> parts;
+  while (!rows.empty()) {
+    const Family family = rows.front()->family();
+    const auto end = std::find_if(rows.begin(), rows.end(),
+                                  [&](const RowPtr& row) { return row->family() != family; });
+    const auto count = static_cast<std::size_t>(end - rows.begin());
+    parts.push_back({family, rows.first(count)});
+    rows = rows.subspan(count);
+  }
+  return parts;
+}
+
+rocksdb::Status write_file(const std::string& path, const rocksdb::Options& options,
+                           rocksdb::ColumnFamilyHandle* handle, std::span<const RowPtr> rows) {
+  rocksdb::SstFileWriter writer(rocksdb::EnvOptions(options), options, handle);
+  rocksdb::Status status = writer.Open(path);
+  for (std::size_t i = 0; status.ok() && i < rows.size(); ++i) {
+    const StoredRow& row = *rows[i];
+    status = row.is_tombstone() ? writer.Delete(to_slice(row.key()))
+                                : writer.Put(to_slice(row.key()), to_slice(row.value()));
+  }
+  if (status.ok()) status = writer.Finish();
+  return status;
+}
+
 }  // namespace
 
 struct RocksStore::Impl {
   std::string directory;
+  rocksdb::Env* env = nullptr;
+  bool memtables_have_rows = false;  // store thread
+  bool has_incoming_directory = false;
+  rocksdb::Options file_options;  // of the files that ingest() writes
   std::shared_ptr<rocksdb::Cache> cache;
   std::unique_ptr<rocksdb::DB> db;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;  // by family, then the default one
@@ -175,9 +234,16 @@ Result<std::unique_ptr<RocksStore::Impl>> RocksStore::open_impl(const std::strin
                                                                 const RocksOptions& options) {
   auto impl = std::make_unique<Impl>();
   impl->directory = directory;
+  impl->env = options.env != nullptr ? options.env : rocksdb::Env::Default();
+  if (!options.read_only) {
+    BIB_TRY_VOID(check(clear_incoming(*impl->env, directory), "tidying it up", directory));
+  }
   impl->cache = rocksdb::NewLRUCache(options.block_cache_bytes, 2);
   const rocksdb::Options database = database_options(options);
   const auto family = family_options(options, impl->cache);
+  impl->file_options = rocksdb::Options(database, family);
+  impl->file_options.compression_per_level.clear();  // or it would be the last level's
+  impl->file_options.compression = rocksdb::kNoCompression;
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   for (const Family each : kFamilies) families.emplace_back(std::string(family_name(each)), family);
   families.emplace_back(rocksdb::kDefaultColumnFamilyName, family);
@@ -192,6 +258,8 @@ Result<std::unique_ptr<RocksStore::Impl>> RocksStore::open_impl(const std::strin
 }
 
 wire::Status RocksStore::destroy(const std::string& directory, const RocksOptions& options) {
+  rocksdb::Env& env = options.env != nullptr ? *options.env : *rocksdb::Env::Default();
+  BIB_TRY_VOID(check(clear_incoming(env, directory), "removing it", directory));
   return check(rocksdb::DestroyDB(directory, database_options(options)), "removing it", directory);
 }
 
@@ -204,6 +272,12 @@ std::shared_ptr<const StateReader> RocksStore::view() const {
 }
 
 wire::Status RocksStore::write(std::span<const RowPtr> rows) {
+  std::size_t bytes = 0;
+  for (const RowPtr& row : rows) bytes += row->bytes();
+  return options_.read_only || bytes < options_.ingest_bytes_min ? write_batch(rows) : ingest(rows);
+}
+
+wire::Status RocksStore::write_batch(std::span<const RowPtr> rows) {
   rocksdb::WriteBatch batch;
   for (const RowPtr& row : rows) {
     auto* handle = impl_->handle(row->family());
@@ -214,13 +288,42 @@ wire::Status RocksStore::write(std::span<const RowPtr> rows) {
   }
   rocksdb::WriteOptions write;
   write.disableWAL = true;
+  impl_->memtables_have_rows = true;
   return check(impl_->db->Write(write, &batch), "writing rows", impl_->directory);
+}
+
+// The rows are in order already, so they can be written as the table files that a flush would
+// write, without a way through batch and memtable; all families' files become visible, and durable,
+// at once. What the memtables hold is older, and must not get lost when these rows do not.
+wire::Status RocksStore::ingest(std::span<const RowPtr> rows) {
+  Impl& impl = *impl_;
+  if (impl.memtables_have_rows) BIB_TRY_VOID(flush());
+  const std::string incoming = incoming_directory(impl.directory);
+  if (!impl.has_incoming_directory) {
+    BIB_TRY_VOID(check(impl.env->CreateDirIfMissing(incoming), "writing rows", impl.directory));
+    impl.has_incoming_directory = true;
+  }
+  std::vector<rocksdb::IngestExternalFileArg> files;
+  for (const RowsOfFamily& part : by_family(rows)) {
+    rocksdb::IngestExternalFileArg file;
+    file.column_family = impl.handle(part.family);
+    file.external_files = {fmt::format("{}/{}.sst", incoming, family_name(part.family))};
+    file.options.move_files = true;
+    file.options.write_global_seqno = false;
+    BIB_TRY_VOID(check(
+        write_file(file.external_files.front(), impl.file_options, file.column_family, part.rows),
+        "writing rows", impl.directory));
+    files.push_back(std::move(file));
+  }
+  return check(impl.db->IngestExternalFiles(files), "taking in rows", impl.directory);
 }
 
 wire::Status RocksStore::flush() {
   rocksdb::FlushOptions flush;
   flush.wait = true;
-  return check(impl_->db->Flush(flush, impl_->handles), "flushing", impl_->directory);
+  BIB_TRY_VOID(check(impl_->db->Flush(flush, impl_->handles), "flushing", impl_->directory));
+  impl_->memtables_have_rows = false;
+  return {};
 }
 
 wire::Status RocksStore::checkpoint(const std::string& directory) {

@@ -23,8 +23,9 @@ struct RocksOptions {
   std::size_t write_buffer_bytes = 8U << 20;          // one family's memtable
   std::size_t write_buffers_total_bytes = 24U << 20;  // all families' memtables together
   std::size_t block_cache_bytes = 16U << 20;          // includes index and filter blocks
-  bool read_only = false;                             // for tools; write() is refused
-  rocksdb::Env* env = nullptr;                        // null: the system's; must outlive the store
+  std::size_t ingest_bytes_min = 2U << 20;  // a write() of so many bytes goes around the memtables
+  bool read_only = false;                   // for tools; write() is refused
+  rocksdb::Env* env = nullptr;              // null: the system's; must outlive the store
 };
 
 class RocksStore final : public Store {
@@ -65,6 +66,8 @@ class RocksStore final : public Store {
  private:
   struct Impl;
   class View;
+  wire::Status write_batch(std::span<const RowPtr> rows);
+  wire::Status ingest(std::span<const RowPtr> rows);
   RocksStore(std::unique_ptr<Impl> impl, std::string directory, RocksOptions options);
   static wire::Result<std::unique_ptr<Impl>> open_impl(const std::string& directory,
                                                        const RocksOptions& options);

@@ -2,6 +2,7 @@
 // a view shows for ever, and what reaches the store.
 #include <catch2/catch.hpp>
 
+#include <array>
 #include <deque>
 #include <map>
 #include <memory>
@@ -232,7 +233,10 @@ TEST_CASE("the layers over RocksDB show what plain maps show") {
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
     INFO("seed " << seed);
     const support::TempDir directory;
-    const auto store = must(RocksStore::open(directory / "state"));
+    // Writes through memtables, as table files, and by turns.
+    const std::size_t ingest_bytes_min = std::array<std::size_t, 3>{1, 1000, 1U << 20}[seed % 3];
+    const auto store =
+        must(RocksStore::open(directory / "state", {.ingest_bytes_min = ingest_bytes_min}));
     LayersModel(*store, seed).run(1500);
   }
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -213,6 +214,62 @@ TEST_CASE("what RocksDB has not flushed when the process dies is lost as a whole
                         std::filesystem::copy_options::recursive);
   const auto crashed = must(RocksStore::open(directory / "crashed"));
   REQUIRE(must(verify_state(*crashed->view())) == history.marks[half - 1]);
+}
+
+TEST_CASE("a large write is durable at once, with the small ones before it") {
+  const History history = make_history(31, 120);
+  const support::TempDir directory;
+  const RocksOptions options{.ingest_bytes_min = 4096};
+  const auto store = must(RocksStore::open(directory / "state", options));
+  const auto projector = must(Projector::open(*store));
+  const auto write_to = [&](std::size_t end) {
+    for (std::size_t i = projector->applied_index().value(); i < end; ++i) {
+      must(projector->apply(history.log[i]));
+    }
+    const auto deltas = projector->take_for_store();
+    must(store_deltas(deltas, *store));
+    projector->written(deltas.back()->mark().applied_index);
+  };
+  const auto left_by_a_crash = [&](const std::string& name) {
+    std::filesystem::copy(directory / "state", directory / name,
+                          std::filesystem::copy_options::recursive);
+    const auto crashed = must(RocksStore::open(directory / name, options));
+    return must(verify_state(*crashed->view()));
+  };
+  write_to(2);
+  REQUIRE(left_by_a_crash("after two entries") == StateMark{});
+  const std::size_t half = history.log.size() / 2;
+  write_to(half);
+  REQUIRE(left_by_a_crash("at half") == history.marks[half - 1]);
+  write_to(half + 1);
+  REQUIRE(left_by_a_crash("one later") == history.marks[half - 1]);
+  write_to(history.log.size());
+  REQUIRE(left_by_a_crash("at the end") == history.marks.back());
+}
+
+TEST_CASE("a file that a dying process left half written is no part of the state") {
+  const History history = make_history(37, 60);
+  const support::TempDir directory;
+  const RocksOptions options{.ingest_bytes_min = 1};
+  const std::string incoming = directory / "state/incoming";
+  {
+    const auto store = must(RocksStore::open(directory / "state", options));
+    must(replay(source_of(history.log), *store));
+    REQUIRE(store->memory().memtables < 64U << 10);
+  }
+  std::filesystem::create_directories(incoming);
+  std::ofstream(incoming + "/config.sst") << "half a table";
+  {
+    const auto read_only = must(RocksStore::open(directory / "state", {.read_only = true}));
+    REQUIRE(must(verify_state(*read_only->view())) == history.marks.back());
+    REQUIRE(std::filesystem::exists(incoming + "/config.sst"));
+  }
+  const auto store = must(RocksStore::open(directory / "state", options));
+  REQUIRE_FALSE(std::filesystem::exists(incoming));
+  const std::vector<RowPtr> rows = {
+      StoredRow::make(make_row_key(Family::kConfig, "k"), wire::as_bytes("v"))};
+  must(store->write(rows));
+  REQUIRE(must(store->find(Family::kConfig, "k")));
 }
 
 TEST_CASE("a checkpoint is a state of its own, also read-only, and a store can be removed") {

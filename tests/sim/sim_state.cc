@@ -58,6 +58,7 @@ wire::Result<projections::Store*> SimState::open() {
   if (!rocks_) {
     projections::RocksOptions options;
     options.env = env_.get();
+    options.ingest_bytes_min = 1024;
     BIB_TRY(rocks_, projections::RocksStore::open(kDirectory, options));
   }
   return rocks_.get();
