@@ -1,5 +1,6 @@
 #include "engine/client_server.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "wire/check.h"
@@ -35,7 +36,11 @@ class ClientServer::Session final : public Connection::Handler {
       paused_ = true;
       connection_->pause_reading();
     }
+    ClientServer& server = server_;
+    const SessionId id = id_;
     dispatch(frame);
+    if (server.handler_->takes_more_this_turn()) return;
+    if (Session* still_here = server.find(id)) still_here->wait_for_next_turn();
   }
 
   void on_closed(const wire::Error& reason) override {
@@ -78,13 +83,22 @@ class ClientServer::Session final : public Connection::Handler {
     }
   }
 
-  // Reads on once half of what was waiting is answered, and taken. May end this session.
+  void wait_for_next_turn() {
+    waits_for_turn_ = true;
+    connection_->pause_reading();
+    mark_dirty();
+    server_.loop_.continue_soon();
+  }
+
+  // Reads on in a new turn, but not before half of what was waiting is answered, and taken. May end
+  // this session.
   void resume_if_room() {
-    if (!paused_ || unanswered_ > server_.options_.requests_max / 2 ||
-        outgoing_bytes() > server_.options_.unread_bytes_max / 2) {
+    if (paused_ && (unanswered_ > server_.options_.requests_max / 2 ||
+                    outgoing_bytes() > server_.options_.unread_bytes_max / 2)) {
       return;
     }
-    paused_ = false;
+    if (!paused_ && !waits_for_turn_) return;
+    paused_ = waits_for_turn_ = false;
     connection_->resume_reading();
   }
 
@@ -165,6 +179,7 @@ class ClientServer::Session final : public Connection::Handler {
   std::uint32_t unanswered_ = 0;
   bool greeted_ = false;
   bool paused_ = false;
+  bool waits_for_turn_ = false;
   bool dirty_ = false;
 };
 
@@ -243,6 +258,11 @@ void ClientServer::flush() {
   // Flushing may end sessions and resuming may make more dirty: take what there is now.
   std::vector<SessionId> dirty;
   dirty.swap(dirty_);
+  // Whoever comes first has a whole turn's room to read on into: that is another one each time.
+  if (!dirty.empty()) {
+    const auto first = static_cast<std::ptrdiff_t>(++flushes_ % dirty.size());
+    std::rotate(dirty.begin(), dirty.begin() + first, dirty.end());
+  }
   for (const SessionId id : dirty) {
     if (Session* session = find(id)) session->flush();
     if (Session* session = find(id)) session->resume_if_room();

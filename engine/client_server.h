@@ -57,6 +57,8 @@ class ClientServer final : public ClientAnswers {
     // Fills the answer to a greeting; its views must last until the next call.
     virtual wire::ServerHello hello() = 0;
     virtual void on_command(Asker asker, const wire::Command& command) = 0;
+    // False: what else this session has sent is delivered in the next turn.
+    virtual bool takes_more_this_turn() { return true; }
     virtual void on_query(Asker asker, const wire::Query& query) = 0;
     virtual void on_read_events(Asker asker, const wire::ReadEvents& request) = 0;
     virtual void on_status(Asker asker) = 0;
@@ -107,6 +109,7 @@ class ClientServer final : public ClientAnswers {
   std::unique_ptr<Listener> unix_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
   std::vector<SessionId> dirty_;
+  std::size_t flushes_ = 0;
   std::uint64_t next_session_ = 1;
 };
 

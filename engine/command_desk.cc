@@ -1,5 +1,6 @@
 #include "engine/command_desk.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -148,9 +149,15 @@ void CommandDesk::expire_sessions(const projections::ExpiredSessions& expired) {
   if (!logged) failure_ = logged.error();
 }
 
+bool CommandDesk::has_enough_for_a_turn() const {
+  return projector_.open_batch_events() >=
+         std::max(options_.turn_events_min, waiting_lately_ / options_.parts_under_way);
+}
+
 void CommandDesk::propose_open_batch() {
   turn_token_ = 0;
   if (!projector_.has_open_batch()) return;
+  waiting_lately_ = std::max(waiting_.size(), waiting_lately_ - waiting_lately_ / 8);
   const consensus::Raft& raft = driver_.raft();
   const bool fits = raft.role() == consensus::Role::kLeader && raft.next_index() == batch_index_;
   if (fits && driver_.propose(projector_.seal(options_.cluster, raft.term()))) return;

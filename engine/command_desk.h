@@ -31,6 +31,11 @@ struct CommandDeskOptions {
   std::uint64_t uncommitted_bytes_max = 64U << 20;
   std::uint64_t unwritten_bytes_max = 256U << 20;  // rows that RocksDB does not have yet
   std::size_t waiting_max = 1U << 20;              // askers, of commands that are under way
+  // Clients who wait for answers before they go on would otherwise move in step: all commands in
+  // one entry, and every node idle while it is another's turn. A burst is shipped in so many parts,
+  // none of fewer events than an entry's own cost is worth.
+  std::size_t parts_under_way = 2;
+  std::size_t turn_events_min = 32;
   std::size_t parked_max = 8192;
   std::size_t parked_bytes_max = 32U << 20;
 };
@@ -58,6 +63,8 @@ class CommandDesk {
   // Once per turn: first the parked commands, if they can be decided now.
   void decide_parked();
   void propose_open_batch();
+  // The open batch is large enough to leave: what else has come waits for the next turn.
+  bool has_enough_for_a_turn() const;
 
   // "Not leader" with what is known of the leader, or "no leader".
   void answer_not_leader(Asker asker);
@@ -118,6 +125,7 @@ class CommandDesk {
   std::size_t parked_bytes_ = 0;
   std::uint64_t overloaded_ = 0;
   wire::LogIndex batch_index_;
+  std::size_t waiting_lately_ = 0;  // the most askers of the last few turns
   std::optional<wire::Error> failure_;
 };
 

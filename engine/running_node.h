@@ -121,6 +121,7 @@ class RunningNode final : public Applier,
   void on_command(ClientServer::Asker asker, const wire::Command& command) override {
     commands_->on_command(asker, command);
   }
+  bool takes_more_this_turn() override { return !commands_->has_enough_for_a_turn(); }
   void on_query(ClientServer::Asker asker, const wire::Query& query) override {
     queries_->on_query(asker, query);
   }

@@ -301,6 +301,9 @@ bool Projector::has_open_batch() const {
 std::size_t Projector::open_batch_bytes() const {
   return impl_->builder.body_size();
 }
+std::size_t Projector::open_batch_events() const {
+  return impl_->builder.event_count();
+}
 bool Projector::open_batch_full() const {
   return impl_->builder.body_size() >= kOpenBatchBytesMax ||
          impl_->builder.event_count() >= kOpenBatchEventsMax;

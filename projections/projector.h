@@ -107,6 +107,7 @@ class Projector {
 
   bool has_open_batch() const;
   std::size_t open_batch_bytes() const;
+  std::size_t open_batch_events() const;
   // Seal before deciding more: the batch is near the limits of an entry.
   bool open_batch_full() const;
   // The entry for (cluster, term, the turn's index and time). Precondition: has_open_batch().

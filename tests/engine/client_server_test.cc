@@ -1,9 +1,12 @@
 // The API's sessions over real sockets: what a client that does not read can cost.
 #include "engine/client_server.h"
 
+#include <algorithm>
+#include <array>
 #include <catch2/catch.hpp>
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "support/test_support.h"
@@ -23,18 +26,22 @@ struct Node final : ClientServer::Handler {
   std::unique_ptr<ClientServer> clients;
   std::vector<std::uint8_t> body = std::vector<std::uint8_t>(kAnswer);
   std::size_t requests = 0;
+  std::size_t requests_per_turn = SIZE_MAX;
+  std::size_t this_turn = 0;
   std::size_t most_outgoing = 0;  // when a request was taken
   std::size_t ended = 0;
   SessionId session{};
 
   wire::ServerHello hello() override { return {}; }
   void on_command(ClientServer::Asker, const wire::Command&) override {}
+  bool takes_more_this_turn() override { return this_turn < requests_per_turn; }
   void on_query(ClientServer::Asker, const wire::Query&) override {}
   void on_read_events(ClientServer::Asker, const wire::ReadEvents&) override {}
   void on_status(ClientServer::Asker asker) override {
     session = asker.session;
     most_outgoing = std::max(most_outgoing, clients->outgoing_bytes(asker.session));
     ++requests;
+    ++this_turn;
     clients->answer(asker, FrameKind::kStatusReply, body);
   }
   void on_change_membership(ClientServer::Asker, const wire::ChangeMembership&) override {}
@@ -47,6 +54,7 @@ struct Node final : ClientServer::Handler {
 struct Client final : Connection::Handler {
   std::unique_ptr<Connection> connection;
   std::size_t answers = 0;
+  bool reads_at_once = false;
   bool greeted = false;
   bool closed = false;
 
@@ -54,7 +62,7 @@ struct Client final : Connection::Handler {
     if (frame.kind == FrameKind::kStatusReply) ++answers;
     if (frame.kind != FrameKind::kServerHello) return;
     greeted = true;
-    connection->pause_reading();
+    if (!reads_at_once) connection->pause_reading();
   }
   void on_closed(const wire::Error&) override {
     closed = true;
@@ -115,4 +123,57 @@ TEST_CASE("a client that does not take its answers is not read from until it doe
   CHECK(node.requests == kRequests);
   CHECK(node.most_outgoing <= kUnreadMax + kAnswer + 1024);
   CHECK(all_outgoing > kUnreadMax / 2);
+}
+
+TEST_CASE(
+    "bursts of several clients are taken in parts, a turn each, and nobody has to wait for all") {
+  constexpr std::size_t kPerTurn = 5;
+  EventLoop loop;
+  Logger logger{LogLevel::kError};
+  Node node;
+  node.body.resize(8);
+  node.requests_per_turn = kPerTurn;
+  std::array<Client, 3> clients;
+  ClientServerOptions options;
+  options.listen_address = "127.0.0.1:0";
+  node.clients = ClientServer::open(loop, logger, options, &node).value();
+  for (Client& client : clients) {
+    client.reads_at_once = true;
+    client.connection =
+        Connection::dial(loop, node.clients->listen_address(), ConnectionLimits{}, &client).value();
+  }
+  std::unique_ptr<Timer> deadline;
+  const auto end = [&] {
+    for (Client& client : clients) client.connection.reset();
+    node.clients.reset();
+    deadline.reset();
+    loop.stop();
+  };
+  deadline = std::make_unique<Timer>(loop, end);
+  deadline->start(20000, 0);
+  std::size_t most_in_a_turn = 0;
+  std::size_t turns = 0;
+  std::size_t fewest_when_one_had_all = kRequests;
+  loop.set_turn_handler([&] {
+    if (!node.clients) return;
+    most_in_a_turn = std::max(most_in_a_turn, node.this_turn);
+    if (std::exchange(node.this_turn, 0) > 0) ++turns;
+    node.clients->flush();
+    std::size_t all = 0;
+    std::size_t fewest = kRequests;
+    bool one_has_all = false;
+    for (const Client& client : clients) {
+      all += client.answers;
+      fewest = std::min(fewest, client.answers);
+      one_has_all = one_has_all || client.answers == kRequests;
+    }
+    if (one_has_all) fewest_when_one_had_all = std::min(fewest_when_one_had_all, fewest);
+    if (all == clients.size() * kRequests) end();
+  });
+  REQUIRE(loop.run());
+  for (const Client& client : clients) CHECK(client.answers == kRequests);
+  // When the room is used up, each other session is seen to have something.
+  CHECK(most_in_a_turn <= kPerTurn + clients.size() - 1);
+  CHECK(turns >= clients.size() * kRequests / (kPerTurn + clients.size() - 1));
+  CHECK(fewest_when_one_had_all > kRequests / 4);
 }

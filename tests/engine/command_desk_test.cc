@@ -316,3 +316,30 @@ TEST_CASE("a node that joins before the first token is committed is told to try 
   joins.answer_committed();
   CHECK(answers == std::vector{wire::ErrorCode::kNone});
 }
+
+TEST_CASE(
+    "a turn takes at least 32 events, and of a burst as many as half of those who wait lately") {
+  Leader leader;
+  const auto taken_in_a_turn = [&](std::size_t at_most) {
+    std::size_t taken = 0;
+    while (taken < at_most && !leader.desk->has_enough_for_a_turn()) {
+      leader.set_config(fmt::format("key {}", leader.next_sequence));
+      ++taken;
+    }
+    leader.desk->propose_open_batch();
+    return taken;
+  };
+  CHECK(taken_in_a_turn(1000) == 32);
+  // Nothing is answered, so each turn finds more of them waiting.
+  for (int turn = 0; turn < 7; ++turn) CHECK(taken_in_a_turn(1000) >= 32);
+  CHECK(leader.desk->waiting() > 256);
+  CHECK(taken_in_a_turn(1000) >= 128);
+  leader.settle();
+  CHECK(leader.desk->waiting() == 0);
+  // What was is forgotten in time.
+  for (int turn = 0; turn < 40; ++turn) {
+    taken_in_a_turn(1);
+    leader.settle();
+  }
+  CHECK(taken_in_a_turn(1000) == 32);
+}
