@@ -52,7 +52,7 @@ struct Node::Impl {
   SystemEntropy entropy;
   FileSystem& files = posix_file_system();
   std::unique_ptr<DirectoryLock> lock;
-  std::unique_ptr<projections::RocksStore> store;  // outlives the loop's last turn
+  std::unique_ptr<projections::DurableStore> store;  // outlives the loop's last turn
   EventLoop loop;
   std::unique_ptr<Joiner> joiner;
   std::unique_ptr<RunningNode> running;

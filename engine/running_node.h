@@ -32,7 +32,6 @@
 #include "engine/snapshot_port.h"
 #include "engine/store_writer.h"
 #include "projections/projector.h"
-#include "projections/rocks_state.h"
 
 namespace bib::engine {
 
@@ -41,7 +40,7 @@ struct OpenedState {
   wire::ClusterId cluster;
   LogStore::Recovered log;
   // Jobs on the pool read it: it must outlive the loop's last turn.
-  projections::RocksStore* store = nullptr;
+  projections::DurableStore* store = nullptr;
   std::unique_ptr<projections::Projector> projector;
   std::vector<wire::SnapshotManifest> snapshots;  // ascending by index
 };
@@ -190,7 +189,7 @@ class RunningNode final : public Applier,
   wire::BootId boot_;
   std::uint64_t started_ms_ = 0;
 
-  projections::RocksStore* store_ = nullptr;
+  projections::DurableStore* store_ = nullptr;
   std::unique_ptr<projections::Projector> projector_;
   std::unique_ptr<NodeLog> log_;
   std::unique_ptr<RaftDriver> driver_;

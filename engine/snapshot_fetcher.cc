@@ -275,9 +275,10 @@ void SnapshotFetcher::write_what_has_come() {
 void SnapshotFetcher::check_all() {
   fetch_->all_written = true;
   run(
-      [&files = files_, root = options_.root, state = fetch_->target->state, rocks = options_.rocks,
-       manifest = fetch_->manifest, bytes = fetch_->manifest_bytes]() -> Status {
-        BIB_TRY(const projections::StateMark mark, projections::verify_checkpoint(state, rocks));
+      [&files = files_, root = options_.root, state = fetch_->target->state,
+       verify = options_.verify_rows, manifest = fetch_->manifest,
+       bytes = fetch_->manifest_bytes]() -> Status {
+        BIB_TRY(const projections::StateMark mark, verify(state));
         BIB_TRY_VOID(projections::check_against_manifest(mark, *manifest));
         const std::string name = wire::snapshot_name(manifest->index, manifest->term);
         // One of the same place that this node has made itself is as good.

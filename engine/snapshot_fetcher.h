@@ -26,7 +26,7 @@
 #include "engine/executor.h"
 #include "engine/file.h"
 #include "engine/snapshot_port.h"
-#include "projections/rocks_state.h"
+#include "projections/checkpoint.h"
 #include "wire/ids.h"
 #include "wire/result.h"
 #include "wire/snapshot_manifest.h"
@@ -42,7 +42,9 @@ struct SnapshotFetcherOptions {
   unsigned retry_ticks = 100;       // without an answer a request is repeated
   unsigned give_up_ticks = 1000;    // without any progress
   unsigned still_busy_ticks = 100;  // how often the other side hears that this one is checking
-  projections::RocksOptions rocks;  // to read the rows with
+  // Reads the rows in a directory, computes their digests, and says where they stand.
+  std::function<wire::Result<projections::StateMark>(const std::string&)> verify_rows =
+      [](const std::string& directory) { return projections::verify_checkpoint(directory); };
 };
 
 class SnapshotFetcher {

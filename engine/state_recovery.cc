@@ -79,8 +79,8 @@ class StateRecovery {
 
   Status open() {
     for (int attempt = 0; attempt < 2; ++attempt) {
-      BIB_TRY(state_.store, projections::RocksStore::open(places_.state, options_.rocks));
-      auto projector = projections::Projector::open(*state_.store);
+      BIB_TRY(state_.store, options_.open_store(places_.state));
+      auto projector = projections::Projector::open(*state_.store, options_.projector);
       if (!projector) {
         if (projector.error().code != ErrorCode::kUnsupported) {
           return tl::unexpected(projector.error());

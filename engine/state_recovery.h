@@ -25,13 +25,17 @@ namespace bib::engine {
 struct StateRecoveryOptions {
   std::string data_directory;
   wire::ClusterId cluster;
-  projections::RocksOptions rocks;
+  // Opens the rows in a directory, which is made if it is missing.
+  std::function<wire::Result<std::unique_ptr<projections::DurableStore>>(const std::string&)>
+      open_store =
+          [](const std::string& directory) { return projections::RocksStore::open(directory); };
+  projections::ProjectorOptions projector;
   std::function<void(const std::string&)> on_news = [](const std::string&) {};
 };
 
 struct RecoveredState {
   std::vector<wire::SnapshotManifest> snapshots;  // ascending by index
-  std::unique_ptr<projections::RocksStore> store;
+  std::unique_ptr<projections::DurableStore> store;
   // Stands from the log's base to its end.
   std::unique_ptr<projections::Projector> projector;
 };

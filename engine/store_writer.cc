@@ -12,7 +12,7 @@ constexpr std::size_t kJobsMax = 64;
 
 }  // namespace
 
-StoreWriter::StoreWriter(EventLoop& loop, projections::RocksStore& store,
+StoreWriter::StoreWriter(EventLoop& loop, projections::DurableStore& store,
                          std::function<void(wire::Result<wire::LogIndex>)> on_written)
     : store_(store),
       mailbox_(loop, kJobsMax,

@@ -27,7 +27,7 @@ namespace bib::engine {
 class StoreWriter final : public Executor {
  public:
   // `on_written` gets the index up to which the store now stands, or why it failed.
-  StoreWriter(EventLoop& loop, projections::RocksStore& store,
+  StoreWriter(EventLoop& loop, projections::DurableStore& store,
               std::function<void(wire::Result<wire::LogIndex>)> on_written);
   ~StoreWriter() override;
   StoreWriter(const StoreWriter&) = delete;
@@ -50,7 +50,7 @@ class StoreWriter final : public Executor {
   };
   void run_jobs();
 
-  projections::RocksStore& store_;
+  projections::DurableStore& store_;
   Mailbox<std::function<void()>> mailbox_;
   std::function<void(wire::Result<wire::LogIndex>)> on_written_;
   std::size_t under_way_ = 0;  // node loop

@@ -11,7 +11,7 @@ using wire::ErrorCode;
 using wire::Result;
 using wire::Status;
 
-Result<StateMark> create_checkpoint(RocksStore& store, const std::string& directory) {
+Result<StateMark> create_checkpoint(DurableStore& store, const std::string& directory) {
   BIB_TRY(const StateMark mark, read_mark(store));
   BIB_TRY_VOID(store.checkpoint(directory));
   return mark;

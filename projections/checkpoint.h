@@ -17,7 +17,7 @@ namespace bib::projections {
 
 // Flushes the store and links its files into `directory`, which must not exist. The checkpoint
 // stands where the store stood; that mark is returned. Nobody may write to the store meanwhile.
-wire::Result<StateMark> create_checkpoint(RocksStore& store, const std::string& directory);
+wire::Result<StateMark> create_checkpoint(DurableStore& store, const std::string& directory);
 
 // Opens the files read-only, reads every row and computes the digests anew; nothing is changed.
 // kCorrupt names the projection that differs from what the files themselves say.

@@ -28,7 +28,7 @@ struct RocksOptions {
   rocksdb::Env* env = nullptr;              // null: the system's; must outlive the store
 };
 
-class RocksStore final : public Store {
+class RocksStore final : public DurableStore {
  public:
   // Creates the directory's last component if it is missing (not when read-only).
   static wire::Result<std::unique_ptr<RocksStore>> open(const std::string& directory,
@@ -37,24 +37,17 @@ class RocksStore final : public Store {
   static wire::Status destroy(const std::string& directory, const RocksOptions& options = {});
   ~RocksStore() override;
 
-  // Around an exchange of the directory's files, on the store thread: between the two nobody may
-  // call anything else, and no view may be alive at close(). Nobody may count on what was not
-  // flushed.
-  void close();
-  wire::Status reopen();
-  bool is_open() const { return impl_ != nullptr; }
+  void close() override;
+  wire::Status reopen() override;
+  bool is_open() const override { return impl_ != nullptr; }
 
   using Store::find;
   wire::Result<RowPtr> find(const RowKey& key) const override;
   std::shared_ptr<const StateReader> view() const override;
   wire::Status write(std::span<const RowPtr> rows) override;
 
-  // Makes all that was written durable. What the applied index was before the call survives a
-  // crash after it: the log may be trimmed to there.
-  wire::Status flush();
-  // Flushes, then links or copies the files into `directory`, which must not exist: a store of its
-  // own, at one applied index.
-  wire::Status checkpoint(const std::string& directory);
+  wire::Status flush() override;
+  wire::Status checkpoint(const std::string& directory) override;
 
   struct Memory {
     std::size_t memtables = 0;

@@ -75,6 +75,25 @@ class Store : public RowReader {
   virtual wire::Status write(std::span<const RowPtr> rows) = 0;
 };
 
+// A Store whose rows lie in a directory, and outlast the process. After a crash it stands as it was
+// after some write() as a whole, not before the last flush().
+class DurableStore : public Store {
+ public:
+  // Around an exchange of the directory's files, on the store thread: between the two nobody may
+  // call anything else, and no view may be alive at close(). Nobody may count on what was not
+  // flushed.
+  virtual void close() = 0;
+  virtual wire::Status reopen() = 0;
+  virtual bool is_open() const = 0;
+
+  // Makes all that was written durable. What the applied index was before the call survives a
+  // crash after it: the log may be trimmed to there.
+  virtual wire::Status flush() = 0;
+  // Flushes, then links or copies the files into `directory`, which must not exist: a store of its
+  // own, at one applied index.
+  virtual wire::Status checkpoint(const std::string& directory) = 0;
+};
+
 // The in-memory twin: tests, the simulator, replay. Shares the rows that are written to it.
 class MemoryStore final : public Store {
  public:

@@ -185,7 +185,11 @@ wire::Result<Started> start(FileSystem& files) {
   StateRecoveryOptions options;
   options.data_directory = kDataDirectory;
   options.cluster = test_options().cluster;
-  options.rocks.env = started.env.get();
+  options.open_store = [env = started.env.get()](const std::string& directory) {
+    projections::RocksOptions rocks;
+    rocks.env = env;
+    return projections::RocksStore::open(directory, rocks);
+  };
   BIB_TRY(started.state, recover_state(files, options, started.log));
   return started;
 }

@@ -65,7 +65,11 @@ class Transfer {
     options.give_up_ticks = 40;
     options.still_busy_ticks = 10;
     env = make_rocks_env(target_files);
-    options.rocks.env = env.get();
+    options.verify_rows = [this](const std::string& directory) {
+      projections::RocksOptions rocks;
+      rocks.env = env.get();
+      return projections::verify_checkpoint(directory, rocks);
+    };
     fetcher = std::make_unique<SnapshotFetcher>(
         options, target_files, target_jobs, target_port,
         [this](wire::Result<wire::SnapshotManifest> result) { ended = std::move(result); });
