@@ -29,6 +29,16 @@ bool is_quorum(const wire::Membership& membership, Has&& has) {
   return true;
 }
 
+std::uint64_t digest_of(const projections::StateMark& mark) {
+  std::uint64_t digest = mark.applied_term.value();
+  for (const projections::Digest& one : mark.digests) {
+    digest = (digest ^ one.low) * 0x9e3779b97f4a7c15ULL;
+    digest = (digest ^ one.high ^ one.rows << 17) * 0xd1342543de82ef95ULL;
+    digest ^= digest >> 31;
+  }
+  return digest;
+}
+
 bool is_from_leader(MessageKind kind) {
   return kind == MessageKind::kAppend || kind == MessageKind::kHeartbeat ||
          kind == MessageKind::kSnapshot;
@@ -154,6 +164,7 @@ void Oracle::on_sent(SimNode& node, const PeerMessage& message) {
       break;
     case MessageKind::kAppendReply:
     case MessageKind::kHeartbeatReply:
+    case MessageKind::kSnapshotReply:
       if (!message.rejected) check_acknowledgement(node, message);
       break;
     default:
@@ -178,6 +189,7 @@ void Oracle::check_vote(const SimNode& node, const PeerMessage& message) {
 bool Oracle::has_durably(const SimNode& node, LogIndex index, Term term) const {
   const engine::LogLocations* log = node.durable_log();
   if (log == nullptr) return false;
+  if (index <= node.durable_snapshot()) return true;
   return index < log->base().index || log->term_at(index) == term;
 }
 
@@ -302,6 +314,7 @@ void Oracle::check_commit(SimNode& node, const Raft& raft, Facts& known) {
     violated("commit", "{} falls from commit index {} to {}", node.name(), known.commit.value(),
              raft.commit().value());
   }
+  check_base(node, raft);
   const LogIndex first = std::max(known.commit + 1, raft.log().base().index + 1);
   for (LogIndex index = first; index <= raft.commit(); ++index) {
     const Term term = *raft.log().term_at(index);
@@ -319,6 +332,16 @@ void Oracle::check_commit(SimNode& node, const Raft& raft, Facts& known) {
   }
   known.commit = raft.commit();
   if (raft.role() == Role::kLeader) check_own_commit(node, raft, known);
+}
+
+// The log begins behind an entry that is committed.
+void Oracle::check_base(const SimNode& node, const Raft& raft) const {
+  const consensus::LogPosition base = raft.log().base();
+  if (base.index == LogIndex()) return;
+  if (base.index > committed() || committed_[base.index.value() - 1].term != base.term) {
+    violated("snapshot", "{}'s log begins behind entry {} of term {}, which is not committed",
+             node.name(), base.index.value(), base.term.value());
+  }
 }
 
 // Raft §5.4.2; and a quorum of the membership in effect has it on disk. (A change that was proposed
@@ -351,8 +374,17 @@ void Oracle::check_membership(const SimNode& node, const Raft& raft, Facts& know
     return;  // written at the end of the turn
   }
   known.membership_index = index;
+  known.ticks_since_timer = 0;  // it may vote only since now: a snapshot came after silence
   std::fill(known.ticks_since_heard.begin(), known.ticks_since_heard.end(), 0U);
-  if (index <= raft.log().base().index) return;
+  if (index <= raft.log().base().index) {
+    const auto at = std::find_if(memberships_.begin(), memberships_.end(),
+                                 [&](const auto& one) { return one.index == index; });
+    if (at == memberships_.end() || at->membership != raft.membership()) {
+      violated("snapshot", "{} follows a membership of entry {} that is not committed there",
+               node.name(), index.value());
+    }
+    return;
+  }
   const auto entry = known_.find(place(index, *raft.log().term_at(index)));
   if (entry->second.membership != raft.membership()) {
     violated("log", "{} follows another membership than entry {} states", node.name(),
@@ -360,17 +392,55 @@ void Oracle::check_membership(const SimNode& node, const Raft& raft, Facts& know
   }
 }
 
+// ---- snapshots
+
+void Oracle::check_rows_at(const SimNode& node, const projections::StateMark& mark) const {
+  if (mark.applied_index == LogIndex()) return;
+  if (mark.applied_index > applied() ||
+      digests_[mark.applied_index.value() - 1] != digest_of(mark)) {
+    violated("snapshot", "{} has rows at entry {} that are not those of the committed log",
+             node.name(), mark.applied_index.value());
+  }
+}
+
+void Oracle::check_snapshot(const SimNode& node, const wire::SnapshotManifest& snapshot) const {
+  projections::StateMark mark;
+  mark.applied_index = snapshot.index;
+  mark.applied_term = snapshot.term;
+  for (const wire::SnapshotProjection& projection : snapshot.projections) {
+    for (const projections::Family family : projections::kFamilies) {
+      if (projections::family_name(family) != projection.name) continue;
+      mark.digests[projections::family_index(family)] = {
+          .low = projection.digest_low, .high = projection.digest_high, .rows = projection.rows};
+    }
+  }
+  check_rows_at(node, mark);
+  auto at = memberships_.rbegin();
+  while (at != memberships_.rend() && at->index > snapshot.index) ++at;
+  if (at == memberships_.rend() || at->index != snapshot.membership_index ||
+      at->membership != snapshot.membership) {
+    violated("snapshot", "{} has a snapshot at {} with another membership than the log has there",
+             node.name(), snapshot.index.value());
+  }
+}
+
+void Oracle::on_installed(const SimNode& node, const projections::StateMark& before,
+                          const projections::StateMark& after) {
+  trace_.note(node.index(), before.applied_index.value(), after.applied_index.value());
+  check_rows_at(node, after);
+  if (after.applied_index < before.applied_index) {
+    violated("snapshot", "{} goes back from entry {} to a snapshot at {}", node.name(),
+             before.applied_index.value(), after.applied_index.value());
+  }
+  ++installations_;
+}
+
 // ---- the committed log
 
 void Oracle::on_applied(SimNode& node, const wire::Bytes& entry,
                         const projections::StateMark& mark) {
   const LogIndex index = mark.applied_index;
-  std::uint64_t digest = mark.applied_term.value();
-  for (const projections::Digest& one : mark.digests) {
-    digest = (digest ^ one.low) * 0x9e3779b97f4a7c15ULL;
-    digest = (digest ^ one.high ^ one.rows << 17) * 0xd1342543de82ef95ULL;
-    digest ^= digest >> 31;
-  }
+  const std::uint64_t digest = digest_of(mark);
   trace_.note(node.index(), index.value(), digest);
   if (index <= applied()) {
     if (digests_[index.value() - 1] == digest) return;
@@ -390,6 +460,9 @@ void Oracle::take_committed_entry(const wire::Bytes& entry) {
   const auto known = known_.find(place(reader->header().index, reader->header().term));
   if (known == known_.end() || known->second.checksum != reader->header().checksum) {
     violated("commit", "entry {} is applied and was never written", reader->header().index.value());
+  }
+  if (known->second.membership) {
+    memberships_.push_back({reader->header().index, *known->second.membership});
   }
   if (reader->header().kind != wire::EntryKind::kEvents) return;
   for (std::size_t i = 0; i < reader->event_count(); ++i) {

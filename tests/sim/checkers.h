@@ -13,6 +13,8 @@
 //   durability   what was durable is there after a crash; an answer never promises more than the
 //                disk has, nor what the leader does not have
 //   digest       equal digests at equal index
+//   snapshot     one stands at a committed entry, with the rows, term and membership of that place;
+//                installing one takes nothing back; no log is cut but behind one that is durable
 //   once         each request is in the log at most once, and answered by its own event
 //   history      answers to clients fit one order, which respects real time
 //   timing       check-quorum, transfers, the election timer and suspicion end when they must
@@ -35,6 +37,7 @@
 #include "wire/entry.h"
 #include "wire/event.h"
 #include "wire/log_format.h"
+#include "wire/snapshot_manifest.h"
 
 namespace bib::sim {
 
@@ -60,6 +63,13 @@ class Oracle {
                   const std::vector<wire::Bytes>& entries);
   void on_applied(SimNode& node, const wire::Bytes& entry, const projections::StateMark& mark);
   void after_step(SimNode& node);
+  // Rows that were found, made or fetched are those that the committed log gives.
+  void check_rows_at(const SimNode& node, const projections::StateMark& mark) const;
+  void check_snapshot(const SimNode& node, const wire::SnapshotManifest& snapshot) const;
+  void on_installed(const SimNode& node, const projections::StateMark& before,
+                    const projections::StateMark& after);
+  void count_snapshot() { ++snapshots_; }
+  void count_cut() { ++cuts_; }
   void on_wiped(SimNode& node);
 
   // ---- clients
@@ -84,6 +94,9 @@ class Oracle {
   wire::LogIndex applied() const { return wire::LogIndex(digests_.size()); }
   std::uint64_t leaders_elected() const { return leaders_.size(); }
   std::uint64_t events() const { return events_; }
+  std::uint64_t snapshots() const { return snapshots_; }
+  std::uint64_t installations() const { return installations_; }
+  std::uint64_t cuts() const { return cuts_; }
 
  private:
   struct Known {  // an entry that stands in some log
@@ -124,6 +137,7 @@ class Oracle {
     return index.value() << 24 | term.value();
   }
   Facts& facts(const SimNode& node);
+  void check_base(const SimNode& node, const consensus::Raft& raft) const;
   void check_role(SimNode& node, const consensus::Raft& raft, Facts& facts);
   void check_leader_completeness(const SimNode& node, const consensus::Raft& raft) const;
   void check_commit(SimNode& node, const consensus::Raft& raft, Facts& facts);
@@ -146,6 +160,7 @@ class Oracle {
   std::unordered_map<std::uint64_t, Known> known_;
   std::vector<Committed> committed_;  // of entry 1 + i
   std::vector<std::uint64_t> digests_;
+  std::vector<consensus::MembershipAt> memberships_;  // of the committed log, in order
   std::map<wire::Term, wire::NodeId> leaders_;
   std::set<wire::Term> campaigned_;
   std::map<std::pair<wire::Term, wire::NodeId>, wire::NodeId> votes_;
@@ -153,6 +168,9 @@ class Oracle {
   std::map<std::string, std::vector<Version>, std::less<>> versions_;
   wire::LogIndex completed_;
   std::uint64_t events_ = 0;
+  std::uint64_t snapshots_ = 0;
+  std::uint64_t installations_ = 0;
+  std::uint64_t cuts_ = 0;
 };
 
 }  // namespace bib::sim

@@ -25,9 +25,10 @@ int run_single(std::uint64_t seed, bool trace, bool twice) {
   if (!trace) fmt::print("{}", describe(draw_plan(seed)));
   fmt::print(
       "seed {}: {:.1f} s simulated, {} happenings, {} entries committed, {} answers, {} leaders, "
-      "hash {:016x}\n",
+      "{} snapshots, {} installed, {} cuts, hash {:016x}\n",
       seed, static_cast<double>(outcome.simulated) / kSecond, outcome.happenings, outcome.committed,
-      outcome.answered, outcome.leaders, outcome.hash);
+      outcome.answered, outcome.leaders, outcome.snapshots, outcome.installations, outcome.cuts,
+      outcome.hash);
   if (outcome.violation) {
     fmt::print("seed {} FAILED: {}: {}\n", seed, outcome.violation->checker,
                outcome.violation->what);
@@ -48,11 +49,14 @@ int run_many(const RunOptions& options) {
   }
   fmt::print(
       "{} seeds: {:.0f} simulated s in {:.1f} s ({:.0f} times real time, {:.1f} seeds/s); {} "
-      "happenings, {} entries, {} answers, {} leaders; {} failed\n",
+      "happenings, {} entries, {} answers, {} leaders; {} snapshots, {} installed, {} cuts of "
+      "logs; "
+      "{} failed\n",
       result.seeds, static_cast<double>(result.simulated) / kSecond, result.seconds,
       static_cast<double>(result.simulated) / kSecond / result.seconds,
       static_cast<double>(result.seeds) / result.seconds, result.happenings, result.committed,
-      result.answered, result.leaders, result.failures.size());
+      result.answered, result.leaders, result.snapshots, result.installations, result.cuts,
+      result.failures.size());
   return result.failures.empty() ? 0 : 1;
 }
 

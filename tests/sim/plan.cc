@@ -112,6 +112,33 @@ void draw_work(Drawer& draw, WorkloadPlan& work) {
   work.value_bytes_max = draw.of<std::uint32_t>({16, 16, 300, 3000});
 }
 
+void draw_snapshots(Drawer& draw, Plan& plan) {
+  if (plan.on_rocksdb || draw.one_in(3)) return;
+  SnapshotPlan& snapshots = plan.snapshots;
+  snapshots.exist = true;
+  snapshots.threshold = draw.between(10, draw.of<std::uint64_t>({15, 60, 300}));
+  snapshots.interval_ticks = draw.of<std::uint64_t>({100, 1000, 100'000});
+  snapshots.trailing_logs = draw.of<std::uint64_t>({0, 0, 5, 20, 100});
+  snapshots.retain_count = draw.of<std::uint32_t>({1, 1, 2, 3});
+  snapshots.chunk_bytes = draw.of<std::uint32_t>({2000, 10'000, 256U << 10});
+  snapshots.chunks_ahead = draw.of<std::uint32_t>({1, 2, 4});
+  snapshots.retry_ticks = draw.of<unsigned>({1, 20, 100});
+  snapshots.repeat_ticks = static_cast<unsigned>(draw.between(3, 30));
+  snapshots.give_up_ticks = snapshots.repeat_ticks * draw.of<unsigned>({3, 10, 30});
+  snapshots.make_max = draw.of<Time>({kMillisecond, 20 * kMillisecond, 500 * kMillisecond});
+  snapshots.job_max = draw.of<Time>({kMillisecond, 10 * kMillisecond, 100 * kMillisecond});
+  if (plan.faults.kill != 0 || plan.faults.power != 0) {
+    snapshots.die_in_job_ppm = draw.ppm(draw.of<std::uint32_t>({3'000, 30'000, 200'000}));
+  }
+  // Whole segments are cut: of large blocks a small log has many.
+  if (!draw.one_in(4)) plan.disk.write_unit = 4096;
+  plan.disk.segment_bytes = 64U << 10;
+  if (draw.one_in(2)) {
+    plan.work.think_min = 0;
+    plan.work.think_max = 20 * kMillisecond;
+  }
+}
+
 }  // namespace
 
 Plan draw_plan(std::uint64_t seed) {
@@ -131,6 +158,7 @@ Plan draw_plan(std::uint64_t seed) {
   draw_disk(draw, plan.disk);
   draw_faults(draw, plan, plan.faults);
   draw_work(draw, plan.work);
+  draw_snapshots(draw, plan);
   return plan;
 }
 
@@ -171,6 +199,15 @@ std::string describe(const Plan& plan) {
   fault("wipe", faults.wipe);
   fault("membership", faults.membership);
   fault("transfer", faults.transfer);
+  if (plan.snapshots.exist) {
+    const SnapshotPlan& snapshots = plan.snapshots;
+    text += fmt::format(
+        " in-job {} ppm\n  snapshots: every {} entries or {} ticks, {} kept, {} entries behind, "
+        "chunks of {} bytes, {} ahead\n ",
+        snapshots.die_in_job_ppm, snapshots.threshold, snapshots.interval_ticks,
+        snapshots.retain_count, snapshots.trailing_logs, snapshots.chunk_bytes,
+        snapshots.chunks_ahead);
+  }
   text += fmt::format(" in-turn {} ppm, on-change {} ppm, in-start {} ppm{}\n",
                       faults.die_in_turn_ppm, faults.die_on_change_ppm, faults.die_in_start_ppm,
                       faults.clock_rates ? ", clock rates" : "");

@@ -34,6 +34,23 @@ struct DiskPlan {
   bool prepares_segments = true;
 };
 
+// Small, so that a run of some hundred entries has many of them.
+struct SnapshotPlan {
+  bool exist = false;  // otherwise none is made, and no log is cut
+  std::uint64_t threshold = 0;
+  std::uint64_t interval_ticks = 0;
+  std::uint64_t trailing_logs = 0;
+  std::uint32_t retain_count = 1;
+  std::uint32_t chunk_bytes = 0;
+  std::uint32_t chunks_ahead = 1;
+  unsigned retry_ticks = 0;    // of one that could not be made
+  unsigned repeat_ticks = 0;   // of a request
+  unsigned give_up_ticks = 0;  // and the sender's silence
+  Time make_max = 0;           // of the store thread: a checkpoint, an exchange
+  Time job_max = 0;            // of the pool: a step with files
+  std::uint32_t die_in_job_ppm = 0;
+};
+
 // Mean time between two faults of a kind in the whole cluster; 0: this kind does not exist.
 struct FaultPlan {
   Time kill = 0;        // a process; its connections close
@@ -84,6 +101,7 @@ struct Plan {
   engine::RaftDriverOptions driver;
   NetworkPlan network;
   DiskPlan disk;
+  SnapshotPlan snapshots;
   FaultPlan faults;
   WorkloadPlan work;
 

@@ -34,6 +34,9 @@ struct Board {
   std::atomic<std::uint64_t> committed;
   std::atomic<std::uint64_t> answered;
   std::atomic<std::uint64_t> leaders;
+  std::atomic<std::uint64_t> snapshots;
+  std::atomic<std::uint64_t> installations;
+  std::atomic<std::uint64_t> cuts;
   std::array<std::atomic<std::uint64_t>, kJobsMax> running;  // each job's seed
 };
 
@@ -58,6 +61,9 @@ bool run_one(std::uint64_t seed, bool twice, Board& board) {
   board.committed += outcome.committed;
   board.answered += outcome.answered;
   board.leaders += outcome.leaders;
+  board.snapshots += outcome.snapshots;
+  board.installations += outcome.installations;
+  board.cuts += outcome.cuts;
   ++board.seeds;
   if (outcome.violation) {
     report(seed, *outcome.violation);
@@ -203,6 +209,9 @@ RunResult run_seeds(const RunOptions& options) {
   result.committed = board.committed;
   result.answered = board.answered;
   result.leaders = board.leaders;
+  result.snapshots = board.snapshots;
+  result.installations = board.installations;
+  result.cuts = board.cuts;
   print_progress(options, board, result.seconds, true);
   munmap(memory, sizeof(Board));
   std::sort(result.failures.begin(), result.failures.end(),

@@ -33,6 +33,9 @@ struct RunResult {
   std::uint64_t committed = 0;
   std::uint64_t answered = 0;
   std::uint64_t leaders = 0;
+  std::uint64_t snapshots = 0;
+  std::uint64_t installations = 0;
+  std::uint64_t cuts = 0;
   double seconds = 0;
   std::vector<Failure> failures;  // by seed
 };

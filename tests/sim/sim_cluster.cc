@@ -68,6 +68,9 @@ Outcome SimCluster::outcome() const {
   outcome.committed = oracle_.committed().value();
   outcome.answered = workload_.answered();
   outcome.leaders = oracle_.leaders_elected();
+  outcome.snapshots = oracle_.snapshots();
+  outcome.installations = oracle_.installations();
+  outcome.cuts = oracle_.cuts();
   return outcome;
 }
 

@@ -24,6 +24,9 @@ struct Outcome {
   std::uint64_t committed = 0;  // entries
   std::uint64_t answered = 0;   // clients' requests
   std::uint64_t leaders = 0;
+  std::uint64_t snapshots = 0;
+  std::uint64_t installations = 0;
+  std::uint64_t cuts = 0;  // of logs
   std::optional<Violation> violation;
 };
 

@@ -18,11 +18,6 @@ tl::unexpected<wire::Error> io_error(const std::string& path, int error_number) 
   return wire::fail(ErrorCode::kIo, "cannot use {}: {}", path, wire::errno_text(error_number));
 }
 
-std::string directory_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == std::string::npos ? std::string() : path.substr(0, slash);
-}
-
 }  // namespace
 
 class SimFile final : public engine::File {
@@ -72,6 +67,10 @@ class SimFile final : public engine::File {
 
 // ---- the file system
 
+SimDisk::SimDisk(std::uint32_t write_unit) : write_unit_(write_unit) {
+  wipe();
+}
+
 Status SimDisk::begin_change(const std::string& path) {
   if (crashed_) return io_error(path, EIO);
   ++changes_;
@@ -84,83 +83,151 @@ Status SimDisk::end_change(const std::string& path) {
   return io_error(path, EIO);
 }
 
-void SimDisk::apply(const NameChange& change, Names& names) {
-  if (change.inode) {
-    names[change.path] = change.inode;
-  } else {
-    names.erase(change.path);
+// Null: there is no such file or directory.
+SimDisk::InodePtr SimDisk::find(std::string_view path) const {
+  InodePtr at = root_;
+  while (!path.empty()) {
+    if (path.front() == '/') {
+      path.remove_prefix(1);
+      continue;
+    }
+    const std::string_view name = path.substr(0, path.find('/'));
+    path.remove_prefix(name.size());
+    const auto found = at->names.find(name);
+    if (found == at->names.end()) return nullptr;
+    at = found->second;
   }
-  if (!change.old_path.empty()) names.erase(change.old_path);
+  return at;
 }
 
-void SimDisk::change_name(NameChange change) {
-  change.directory = directory_of(change.path);
-  apply(change, names_);
-  unsynced_names_.push_back(std::move(change));
+SimDisk::Place SimDisk::place_of(const std::string& path) const {
+  const std::size_t slash = path.rfind('/');
+  Place place;
+  const InodePtr directory = find(std::string_view(path).substr(0, slash));
+  if (!directory || !directory->is_directory) return place;
+  place.directory = directory.get();
+  place.name = path.substr(slash + 1);
+  const auto found = directory->names.find(place.name);
+  if (found != directory->names.end()) place.inode = found->second;
+  return place;
+}
+
+void SimDisk::apply(const NameChange& change, Names& names) {
+  if (change.inode) {
+    names[change.name] = change.inode;
+  } else {
+    names.erase(change.name);
+  }
+  if (!change.old_name.empty()) names.erase(change.old_name);
+}
+
+void SimDisk::change_name(Inode& directory, NameChange change) {
+  apply(change, directory.names);
+  directory.changes.push_back(std::move(change));
+}
+
+void SimDisk::sync_names(Inode& directory) {
+  for (const NameChange& change : directory.changes) apply(change, directory.durable_names);
+  directory.changes.clear();
+}
+
+void SimDisk::drop_link(Inode& inode) {
+  if (inode.is_directory || --inode.links > 0) return;
+  used_ -= std::min<std::uint64_t>(used_, inode.bytes.size());
 }
 
 Result<std::unique_ptr<engine::File>> SimDisk::open(const std::string& path,
                                                     engine::OpenOptions options) {
   if (crashed_) return io_error(path, EIO);
-  auto found = names_.find(path);
+  Place place = place_of(path);
+  if (place.directory == nullptr) return io_error(path, ENOENT);
   if (options.mode == engine::OpenMode::kCreate) {
-    if (found != names_.end()) return io_error(path, EEXIST);
+    if (place.inode) return io_error(path, EEXIST);
     BIB_TRY_VOID(begin_change(path));
-    change_name({.path = path, .inode = std::make_shared<Inode>()});
+    place.inode = std::make_shared<Inode>();
+    place.inode->links = 1;
+    change_name(*place.directory, {.name = place.name, .inode = place.inode, .old_name = {}});
     BIB_TRY_VOID(end_change(path));
-    found = names_.find(path);
   }
-  if (found == names_.end()) return io_error(path, ENOENT);
-  return std::make_unique<SimFile>(*this, found->second, path, options.direct ? 512U : 1U);
+  if (!place.inode) return io_error(path, ENOENT);
+  if (place.inode->is_directory) return io_error(path, EISDIR);
+  return std::make_unique<SimFile>(*this, place.inode, path, options.direct ? 512U : 1U);
 }
 
 Status SimDisk::make_directories(const std::string& path) {
   if (crashed_) return io_error(path, EIO);
-  return {};
+  for (std::size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
+    const std::string part = path.substr(0, slash);
+    const Place place = place_of(part);
+    if (place.inode && !place.inode->is_directory) return io_error(part, ENOTDIR);
+    if (!place.inode) {
+      BIB_TRY_VOID(begin_change(part));
+      const auto made = std::make_shared<Inode>();
+      made->is_directory = true;
+      change_name(*place.directory, {.name = place.name, .inode = made, .old_name = {}});
+      BIB_TRY_VOID(end_change(part));
+      sync_names(*place.directory);
+    }
+    if (slash == std::string::npos) return {};
+  }
 }
 
 Result<std::vector<std::string>> SimDisk::list(const std::string& directory) {
   if (crashed_) return io_error(directory, EIO);
-  const std::string prefix = directory + "/";
   std::vector<std::string> names;
-  for (auto at = names_.lower_bound(prefix); at != names_.end(); ++at) {
-    if (!at->first.starts_with(prefix)) break;
-    std::string name = at->first.substr(prefix.size());
-    name.resize(std::min(name.size(), name.find('/')));
-    if (names.empty() || names.back() != name) names.push_back(std::move(name));
-  }
+  const InodePtr found = find(directory);
+  if (!found) return names;
+  if (!found->is_directory) return io_error(directory, ENOTDIR);
+  for (const auto& [name, inode] : found->names) names.push_back(name);
   return names;
 }
 
+// Within one directory: nobody here moves anything further.
 Status SimDisk::rename(const std::string& from, const std::string& to) {
+  if (crashed_) return io_error(to, EIO);
+  const Place old_place = place_of(from);
+  const Place place = place_of(to);
+  if (!old_place.inode || place.directory == nullptr) return io_error(from, ENOENT);
+  BIB_CHECK(place.directory == old_place.directory, "{} is renamed to {}", from, to);
+  if (place.inode && place.inode->is_directory) return io_error(to, ENOTEMPTY);
   BIB_TRY_VOID(begin_change(to));
-  const auto found = names_.find(from);
-  if (found == names_.end()) return io_error(from, ENOENT);
-  change_name({.path = to, .inode = found->second, .old_path = from});
+  if (place.inode) drop_link(*place.inode);
+  change_name(*place.directory,
+              {.name = place.name, .inode = old_place.inode, .old_name = old_place.name});
   return end_change(to);
 }
 
 Status SimDisk::remove(const std::string& path) {
+  if (crashed_) return io_error(path, EIO);
+  const Place place = place_of(path);
+  if (!place.inode) return io_error(path, ENOENT);
+  if (place.inode->is_directory) return io_error(path, EISDIR);
   BIB_TRY_VOID(begin_change(path));
-  const auto found = names_.find(path);
-  if (found == names_.end()) return io_error(path, ENOENT);
-  used_ -= std::min<std::uint64_t>(used_, found->second->bytes.size());
-  change_name({.path = path});
+  drop_link(*place.inode);
+  change_name(*place.directory, {.name = place.name, .inode = nullptr, .old_name = {}});
   return end_change(path);
 }
 
 Status SimDisk::link(const std::string& from, const std::string& to) {
+  if (crashed_) return io_error(to, EIO);
+  const InodePtr inode = find(from);
+  const Place place = place_of(to);
+  if (!inode || inode->is_directory || place.directory == nullptr) return io_error(from, ENOENT);
+  if (place.inode) return io_error(to, EEXIST);
   BIB_TRY_VOID(begin_change(to));
-  const auto found = names_.find(from);
-  if (found == names_.end()) return io_error(from, ENOENT);
-  if (names_.contains(to)) return io_error(to, EEXIST);
-  change_name({.path = to, .inode = found->second});
+  ++inode->links;
+  change_name(*place.directory, {.name = place.name, .inode = inode, .old_name = {}});
   return end_change(to);
 }
 
-// Directories are no more than parts of names here.
 Status SimDisk::remove_directory(const std::string& path) {
+  if (crashed_) return io_error(path, EIO);
+  const Place place = place_of(path);
+  if (!place.inode) return io_error(path, ENOENT);
+  if (!place.inode->is_directory) return io_error(path, ENOTDIR);
+  if (!place.inode->names.empty()) return io_error(path, ENOTEMPTY);
   BIB_TRY_VOID(begin_change(path));
+  change_name(*place.directory, {.name = place.name, .inode = nullptr, .old_name = {}});
   return end_change(path);
 }
 
@@ -168,11 +235,9 @@ Status SimDisk::sync_directory(const std::string& directory) {
   BIB_TRY_VOID(begin_change(directory));
   // A crash during the sync may come before or after its effect: before is the harder one.
   BIB_TRY_VOID(end_change(directory));
-  std::erase_if(unsynced_names_, [&](const NameChange& change) {
-    if (change.directory != directory) return false;
-    apply(change, durable_names_);
-    return true;
-  });
+  const InodePtr found = find(directory);
+  if (!found || !found->is_directory) return io_error(directory, ENOENT);
+  sync_names(*found);
   return {};
 }
 
@@ -316,33 +381,41 @@ void SimDisk::tear(Inode& inode, wire::Prng& random) {
   inode.unsynced.clear();
 }
 
-void SimDisk::lose_power(wire::Prng& random) {
-  // A prefix of each directory's changes.
-  std::map<std::string, std::size_t> counts;
-  for (const NameChange& change : unsynced_names_) ++counts[change.directory];
-  for (auto& [directory, count] : counts) count = random.below(count + 1);
-  for (const NameChange& change : unsynced_names_) {
-    std::size_t& left = counts[change.directory];
-    if (left == 0) continue;
-    --left;
-    apply(change, durable_names_);
+// A prefix of each directory's changes survives.
+void SimDisk::lose_names(Inode& directory, wire::Prng& random) {
+  if (!directory.changes.empty()) {
+    const std::size_t kept = random.below(directory.changes.size() + 1);
+    for (std::size_t i = 0; i < kept; ++i) apply(directory.changes[i], directory.durable_names);
+    directory.changes.clear();
+    directory.names = directory.durable_names;
   }
-  unsynced_names_.clear();
-  names_ = durable_names_;
-  used_ = 0;
-  std::vector<Inode*> torn;
-  for (const auto& [path, inode] : names_) {
-    if (std::find(torn.begin(), torn.end(), inode.get()) != torn.end()) continue;
-    torn.push_back(inode.get());
+  for (const auto& [name, inode] : directory.names) {
+    inode->links = 0;
+    if (inode->is_directory) lose_names(*inode, random);
+  }
+}
+
+void SimDisk::tear_files(Inode& directory, wire::Prng& random) {
+  for (const auto& [name, inode] : directory.names) {
+    if (inode->is_directory) {
+      tear_files(*inode, random);
+      continue;
+    }
+    if (++inode->links > 1) continue;
     tear(*inode, random);
     used_ += inode->bytes.size();
   }
 }
 
+void SimDisk::lose_power(wire::Prng& random) {
+  lose_names(*root_, random);
+  used_ = 0;
+  tear_files(*root_, random);
+}
+
 void SimDisk::wipe() {
-  names_.clear();
-  durable_names_.clear();
-  unsynced_names_.clear();
+  root_ = std::make_shared<Inode>();
+  root_->is_directory = true;
   used_ = 0;
 }
 
@@ -358,9 +431,9 @@ void SimDisk::limit_space(std::optional<std::uint64_t> more) {
 
 bool SimDisk::rot(const std::string& path, std::uint64_t from, std::uint64_t to,
                   wire::Prng& random) {
-  const auto found = names_.find(path);
-  if (found == names_.end()) return false;
-  Inode& inode = *found->second;
+  const InodePtr found = find(path);
+  if (!found || found->is_directory) return false;
+  Inode& inode = *found;
   to = std::min<std::uint64_t>(to, std::min(inode.durable.size(), inode.bytes.size()));
   if (from >= to) return false;
   const std::uint64_t at = random.between(from, to - 1);
@@ -368,15 +441,6 @@ bool SimDisk::rot(const std::string& path, std::uint64_t from, std::uint64_t to,
   inode.durable[at] ^= mask;
   inode.bytes[at] ^= mask;
   return true;
-}
-
-std::vector<std::string> SimDisk::paths(const std::string& prefix) const {
-  std::vector<std::string> paths;
-  for (auto at = names_.lower_bound(prefix); at != names_.end(); ++at) {
-    if (!at->first.starts_with(prefix)) break;
-    paths.push_back(at->first);
-  }
-  return paths;
 }
 
 }  // namespace bib::sim

@@ -4,8 +4,9 @@
 // Keeps what the process sees and what survives. A sync makes a file's bytes survive,
 // sync_directory() the directory's names. A killed process loses nothing (the page cache lives on);
 // after a power failure each unsynced 512-byte sector is in one of its states since the last sync,
-// and of each directory's unsynced names a prefix of the changes survives. Direct I/O's rules are
-// checked. Like tests/engine/faulty_file_system, but for one thread and many times as fast.
+// and of each directory's unsynced names a prefix of the changes survives, whatever became of other
+// directories. Direct I/O's rules are checked. Like tests/engine/faulty_file_system, but for one
+// thread and many times as fast.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/file.h"
@@ -24,7 +26,7 @@ class SimDisk final : public engine::FileSystem {
  public:
   static constexpr std::size_t kSector = 512;
 
-  explicit SimDisk(std::uint32_t write_unit) : write_unit_(write_unit) {}
+  explicit SimDisk(std::uint32_t write_unit);
 
   wire::Result<std::unique_ptr<engine::File>> open(const std::string& path,
                                                    engine::OpenOptions options) override;
@@ -63,7 +65,6 @@ class SimDisk final : public engine::FileSystem {
   // Flips one bit of what is durable between two offsets of a file; false when nothing is there.
   bool rot(const std::string& path, std::uint64_t from, std::uint64_t to, wire::Prng& random);
 
-  std::vector<std::string> paths(const std::string& prefix) const;
   std::uint64_t used() const { return used_; }
 
  private:
@@ -73,23 +74,42 @@ class SimDisk final : public engine::FileSystem {
     std::uint64_t size = 0;
     std::vector<std::uint8_t> data;
   };
+  struct Inode;
+  using InodePtr = std::shared_ptr<Inode>;
+  using Names = std::map<std::string, InodePtr, std::less<>>;
+  struct NameChange {
+    std::string name;      // gets `inode`, or vanishes when that is null
+    InodePtr inode;        // null: removed
+    std::string old_name;  // a rename's; vanishes with the same change
+  };
   struct Inode {
+    bool is_directory = false;
+    // Of a file.
     std::vector<std::uint8_t> bytes;
     std::vector<std::uint8_t> durable;
     std::vector<Piece> unsynced;
+    std::uint32_t links = 0;
+    // Of a directory.
+    Names names;
+    Names durable_names;
+    std::vector<NameChange> changes;  // since the last sync, in order
   };
-  using Names = std::map<std::string, std::shared_ptr<Inode>>;
-  struct NameChange {
-    std::string directory;
-    std::string path;              // gets `inode`, or vanishes when that is null
-    std::shared_ptr<Inode> inode;  // null: removed
-    std::string old_path;          // a rename's; vanishes with the same change
+  struct Place {  // a name in a directory that exists
+    Inode* directory = nullptr;
+    std::string name;
+    InodePtr inode;  // null: no such name
   };
 
   wire::Status begin_change(const std::string& path);
   wire::Status end_change(const std::string& path);
-  void change_name(NameChange change);
+  InodePtr find(std::string_view path) const;
+  Place place_of(const std::string& path) const;
+  void change_name(Inode& directory, NameChange change);
   static void apply(const NameChange& change, Names& names);
+  static void sync_names(Inode& directory);
+  void drop_link(Inode& inode);
+  void lose_names(Inode& directory, wire::Prng& random);
+  void tear_files(Inode& directory, wire::Prng& random);
   wire::Status write(Inode& inode, const std::string& path, std::uint64_t offset,
                      std::span<const wire::ByteView> parts);
   wire::Status sync_all(Inode& inode, const std::string& path);
@@ -101,9 +121,7 @@ class SimDisk final : public engine::FileSystem {
   static void tear(Inode& inode, wire::Prng& random);
 
   std::uint32_t write_unit_;
-  Names names_;
-  Names durable_names_;
-  std::vector<NameChange> unsynced_names_;  // in order
+  InodePtr root_;
   std::uint64_t changes_ = 0;
   std::uint64_t used_ = 0;
   std::optional<std::uint64_t> crash_at_;

@@ -41,28 +41,60 @@ void SimNetwork::add_host(Host& host) {
 
 // ---- messages
 
-void SimNetwork::send(NodeIndex from, const PeerMessage& message) {
-  const NodeIndex to = index_of(message.to);
-  if (to >= hosts_.size()) return;
-  Pair& connection = pair(from, to);
-  if (!connection.up) return;
+std::optional<SimNetwork::Flight> SimNetwork::begin_flight(NodeIndex from, wire::NodeId to_id) {
+  const NodeIndex to = index_of(to_id);
+  if (to >= hosts_.size() || !pair(from, to).up) return std::nullopt;
+  const Pair& connection = pair(from, to);
   Flight flight;
   flight.from = from;
   flight.to = to;
   flight.to_boot = connection.to_boot;
   flight.connection_boot = connection.from_boot;
   flight.envelope = {hosts_[from]->cluster(), connection.from_boot};
+  return flight;
+}
+
+void SimNetwork::send(NodeIndex from, const PeerMessage& message) {
+  auto flight = begin_flight(from, message.to);
+  if (!flight) return;
   if (plan_.through_bytes) {
-    std::vector<std::uint8_t> body = wire::encode_peer_message_head(flight.envelope, message);
+    std::vector<std::uint8_t> body = wire::encode_peer_message_head(flight->envelope, message);
     for (const wire::Bytes& entry : message.payload) {
       body.insert(body.end(), entry.view().begin(), entry.view().end());
     }
-    flight.bytes = wire::Bytes::copy_of(body);
+    flight->bytes = wire::Bytes::copy_of(body);
   } else {
-    flight.message = message;
-    describe_entries(flight.message);
+    flight->message = message;
+    describe_entries(flight->message);
   }
-  if (plan_.foreign_ppm != 0 && random_.chance_ppm(plan_.foreign_ppm)) make_foreign(flight);
+  if (plan_.foreign_ppm != 0 && random_.chance_ppm(plan_.foreign_ppm)) make_foreign(*flight);
+  launch_all(*std::move(flight));
+}
+
+void SimNetwork::send(NodeIndex from, const wire::SnapshotRequest& request) {
+  auto flight = begin_flight(from, request.to);
+  if (!flight) return;
+  wire::SnapshotRequest out = request;
+  out.envelope = flight->envelope;
+  flight->kind = Flight::Kind::kSnapshotRequest;
+  flight->bytes = wire::Bytes::copy_of(wire::encode_snapshot_request(out));
+  launch_all(*std::move(flight));
+}
+
+void SimNetwork::send(NodeIndex from, const wire::SnapshotPart& part) {
+  auto flight = begin_flight(from, part.to);
+  if (!flight) return;
+  wire::SnapshotPart out = part;
+  out.envelope = flight->envelope;
+  std::vector<std::uint8_t> body = wire::encode_snapshot_part_head(out);
+  body.insert(body.end(), part.bytes.view().begin(), part.bytes.view().end());
+  flight->kind = Flight::Kind::kSnapshotPart;
+  flight->bytes = wire::Bytes::copy_of(body);
+  launch_all(*std::move(flight));
+}
+
+void SimNetwork::launch_all(Flight flight) {
+  Pair& connection = pair(flight.from, flight.to);
   const bool lost = connection.blocked || random_.chance_ppm(plan_.loss_ppm);
   const bool twice = random_.chance_ppm(plan_.duplicate_ppm);
   if (twice) launch(connection, flight);
@@ -138,14 +170,11 @@ void SimNetwork::deliver(std::uint32_t slot) {
   Host& host = *hosts_[flight.to];
   if (!host.is_running() || host.boot() != flight.to_boot) return;
   if (pair(flight.from, flight.to).blocked) return;
+  if (flight.kind != Flight::Kind::kMessage) return deliver_snapshot(flight);
   auto received = open(flight);
   if (!received) return;
-  const wire::ExpectedEnvelope expected{.cluster = host.cluster(),
-                                        .boot = flight.connection_boot,
-                                        .from = id_of(flight.from),
-                                        .to = id_of(flight.to)};
-  if (!wire::fits(received->envelope, received->message.from, received->message.to, expected))
-    return;
+  const wire::PeerMessage& head = received->message;
+  if (!fits(flight, received->envelope, head.from, head.to)) return;
   if (flight.foreign) {
     violated("envelope", "a message of another cluster, run or addressee was let in: {}",
              to_text(received->message));
@@ -157,6 +186,33 @@ void SimNetwork::deliver(std::uint32_t slot) {
     trace_.line(fmt::format("n{}", flight.to + 1), "<- n{} {}", flight.from + 1, to_text(message));
   }
   host.on_peer_message(std::move(received->message));
+}
+
+bool SimNetwork::fits(const Flight& flight, const wire::Envelope& envelope, wire::NodeId from,
+                      wire::NodeId to) const {
+  const wire::ExpectedEnvelope expected{.cluster = hosts_[flight.to]->cluster(),
+                                        .boot = flight.connection_boot,
+                                        .from = id_of(flight.from),
+                                        .to = id_of(flight.to)};
+  return wire::fits(envelope, from, to, expected);
+}
+
+void SimNetwork::deliver_snapshot(const Flight& flight) {
+  Host& host = *hosts_[flight.to];
+  if (flight.kind == Flight::Kind::kSnapshotRequest) {
+    auto request = wire::decode_snapshot_request(flight.bytes.view());
+    if (!request) {
+      violated("wire", "a request for a snapshot cannot be read: {}", request.error().message);
+    }
+    if (!fits(flight, request->envelope, request->from, request->to)) return;
+    trace_.note(flight.from, flight.to, request->id, static_cast<int>(request->kind));
+    return host.on_snapshot_request(*std::move(request));
+  }
+  auto part = wire::decode_snapshot_part(flight.bytes);
+  if (!part) violated("wire", "a part of a snapshot cannot be read: {}", part.error().message);
+  if (!fits(flight, part->envelope, part->from, part->to)) return;
+  trace_.note(flight.from, flight.to, part->id, static_cast<int>(part->status));
+  host.on_snapshot_part(*std::move(part));
 }
 
 // ---- connections

@@ -17,6 +17,7 @@
 #include "wire/bytes.h"
 #include "wire/peer_message.h"
 #include "wire/prng.h"
+#include "wire/snapshot_message.h"
 
 namespace bib::sim {
 
@@ -39,6 +40,8 @@ class SimNetwork final : public EventTarget {
     virtual wire::BootId boot() const = 0;
     virtual wire::ClusterId cluster() const = 0;
     virtual void on_peer_message(wire::PeerMessage&& message) = 0;
+    virtual void on_snapshot_request(wire::SnapshotRequest&& request) = 0;
+    virtual void on_snapshot_part(wire::SnapshotPart&& part) = 0;
     virtual void on_peer_connected(wire::NodeId peer) = 0;
     virtual void on_peer_disconnected(wire::NodeId peer) = 0;
   };
@@ -50,6 +53,8 @@ class SimNetwork final : public EventTarget {
 
   // ---- from the hosts
   void send(NodeIndex from, const wire::PeerMessage& message);
+  void send(NodeIndex from, const wire::SnapshotRequest& request);
+  void send(NodeIndex from, const wire::SnapshotPart& part);
   void started(NodeIndex node);
   // `seen`: its kernel closes its connections; otherwise nobody is told for a while.
   void stopped(NodeIndex node, bool seen);
@@ -91,13 +96,21 @@ class SimNetwork final : public EventTarget {
     bool foreign = false;
     wire::PeerMessage message;
     wire::Bytes bytes;  // through_bytes
+    // Of a snapshot, in place of a message; always as bytes.
+    enum class Kind : std::uint8_t { kMessage, kSnapshotRequest, kSnapshotPart };
+    Kind kind = Kind::kMessage;
   };
 
   Pair& pair(NodeIndex from, NodeIndex to) { return pairs_[from * kMax + to]; }
   Time latency() { return random_.between(plan_.latency_min, plan_.latency_max); }
+  std::optional<Flight> begin_flight(NodeIndex from, wire::NodeId to);
+  void launch_all(Flight flight);
   void launch(Pair& connection, Flight flight);
   void make_foreign(const Flight& flight);
   void deliver(std::uint32_t slot);
+  void deliver_snapshot(const Flight& flight);
+  bool fits(const Flight& flight, const wire::Envelope& envelope, wire::NodeId from,
+            wire::NodeId to) const;
   std::optional<wire::ReceivedPeerMessage> open(Flight& flight);
   void dial(NodeIndex from, NodeIndex to);
   void dial_later(NodeIndex from, NodeIndex to, Time delay);

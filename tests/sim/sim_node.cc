@@ -17,7 +17,6 @@ using wire::LogIndex;
 
 namespace {
 
-constexpr char kLogDirectory[] = "/log";
 constexpr std::int64_t kEpochUs = 1'700'000'000'000'000;
 constexpr Time kIdleAfter = 50 * kMillisecond;  // as LogThreadOptions::watermark_after
 constexpr std::size_t kAppendEndsKept = 4;
@@ -29,7 +28,7 @@ SimNode::SimNode(World& world, NodeIndex index)
       index_(index),
       name_(fmt::format("n{}", index + 1)),
       disk_(world.plan.disk.write_unit),
-      state_(world.plan.on_rocksdb) {}
+      state_(disk_, world.plan.on_rocksdb) {}
 
 SimNode::~SimNode() {
   disk_.crash_after(0);  // nothing is tidied up
@@ -123,17 +122,13 @@ wire::Result<engine::LogStore::Recovered> SimNode::open_log() {
 
 wire::Status SimNode::boot_process() {
   BIB_TRY(engine::LogStore::Recovered log, open_log());
-  cut_ = kNoCut;
   durable_log_ = log.store->locations();
-  durable_hard_state_ = log.hard_state;
   auto process = std::make_unique<Process>();
-  BIB_TRY(process->store, state_.open());
-  BIB_TRY(process->projector, projections::Projector::open(
-                                  *process->store, {.cache_bytes = world_.plan.row_cache_bytes}));
-  if (process->projector->applied_index() > log.log.last_index()) {
-    violated("durability", "{}: the rows stand at {}, the log ends at {}", name_,
-             process->projector->applied_index().value(), log.log.last_index().value());
-  }
+  BIB_TRY(engine::RecoveredState state, recover_state(log));
+  maybe_cut_to_ = LogIndex();
+  cut_ = kNoCut;
+  process->store = std::move(state.store);
+  process->projector = std::move(state.projector);
   consensus::RaftConfig config = world_.plan.raft;
   config.self = id();
   config.seed += boot_;
@@ -153,6 +148,8 @@ wire::Status SimNode::boot_process() {
   process->commands = std::make_unique<engine::CommandDesk>(desk, *process->driver,
                                                             *process->projector, *this, *this);
   process_ = std::move(process);
+  make_snapshot_desk(std::move(state.snapshots));
+  process_->snapshots->attach(*process_->driver);
   world_.oracle.on_boot(*this, log.hard_state);
   return {};
 }
@@ -185,7 +182,6 @@ void SimNode::refuse_to_start(const wire::Error& error) {
   world_.trace.line(name_, "does not start: {}", error.message);
   if (disk_.crashed()) {
     if (world_.random.below(2) == 0) disk_.lose_power(world_.random);
-    state_.crash(world_.random);
     return start_later(world_.random.between(kMillisecond, 500 * kMillisecond));
   }
   if (error.code == ErrorCode::kIo) {  // the disk is full, or a sync failed
@@ -206,14 +202,12 @@ void SimNode::die(Death death, std::optional<Time> restart_after) {
   dying_ = Death::kNone;
   world_.trace.note(index_, static_cast<int>(death));
   world_.trace.line(name_, "dies: {}", death == Death::kPower ? "power" : "killed");
+  if (world_.random.below(2) == 0) work_half();
   if (!process_->appending.empty() && world_.random.below(3) != 0) append_half();
-  if (!process_->storing.empty() && world_.random.below(2) == 0) {
-    (void)projections::store_deltas(process_->storing, *process_->store);
-  }
+  if (!process_->exchanging && world_.random.below(2) == 0) store_half();
   disk_.crash_after(0);  // nothing is tidied up
   process_.reset();
   if (death == Death::kPower) disk_.lose_power(world_.random);
-  state_.crash(world_.random);
   paused_ = false;
   deferred_.clear();
   world_.network.stopped(index_, death == Death::kKilled);
@@ -233,6 +227,15 @@ void SimNode::append_half() {
   note_cut(process_->appending);
   disk_.crash_after(world_.random.between(1, 8));
   (void)process_->log->append(process_->appending);
+}
+
+// Some of what was applied may have become durable.
+void SimNode::store_half() {
+  if (!process_->storing.empty() && world_.random.below(2) == 0) {
+    (void)projections::store_deltas(process_->storing, *process_->store);
+  }
+  if (world_.random.below(2) == 0) disk_.crash_after(world_.random.between(1, 10));
+  state_.flush_part(*process_->store, world_.random);
 }
 
 void SimNode::maybe_die_here(std::uint32_t ppm) {
@@ -268,6 +271,10 @@ void SimNode::handle(Deferred&& deferred) {
       return on_event(deferred.code, deferred.argument);
     case Deferred::Kind::kMessage:
       return on_peer_message(std::move(deferred.message));
+    case Deferred::Kind::kSnapshotRequest:
+      return on_snapshot_request(std::move(deferred.request));
+    case Deferred::Kind::kSnapshotPart:
+      return on_snapshot_part(std::move(deferred.part));
     case Deferred::Kind::kConnected:
       return on_peer_connected(deferred.peer);
     case Deferred::Kind::kDisconnected:
@@ -285,6 +292,8 @@ void SimNode::wipe() {
   founders_.reset();
   append_ends_.clear();
   cut_ = kNoCut;
+  maybe_cut_to_ = LogIndex();
+  decided_ = LogIndex();
   is_lost_ = true;
   world_.oracle.on_wiped(*this);
 }
@@ -293,7 +302,7 @@ bool SimNode::rot() {
   BIB_CHECK(!process_);
   if (rotten_ || !durable_log_ || append_ends_.size() < kAppendEndsKept) return false;
   const LogIndex last = std::min(append_ends_.front(), durable_log_->last().index);
-  const LogIndex first = durable_log_->base().index + 1;
+  const LogIndex first = std::max(durable_log_->base().index, maybe_cut_to_) + 1;
   if (last < first) return false;
   const LogIndex index(world_.random.between(first.value(), last.value()));
   const auto location = durable_log_->find(index);
@@ -355,6 +364,16 @@ void SimNode::on_event(std::uint32_t code, std::uint64_t argument) {
       return housekeeping();
     case kStored:
       return finish_store();
+    case kJob:
+      return step_job(detail);
+    case kStoreJob:
+      return step_store_job();
+    case kCompact:
+      compact_now();
+      return end_step();
+    case kCompacted:
+      process_->driver->on_log_compacted(LogIndex(detail));
+      return input();
     default:
       return;
   }
@@ -364,6 +383,7 @@ void SimNode::tick() {
   schedule(tick_, kTick);
   process_->commands->propose_open_batch();
   process_->driver->tick();
+  if (world_.plan.snapshots.exist) process_->snapshots->on_tick();
   world_.oracle.on_tick(*this);
   input();
 }
@@ -393,11 +413,15 @@ void SimNode::turn() {
     violated("digest", "{} stops: {}", name_, process.commands->failure()->message);
   }
   begin_append();
-  if (process.driver->has_more_work() && !process.turn_is_scheduled) {
-    process.turn_is_scheduled = true;
-    schedule(50, kTurn);
-  }
+  continue_snapshots();
+  if (process.driver->has_more_work()) turn_soon();
   end_step();
+}
+
+void SimNode::turn_soon() {
+  if (process_->turn_is_scheduled) return;
+  process_->turn_is_scheduled = true;
+  schedule(50, kTurn);
 }
 
 void SimNode::end_step() {
@@ -447,6 +471,7 @@ void SimNode::on_peer_disconnected(wire::NodeId peer) {
   }
   world_.oracle.before_disconnect(*this, peer);
   process_->driver->on_peer_disconnected(peer);
+  process_->snapshots->on_peer_disconnected(peer);
   input();
 }
 
@@ -466,6 +491,11 @@ void SimNode::submit(const consensus::LogWrite& write, std::vector<wire::Bytes> 
   out.append_sequence = write.append_sequence;
   if (write.hard_state) {
     out.hard_state = wire::HardState{write.hard_state->term, write.hard_state->vote};
+  }
+  if (write.reset_to) {
+    const consensus::MembershipAt& membership = *write.reset_membership;
+    out.reset = engine::LogReset{*write.reset_to, membership.index,
+                                 wire::encode_membership(membership.membership)};
   }
   out.truncate_from = write.truncate_from;
   out.entries = std::move(entries);
@@ -510,6 +540,8 @@ void SimNode::finish_append() {
                     process.log->last().term.value(), durable_hard_state_.term.value(),
                     durable_hard_state_.vote.value());
   process.driver->on_durable(writes.back().append_sequence);
+  compact_now();
+  if (is_dying()) return end_step();
   begin_append();
   if (process.appending.empty()) schedule(kIdleAfter, kIdle, process.appends);
   if (world_.plan.disk.prepares_segments && process.log->wants_prepared() &&
@@ -578,7 +610,7 @@ void SimNode::housekeeping() {
   Process& process = *process_;
   schedule(world_.plan.housekeeping, kHousekeeping);
   // As RunningNode::carry_to_store().
-  if (!process.storing.empty()) return;
+  if (store_is_busy() || process.exchanging) return;
   if (process.projector->applied_index() > process.driver->raft().durable_index()) return;
   const projections::LayerSizes sizes = process.projector->sizes();
   if (sizes.active_rows == 0 && sizes.frozen_deltas == 0) return;
@@ -600,16 +632,14 @@ void SimNode::finish_store() {
       if (!status) break;
     }
   }
-  if (status && world_.random.below(4) == 0) status = state_.flush();
-  if (!status) violated("durability", "{}: {}", name_, status.error().message);
+  if (status && world_.random.below(4) == 0) status = process.store->flush();
+  if (!status) {
+    fail_on_disk(status.error());
+    return end_step();
+  }
   process.projector->written(deltas.back()->mark().applied_index);
+  continue_snapshots();
 }
-
-// ---- snapshots
-
-void SimNode::send_snapshot(wire::NodeId, LogIndex) {}
-void SimNode::receive_snapshot(wire::NodeId, consensus::LogPosition) {}
-void SimNode::on_install_durable(consensus::LogPosition) {}
 
 // ---- faults
 

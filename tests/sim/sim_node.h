@@ -1,6 +1,6 @@
 // SimNode: one machine of the simulated cluster: its disk, and, while it runs, a process made of
 // the real parts: LogStore and LogReader, RaftDriver with Raft, Projector over its store,
-// CommandDesk.
+// CommandDesk, SnapshotDesk.
 //
 // Stands where engine/running_node.h and engine/node_log.h stand in a real node, and does what they
 // do in the same order; only threads, sockets and timers are simulated. An append to the log takes
@@ -9,6 +9,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,6 +22,8 @@
 #include "engine/log_reader.h"
 #include "engine/log_store.h"
 #include "engine/raft_driver.h"
+#include "engine/snapshot_desk.h"
+#include "engine/state_recovery.h"
 #include "plan.h"
 #include "projections/projector.h"
 #include "sim_disk.h"
@@ -69,6 +72,9 @@ class SimNode final : public EventTarget,
                       public engine::PeerSender,
                       public engine::Applier,
                       public engine::SnapshotKeeper,
+                      public engine::SnapshotHost,
+                      public engine::SnapshotPort,
+                      public engine::Executor,
                       public engine::ClientAnswers,
                       public engine::Clock {
  public:
@@ -116,6 +122,9 @@ class SimNode final : public EventTarget,
   // Durable as far as anybody was told; also of a node that is down. Null: nothing was ever.
   const engine::LogLocations* durable_log() const { return durable_log_.get(); }
   wire::HardState durable_hard_state() const { return durable_hard_state_; }
+  // Up to here a snapshot stands for what the log lacks: its installation was decided, durably, and
+  // has not ended.
+  wire::LogIndex durable_snapshot() const { return decided_; }
 
   // ---- SimNetwork::Host
   bool is_running() const override { return process_ != nullptr; }
@@ -123,8 +132,22 @@ class SimNode final : public EventTarget,
   wire::BootId boot() const override { return wire::BootId(boot_); }
   wire::ClusterId cluster() const override { return world_.cluster; }
   void on_peer_message(wire::PeerMessage&& message) override;
+  void on_snapshot_request(wire::SnapshotRequest&& request) override;
+  void on_snapshot_part(wire::SnapshotPart&& part) override;
   void on_peer_connected(wire::NodeId peer) override;
   void on_peer_disconnected(wire::NodeId peer) override;
+
+  // ---- SnapshotHost, SnapshotPort, Executor
+  void checkpoint(const std::string& directory,
+                  std::function<void(wire::Result<projections::StateMark>)> done) override;
+  void exchange_state(std::function<wire::Status()> swap,
+                      std::function<void(wire::Status)> done) override;
+  void compact_log(wire::LogIndex index) override;
+  void on_snapshot_failure(const wire::Error& error) override;
+  void on_snapshot_news(const std::string& text, bool is_problem) override;
+  void send(const wire::SnapshotRequest& request) override;
+  void send(const wire::SnapshotPart& part) override;
+  void run(std::function<void()> work, std::function<void()> done) override;
 
   // ---- LogSink, PeerSender, Applier, ClientAnswers, Clock
   void submit(const consensus::LogWrite& write, std::vector<wire::Bytes> entries) override;
@@ -156,6 +179,10 @@ class SimNode final : public EventTarget,
     kHousekeeping,
     kStored,
     kResume,
+    kJob,
+    kStoreJob,
+    kCompact,
+    kCompacted,
   };
   struct Process;
   struct LogRead {
@@ -164,14 +191,31 @@ class SimNode final : public EventTarget,
     wire::LogIndex last;
     std::size_t bytes_max = 0;
   };
+  struct Job {
+    std::function<void()> work;
+    std::function<void()> done;
+    bool has_worked = false;
+  };
   struct Deferred {  // what happens while the process is stopped
-    enum class Kind : std::uint8_t { kEvent, kMessage, kConnected, kDisconnected };
+    enum class Kind : std::uint8_t {
+      kEvent,
+      kMessage,
+      kSnapshotRequest,
+      kSnapshotPart,
+      kConnected,
+      kDisconnected
+    };
     Kind kind = Kind::kEvent;
     std::uint32_t code = 0;
     std::uint64_t argument = 0;
     wire::NodeId peer;
     wire::PeerMessage message;
+    wire::SnapshotRequest request;
+    wire::SnapshotPart part;
   };
+
+  static constexpr char kLogDirectory[] = "/log";
+  static constexpr char kDataDirectory[] = "/data";
 
   wire::Status boot_process();
   wire::Result<engine::LogStore::Recovered> open_log();
@@ -189,11 +233,34 @@ class SimNode final : public EventTarget,
   void begin_append();
   void finish_append();
   void append_half();
+  void store_half();
   void note_cut(const std::vector<engine::LogWrite>& writes);
   void finish_read(std::uint32_t slot);
   void housekeeping();
   void finish_store();
   void run_read(engine::Asker asker, const std::string& key);
+  void turn_soon();
+
+  // sim_node_snapshots.cc
+  wire::Result<engine::RecoveredState> recover_state(engine::LogStore::Recovered& log);
+  void check_recovered_state(const engine::LogStore::Recovered& log,
+                             const engine::RecoveredState& state);
+  void check_cut(wire::LogIndex base, const std::vector<wire::SnapshotManifest>& snapshots);
+  void make_snapshot_desk(std::vector<wire::SnapshotManifest> found);
+  Time work_time(Time most);
+  bool do_work(const std::function<void()>& work);
+  void step_job(std::uint32_t number);
+  void work_half();
+  bool store_is_busy() const;
+  void run_on_store(std::function<void()> work, std::function<void()> done);
+  void step_store_job();
+  void continue_snapshots();
+  void begin_checkpoint();
+  void check_checkpoint(const std::string& directory, const projections::StateMark& mark);
+  void begin_exchange();
+  void note_decided();
+  void fail_on_disk(const wire::Error& error);
+  void compact_now();
   void handle(Deferred&& deferred);
 
   World& world_;
@@ -208,6 +275,8 @@ class SimNode final : public EventTarget,
   static constexpr wire::LogIndex kNoCut{UINT64_MAX};
   wire::LogIndex cut_ = kNoCut;             // a write that was cut off may have truncated from here
   std::deque<wire::LogIndex> append_ends_;  // of the last few appends, oldest first
+  wire::LogIndex maybe_cut_to_;             // a compaction may have been cut off
+  wire::LogIndex decided_;
   bool rotten_ = false;
   bool is_lost_ = false;
   std::int64_t clock_offset_us_ = 0;

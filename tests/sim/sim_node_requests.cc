@@ -59,6 +59,9 @@ void SimNode::on_read_refused(std::uint64_t token, consensus::ReadRefusal reason
 }
 
 void SimNode::run_read(engine::Asker asker, const std::string& key) {
+  if (process_->exchanging) {  // as QueryDesk does
+    return world_.clients.on_read(asker, {.refused = true, .seen = {}});
+  }
   wire::Query query;
   query.table = wire::QueryTable::kConfig;
   query.key = key;

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,10 +18,11 @@ namespace bib::sim {
 struct SimNode::Process {
   std::unique_ptr<engine::LogStore> log;
   std::unique_ptr<engine::LogReader> reader;
-  projections::Store* store = nullptr;
+  std::unique_ptr<projections::DurableStore> store;
   std::unique_ptr<projections::Projector> projector;
   std::unique_ptr<engine::RaftDriver> driver;
   std::unique_ptr<engine::CommandDesk> commands;
+  std::unique_ptr<engine::SnapshotDesk> snapshots;
 
   std::deque<engine::LogWrite> queued;
   std::vector<engine::LogWrite> appending;
@@ -28,6 +31,22 @@ struct SimNode::Process {
   std::vector<projections::DeltaPtr> storing;
   std::map<std::uint64_t, std::pair<engine::Asker, std::string>> waiting_reads;
   std::uint64_t next_read_token = 1;
+  std::map<std::uint32_t, Job> jobs;  // the pool's
+  std::uint32_t next_job = 0;
+  std::optional<Job> store_job;
+  wire::LogIndex compact_to;  // the log thread's: as soon as it is not writing; 0: nothing to do
+  struct WantedCheckpoint {
+    std::string directory;
+    std::function<void(wire::Result<projections::StateMark>)> done;
+  };
+  struct WantedExchange {
+    std::function<wire::Status()> swap;
+    std::function<void(wire::Status)> done;
+  };
+  std::optional<WantedCheckpoint> wanted_checkpoint;
+  std::optional<WantedExchange> wanted_exchange;
+  bool exchanging = false;
+  engine::SnapshotPtr newest_seen;
   bool leading = false;
   bool turn_is_scheduled = false;
   bool prepare_is_scheduled = false;

@@ -1,16 +1,20 @@
-// SimState: where one node's projections live in the simulation: the in-memory twin, or RocksDB on
-// its in-memory Env; and what a crash leaves of it.
+// SimState: where one node's projections live in the simulation: the in-memory twin with files on
+// the simulated disk, or RocksDB on its in-memory Env; and what a crash leaves of it.
 //
 // The store's contract is that after a crash it stands as it was after some write() as a whole, not
-// before the last flush(). The twin keeps the batches since the last flush apart, and a crash keeps
-// a prefix of them that the seed chooses. RocksDB keeps what it keeps.
+// before the last flush(). The twin writes what was written since into a file of rows, whose name
+// counts once CURRENT has it; before a crash it may still get as far as the seed says. So its
+// directory can be linked, sent and exchanged as RocksDB's is, and no crash in between is left out.
+// RocksDB keeps what it keeps; its directory is on no disk, so such a node has no snapshots.
 #pragma once
 
 #include <memory>
-#include <vector>
+#include <string>
 
+#include "projections/delta.h"
 #include "projections/rocks_state.h"
 #include "projections/state.h"
+#include "sim_disk.h"
 #include "wire/prng.h"
 
 namespace rocksdb {
@@ -21,22 +25,23 @@ namespace bib::sim {
 
 class SimState {
  public:
-  explicit SimState(bool on_rocksdb);
+  SimState(SimDisk& disk, bool on_rocksdb);
   ~SimState();
 
-  wire::Result<projections::Store*> open();
-  wire::Status flush();
-  // The process has ended, or the machine has.
-  void crash(wire::Prng& random);
+  wire::Result<std::unique_ptr<projections::DurableStore>> open(const std::string& directory);
+  // As projections::verify_checkpoint().
+  wire::Result<projections::StateMark> verify(const std::string& directory);
+  // The process is about to end: some of what was written may become durable by then.
+  void flush_part(projections::DurableStore& store, wire::Prng& random);
+  // The disk was.
   void wipe();
 
  private:
   class Twin;
 
+  SimDisk& disk_;
   const bool on_rocksdb_;
-  std::unique_ptr<Twin> twin_;
   std::unique_ptr<rocksdb::Env> env_;
-  std::unique_ptr<projections::RocksStore> rocks_;
 };
 
 }  // namespace bib::sim
