@@ -52,7 +52,7 @@ done
 
 if [[ -n $with_build && -z $inside ]]; then
   [[ -e $build/CMakeCache.txt ]] || (cd "$repo" && cmake --preset release -B "$build" >/dev/null)
-  cmake -DBIB_BENCH=ON "$build" >/dev/null
+  cmake -DBIB_TESTS=ON -DBIB_BENCH=ON "$build" >/dev/null
   cmake --build "$build" --target bib bibd bib_failover >/dev/null
 fi
 
