@@ -270,6 +270,7 @@ void RunningNode::on_role(const consensus::RoleChange& change) {
     commands_->on_leadership_lost();
     joins_->on_leadership_lost();
     admin_->on_leadership_lost();
+    first_token_done_ = false;  // it may have been on its way: the next time it leads will tell
   }
   leading_ = leads;
   world_.logger.info("raft", "{} in term {}; leader: {}", role_name(), change.term.value(),
