@@ -8,6 +8,15 @@ if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE RelWithDebInfo)
 endif()
 
+# Planted bugs (wire/mutant.h): in all of the tree or nowhere, and never in what is released.
+if(BIB_MUTANTS)
+  if(CMAKE_BUILD_TYPE STREQUAL "Release")
+    message(FATAL_ERROR "BIB_MUTANTS plants bugs: it does not go together with a release build. "
+                        "The mutation run is tools/check.sh mutants")
+  endif()
+  add_compile_definitions(BIB_MUTANTS)
+endif()
+
 # ccache when it is there. Two checkouts share its results: paths below the checkout are relative
 # to it, and the build folder's name is not part of the key.
 find_program(BIB_CCACHE ccache)

@@ -15,6 +15,7 @@
 
 #include "consensus/raft.h"
 #include "wire/check.h"
+#include "wire/mutant.h"
 
 namespace bib::consensus {
 
@@ -82,7 +83,11 @@ Accepted Raft::take_entries(const PeerMessage& message) {
     ++accepted.already_present;
   }
   accepted.appended = message.entries.size() - accepted.already_present;
-  if (accepted.appended == 0) return accepted;
+  if (accepted.appended == 0) {
+    const LogIndex end = message.log_index + message.entries.size();
+    if (BIB_MUTANT(kTruncatesWithoutConflict) && end < log_.last_index()) truncate_log(end + 1);
+    return accepted;
+  }
   const auto fresh =
       message.entries.begin() + static_cast<std::ptrdiff_t>(accepted.already_present);
   if (fresh->index <= log_.last_index()) truncate_log(fresh->index);
@@ -115,7 +120,7 @@ void Raft::refuse_append(const PeerMessage& message) {
 void Raft::on_heartbeat(const PeerMessage& message) {
   learn_commit(message.commit, proved_);
   PeerMessage reply = message_to(message.from, MessageKind::kHeartbeatReply);
-  reply.match = std::min(durable_, proved_);
+  reply.match = acknowledged();
   reply.hint_index = proved_;
   reply.context = message.context;
   send_when_durable(std::move(reply));
@@ -124,8 +129,16 @@ void Raft::on_heartbeat(const PeerMessage& message) {
 // Raft figure 2: the lesser of the leader's commit index and the last entry that is proven to be
 // the leader's.
 void Raft::learn_commit(LogIndex commit, LogIndex proved) {
-  const LogIndex index = std::min(commit, proved);
+  const LogIndex end = BIB_MUTANT(kFollowerCommitsUnproven) ? log_.last_index() : proved;
+  const LogIndex index = std::min(commit, end);
   if (index > commit_) advance_commit(index);
+}
+
+// Durable, and proven to be the leader's.
+LogIndex Raft::acknowledged() const {
+  if (BIB_MUTANT(kAcknowledgesWholeLog)) return durable_;
+  if (BIB_MUTANT(kAcknowledgesBeforeDurable)) return proved_;
+  return std::min(durable_, proved_);
 }
 
 bool Raft::ack_can_go() const {
@@ -135,7 +148,7 @@ bool Raft::ack_can_go() const {
 
 void Raft::acknowledge_leader() {
   PeerMessage reply = message_to(leader_, MessageKind::kAppendReply);
-  reply.match = std::min(durable_, proved_);
+  reply.match = acknowledged();
   acked_ = reply.match;
   ack_is_due_ = durable_ < proved_;
   send_when_durable(std::move(reply));

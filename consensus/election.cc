@@ -20,6 +20,7 @@
 
 #include "consensus/raft.h"
 #include "wire/check.h"
+#include "wire/mutant.h"
 
 namespace bib::consensus {
 
@@ -80,6 +81,7 @@ void Raft::suspect_leader() {
   }
   if (voters > 0) place = (place + term_.value()) % voters;
   suspicion_ticks_ = std::min(config_.election_ticks_min, static_cast<unsigned>(1 + 2 * place));
+  if (BIB_MUTANT(kSuspectRefusesPreVotes)) return;
   leader_ = NodeId();
 }
 
@@ -150,8 +152,9 @@ void Raft::become_leader() {
 // A voter of the membership in effect; or, while that one is uncommitted, of the one before: its
 // log may be the only one that can finish the change (dissertation §4.2.2, figure 4.6).
 bool Raft::may_campaign() const {
-  if (disk_is_stalled_) return false;
+  if (disk_is_stalled_ && !BIB_MUTANT(kStalledNodeCampaigns)) return false;
   if (membership().is_voter(config_.self)) return true;
+  if (BIB_MUTANT(kOutsiderDoesNotCampaign)) return false;
   return membership_index() > commit_ && membership_before_last().is_voter(config_.self);
 }
 
@@ -227,9 +230,13 @@ void Raft::count_ballot(NodeId voter, bool granted) {
 // Raft §5.4.1: only to a log that has everything this one has. Once in a term, and to nobody else
 // once a leader of the term is known.
 bool Raft::may_vote_for(const PeerMessage& message) const {
-  const bool log_is_as_new =
+  bool log_is_as_new =
       message.log_term > log_.last_term() ||
       (message.log_term == log_.last_term() && message.log_index >= log_.last_index());
+  if (BIB_MUTANT(kPreVoteComparesLengths) && message.kind == MessageKind::kPreVote) {
+    log_is_as_new = message.log_index >= log_.last_index();
+  }
+  if (BIB_MUTANT(kOutsiderDoesNotVote) && !membership().is_voter(config_.self)) return false;
   if (!log_is_as_new) return false;
   if (message.term > term_) return true;
   return vote_ == message.from || (vote_ == NodeId() && leader_ == NodeId());
@@ -242,6 +249,7 @@ void Raft::on_pre_vote(const PeerMessage& message) {
     // Echoes the term that was asked about; promises nothing.
     reply.term = message.term;
     send(std::move(reply));
+    if (BIB_MUTANT(kPreVoteResetsTimer)) restart_election_timer();
     return;
   }
   if (hears_leader()) drop(DropReason::kLeaderAlive);
@@ -262,7 +270,7 @@ void Raft::on_pre_vote_reply(const PeerMessage& message) {
     }
     return;
   }
-  if (message.term > term_) {
+  if (message.term > term_ && !BIB_MUTANT(kPreVoteRefusalHidesTerm)) {
     adopt_term(message.term);
     retry_election_soon();
     return;

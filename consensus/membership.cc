@@ -16,6 +16,7 @@
 
 #include "consensus/raft.h"
 #include "wire/check.h"
+#include "wire/mutant.h"
 
 namespace bib::consensus {
 
@@ -55,7 +56,10 @@ const MembershipAt* Raft::membership_at(LogIndex index) const {
 std::optional<ProposeRefusal> Raft::membership_refusal() const {
   if (role_ != Role::kLeader) return ProposeRefusal::kNotLeader;
   if (is_transferring()) return ProposeRefusal::kTransferring;
-  if (!latest_membership_is_committed() || !has_committed_own_term()) {
+  if (!latest_membership_is_committed() && !BIB_MUTANT(kChangesTwiceAtOnce)) {
+    return ProposeRefusal::kPending;
+  }
+  if (!has_committed_own_term() && !BIB_MUTANT(kChangesBeforeNoop)) {
     return ProposeRefusal::kPending;
   }
   return std::nullopt;

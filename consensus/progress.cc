@@ -1,4 +1,5 @@
 #include "consensus/progress.h"
+#include "wire/mutant.h"
 
 #include <algorithm>
 
@@ -73,6 +74,9 @@ bool Progress::acknowledge(LogIndex index) {
 }
 
 bool Progress::reject(LogIndex rejected, LogIndex retry) {
+  if (rejected <= match && BIB_MUTANT(kStaleRejectionLowersMatch)) {
+    match = std::min(retry, rejected) - 1;
+  }
   if (rejected <= match || rejected >= next) return false;
   if (state == ProgressState::kSnapshot) return false;
   // A probe has one question open; an answer to another question is an old one.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "wire/check.h"
+#include "wire/mutant.h"
 
 namespace bib::consensus {
 
@@ -103,7 +104,7 @@ Raft::Raft(const RaftConfig& config, const Restored& restored)
     : config_(config),
       random_(config.seed + config.self.value() * 0xd1342543de82ef95ULL),
       term_(restored.hard_state.term),
-      vote_(restored.hard_state.vote),
+      vote_(BIB_MUTANT(kForgetsVote) ? NodeId() : restored.hard_state.vote),
       log_(make_view(config, restored)),
       memberships_(restored.memberships),
       commit_(restored.applied),
@@ -183,12 +184,14 @@ Accepted Raft::step(const PeerMessage& message) {
 // Whether the message is of the current term, which it may have raised (Raft §5.1).
 bool Raft::admit_term(const PeerMessage& message) {
   if (message.term < term_) {
+    if (BIB_MUTANT(kCountsOldVotes) && message.kind == MessageKind::kVoteReply) return true;
     answer_stale(message);
     return false;
   }
   if (message.term == term_) return true;
   switch (message.kind) {
     case MessageKind::kPreVote:
+      if (BIB_MUTANT(kPreVoteRaisesTerm)) break;
       return true;  // asks about a term that nobody has entered yet
     case MessageKind::kVote:
       // Whoever hears a leader does not help to depose it (dissertation §4.2.3), unless the
@@ -202,6 +205,7 @@ bool Raft::admit_term(const PeerMessage& message) {
       break;
   }
   adopt_term(message.term);
+  if (BIB_MUTANT(kSeenTermIsVote)) vote_ = message.from;
   return true;
 }
 
@@ -209,6 +213,9 @@ bool Raft::admit_term(const PeerMessage& message) {
 // pre-vote and check-quorum leave no other way.
 void Raft::answer_stale(const PeerMessage& message) {
   drop(DropReason::kStaleTerm);
+  if (BIB_MUTANT(kStaleLeaderResetsTimer) && message.kind == MessageKind::kHeartbeat) {
+    election_elapsed_ = 0;
+  }
   MessageKind kind;
   switch (message.kind) {
     case MessageKind::kPreVote:
@@ -359,6 +366,7 @@ LogWrite Raft::make_write() {
 }
 
 bool Raft::hard_state_is_durable() const {
+  if (BIB_MUTANT(kVotesBeforeDurable)) return true;
   return !hard_state_is_pending_ && durable_sequence_ >= hard_sequence_;
 }
 
@@ -402,18 +410,21 @@ void Raft::truncate_log(LogIndex from) {
   BIB_CHECK(from > commit_, "truncate from {}, commit is {}", from.value(), commit_.value());
   const LogIndex kept = from - 1;
   log_.truncate_from(from);
-  if (handed_ > kept) {
+  if ((BIB_MUTANT(kTruncatesOnlyDurable) ? durable_ : handed_) > kept) {
     pending_truncate_ = pending_truncate_ ? std::min(*pending_truncate_, from) : from;
     handed_ = kept;
   }
   durable_ = std::min(durable_, kept);
-  for (OutstandingWrite& write : outstanding_) write.durable = std::min(write.durable, kept);
+  for (OutstandingWrite& write : outstanding_) {
+    if (!BIB_MUTANT(kAcknowledgesOverwritten)) write.durable = std::min(write.durable, kept);
+  }
   // The driver can no longer attach the bytes of what is gone.
   std::erase_if(effects_.send_now, [&](const PeerMessage& message) {
     return !message.entries.empty() && message.entries.back().index >= from;
   });
   bool reverted = false;
-  while (!memberships_.empty() && memberships_.back().index >= from) {
+  while (!memberships_.empty() && memberships_.back().index >= from &&
+         !BIB_MUTANT(kTruncatedChangeStays)) {
     memberships_.pop_back();
     reverted = true;
   }

@@ -318,6 +318,7 @@ class Raft {
   void refuse_append(const wire::PeerMessage& message);
   void on_heartbeat(const wire::PeerMessage& message);
   void learn_commit(wire::LogIndex commit, wire::LogIndex proved);
+  wire::LogIndex acknowledged() const;
   bool ack_can_go() const;
   void acknowledge_leader();
 

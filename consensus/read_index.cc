@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "consensus/raft.h"
+#include "wire/mutant.h"
 
 namespace bib::consensus {
 
@@ -50,7 +51,7 @@ void Raft::on_read_index_reply(const PeerMessage& message) {
 }
 
 void Raft::enqueue_read(NodeId from, std::uint64_t token) {
-  if (!has_committed_own_term()) {
+  if (!has_committed_own_term() && !BIB_MUTANT(kReadsBeforeNoop)) {
     refuse_read(from, token, ReadRefusal::kNotYet);
     return;
   }
@@ -63,7 +64,8 @@ void Raft::enqueue_read(NodeId from, std::uint64_t token) {
     read_round_is_new_ = true;
     flush_is_wanted_ = true;
   }
-  reads_.push_back({read_round_, token, from, commit_});
+  const std::uint64_t round = BIB_MUTANT(kReadsByLease) ? 0 : read_round_;
+  reads_.push_back({round, token, from, commit_});
 }
 
 void Raft::refuse_read(NodeId from, std::uint64_t token, ReadRefusal reason) {

@@ -18,6 +18,7 @@
 
 #include "consensus/raft.h"
 #include "wire/check.h"
+#include "wire/mutant.h"
 
 namespace bib::consensus {
 
@@ -48,6 +49,10 @@ std::uint64_t Raft::quorum_value(std::uint64_t mine, std::uint64_t (*of)(const P
       BIB_CHECK(peer != nullptr || id == config_.self);
       scratch_.push_back(peer == nullptr ? mine : of(*peer));
     }
+    if (BIB_MUTANT(kRemovedLeaderCounts) && !half->empty() &&
+        !std::binary_search(half->begin(), half->end(), config_.self)) {
+      scratch_.push_back(mine);
+    }
     result = std::min(result, majority_value(scratch_));
   }
   return result;
@@ -77,7 +82,9 @@ tl::expected<ProposedAt, ProposeRefusal> Raft::propose(std::uint32_t size) {
   BIB_CHECK(size >= wire::kEntryHeaderSize && size <= wire::kEntrySizeMax, "an entry of {} bytes",
             size);
   if (role_ != Role::kLeader) return tl::unexpected(ProposeRefusal::kNotLeader);
-  if (is_transferring()) return tl::unexpected(ProposeRefusal::kTransferring);
+  if (is_transferring() && !BIB_MUTANT(kWritesDuringTransfer)) {
+    return tl::unexpected(ProposeRefusal::kTransferring);
+  }
   // One entry may always be under way, however large it is.
   const std::uint64_t under_way = bytes_under_way();
   if (under_way > 0 && under_way + size > config_.uncommitted_bytes_max) {
@@ -159,7 +166,7 @@ void Raft::send_append(Progress& peer) {
 // Says who leads, what is committed of what the peer holds, and asks for the read round.
 void Raft::send_heartbeat(Progress& peer) {
   PeerMessage message = message_to(peer.id, MessageKind::kHeartbeat);
-  message.commit = std::min(commit_, peer.match);
+  message.commit = BIB_MUTANT(kFollowerCommitsUnproven) ? commit_ : std::min(commit_, peer.match);
   message.context = read_round_;
   peer.commit_sent = std::max(peer.commit_sent, message.commit);
   send(std::move(message));
@@ -254,10 +261,12 @@ void Raft::acknowledge(Progress& peer, LogIndex match) {
 
 void Raft::commit_what_a_quorum_has() {
   // The own disk counts like any other (dissertation §10.2.1): it may come last.
+  const LogIndex mine = BIB_MUTANT(kLeaderCountsUnsynced) ? log_.last_index() : durable_;
   const LogIndex index(
-      quorum_value(durable_.value(), [](const Progress& peer) { return peer.match.value(); }));
+      quorum_value(mine.value(), [](const Progress& peer) { return peer.match.value(); }));
   // Only entries of the own term are committed by counting (Raft §5.4.2, figure 8).
-  if (index <= commit_ || log_.term_at(index) != term_) return;
+  if (index <= commit_) return;
+  if (log_.term_at(index) != term_ && !BIB_MUTANT(kCommitsForeignTerm)) return;
   advance_commit(index);
   leader_committed();
 }
@@ -266,7 +275,7 @@ void Raft::leader_committed() {
   flush_is_wanted_ = true;
   if (!latest_membership_is_committed()) return;
   release_departed();
-  if (!membership().is_voter(config_.self)) {
+  if (!membership().is_voter(config_.self) && !BIB_MUTANT(kRemovedLeaderStays)) {
     resign_after_removal();
     return;
   }
@@ -303,7 +312,7 @@ void Raft::tick_peer(Progress& peer) {
     ++peer.ticks_without_match;
     // The oldest message has been out for all this time and has not even arrived.
     if (peer.ticks_without_match >= config_.election_ticks_min &&
-        peer.received < peer.in_flight.oldest()) {
+        peer.received < peer.in_flight.oldest() && !BIB_MUTANT(kStuckPipelineUnnoticed)) {
       peer.become_probe();
       ++pipelines_restarted_;
       flush_is_wanted_ = true;
@@ -318,6 +327,7 @@ void Raft::tick_peer(Progress& peer) {
 
 // The latest tick at which a majority had been heard from, as "so long before the end of time".
 bool Raft::has_active_quorum() {
+  if (BIB_MUTANT(kLeadsWithoutQuorum)) return true;
   const std::uint64_t heard = quorum_value(
       kEverything, [](const Progress& peer) { return kEverything - peer.ticks_since_heard; });
   return kEverything - heard < config_.election_ticks_min;

@@ -85,7 +85,7 @@ void Raft::on_snapshot(const PeerMessage& message) {
     return;
   }
   PeerMessage reply = message_to(message.from, MessageKind::kSnapshotReply);
-  reply.match = std::min(durable_, proved_);
+  reply.match = acknowledged();
   send_when_durable(std::move(reply));
 }
 

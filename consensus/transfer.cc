@@ -15,6 +15,7 @@
 
 #include "consensus/raft.h"
 #include "wire/check.h"
+#include "wire/mutant.h"
 
 namespace bib::consensus {
 
@@ -34,7 +35,7 @@ wire::Result<NodeId> Raft::transfer_leadership(std::optional<NodeId> target) {
   const bool can_lead =
       successor != nullptr &&
       std::binary_search(membership().voters.begin(), membership().voters.end(), successor->id);
-  if (!can_lead) {
+  if (!can_lead && !(BIB_MUTANT(kTransfersToNonVoter) && successor != nullptr)) {
     return wire::fail(ErrorCode::kNotFound,
                       "there is no such voter to hand over to; see the list of members");
   }
@@ -70,13 +71,15 @@ void Raft::send_timeout_now(Progress& peer) {
 void Raft::tick_transfer() {
   const unsigned limit =
       config_.transfer_ticks_max > 0 ? config_.transfer_ticks_max : config_.election_ticks_min;
-  if (is_transferring() && ++transfer_elapsed_ >= limit) end_transfer(TransferOutcome::kTimedOut);
+  if (!is_transferring() || BIB_MUTANT(kTransferNeverEnds)) return;
+  if (++transfer_elapsed_ >= limit) end_transfer(TransferOutcome::kTimedOut);
 }
 
 // To a voter that has on its disk what this node has not: so that disk works. After an attempt that
 // failed it waits for an election timeout, so that stalls here and there do not pass the leadership
 // around in circles.
 void Raft::hand_over_if_stalled() {
+  if (BIB_MUTANT(kStalledLeaderStays)) return;
   if (handover_pause_ > 0) --handover_pause_;
   if (!disk_is_stalled_ || is_transferring() || handover_pause_ > 0) return;
   const Progress* successor = best_successor();
@@ -91,7 +94,8 @@ void Raft::end_transfer(TransferOutcome outcome) {
 }
 
 void Raft::on_timeout_now(const PeerMessage& message) {
-  if (role_ != Role::kFollower || message.from != leader_ || !may_campaign()) {
+  const bool may_lead = may_campaign() || BIB_MUTANT(kTransfersToNonVoter);
+  if (role_ != Role::kFollower || message.from != leader_ || !may_lead) {
     drop(DropReason::kUnexpected);
     return;
   }

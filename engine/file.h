@@ -95,8 +95,8 @@ class FileSystem {
 
   virtual wire::Result<std::unique_ptr<File>> open(const std::string& path,
                                                    OpenOptions options) = 0;
-  // Makes the directory and its parents; none of it is an error when it exists. The new names are
-  // durable when it returns.
+  // Makes the directory and its parents; none of it is an error when it exists. The names are
+  // durable when it returns, also those that an earlier run made and did not come to sync.
   virtual wire::Status make_directories(const std::string& path) = 0;
   // The names in the directory, sorted. An absent directory is an empty one.
   virtual wire::Result<std::vector<std::string>> list(const std::string& directory) = 0;

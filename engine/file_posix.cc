@@ -253,7 +253,10 @@ class PosixFileSystem final : public FileSystem {
       struct stat info {};
       if (::stat(path.c_str(), &info) != 0) return io_error("look up", path, errno);
       if (!S_ISDIR(info.st_mode)) return io_error("make directory", path, ENOTDIR);
-      return {};
+      // It may have been made by a run that was killed before it could sync the name. (A parent
+      // that may not be read holds nothing that was made here.)
+      const std::string parent = parent_of(path);
+      return ::access(parent.c_str(), R_OK) == 0 ? sync_directory(parent) : Status{};
     }
     if (errno != ENOENT) return io_error("make directory", path, errno);
     BIB_TRY_VOID(make_directories(parent_of(path)));

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "wire/check.h"
+#include "wire/mutant.h"
 
 namespace bib::engine {
 
@@ -71,7 +72,7 @@ Result<std::unique_ptr<LogSegment>> LogSegment::create(FileSystem& files,
   BIB_TRY_VOID(prepared.file->sync());
   std::string path = join_path(directory, wire::segment_file_name(header.number));
   BIB_TRY_VOID(files.rename(prepared.path, path));
-  BIB_TRY_VOID(files.sync_directory(directory));
+  if (!BIB_MUTANT(kNoDirectorySync)) BIB_TRY_VOID(files.sync_directory(directory));
   return std::unique_ptr<LogSegment>(new LogSegment(std::move(prepared.file), std::move(path),
                                                     header, encoded.size(), prepared.bytes));
 }
@@ -109,7 +110,9 @@ Status LogSegment::append(ByteView block) {
 
 Status LogSegment::append_durably(ByteView block) {
   check_fits(block);
-  BIB_TRY_VOID(file_->write_durably(end_offset_, block));
+  Status written = file_->write_durably(end_offset_, block);
+  if (!written && BIB_MUTANT(kRetriesFailedSync)) written = file_->sync();
+  BIB_TRY_VOID(written);
   end_offset_ += block.size();
   return {};
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "wire/check.h"
+#include "wire/mutant.h"
 
 namespace bib::engine {
 
@@ -123,7 +124,7 @@ Status LogStore::continue_log(LogContents& contents) {
   builder_ = std::make_unique<wire::BlockBuilder>(segment_->alignment());
   // A block behind the end that did reach the disk would be taken for the successor of the next
   // one, if that happened to end where it begins.
-  if (contents.debris_end > contents.end_offset) {
+  if (contents.debris_end > contents.end_offset && !BIB_MUTANT(kDebrisStays)) {
     BIB_TRY_VOID(segment_->clear_to(contents.debris_end));
   }
   // What was found, names too, may have been in a volatile cache only, if just the process had

@@ -7,6 +7,7 @@
 #include "wire/check.h"
 #include "wire/entry.h"
 #include "wire/membership.h"
+#include "wire/mutant.h"
 
 namespace bib::engine {
 
@@ -50,7 +51,7 @@ void RaftDriver::tick() {
 
 void RaftDriver::on_message(PeerMessage&& message) {
   const consensus::Accepted accepted = raft_.step(message);
-  if (is_heartbeat(message)) freshness_.received(message, clock_.monotonic_us(), raft_);
+  if (is_heartbeat(message)) freshness_.received(message, steady_us(), raft_);
   if (accepted.appended == 0) return;
   const LogIndex first_new = message.entries[accepted.already_present].index;
   cache_.truncate_from(first_new);
@@ -147,11 +148,17 @@ wire::EntryStamp RaftDriver::stamp_for(LogPosition place) const {
 
 bool RaftDriver::is_ready_to_decide() const {
   return raft_.role() == consensus::Role::kLeader && raft_.has_committed_own_term() &&
-         !raft_.is_transferring() && applied_ >= decide_after_;
+         (!raft_.is_transferring() || BIB_MUTANT(kWritesDuringTransfer)) &&
+         applied_ >= decide_after_;
+}
+
+std::uint64_t RaftDriver::steady_us() const {
+  if (BIB_MUTANT(kAgesByWallClock)) return static_cast<std::uint64_t>(clock_.now_us());
+  return clock_.monotonic_us();
 }
 
 std::optional<std::uint64_t> RaftDriver::age_us() const {
-  return freshness_.age_us(clock_.monotonic_us(), raft_, is_ready_to_decide());
+  return freshness_.age_us(steady_us(), raft_, is_ready_to_decide());
 }
 
 void RaftDriver::decide_only_after_log() {
@@ -312,7 +319,7 @@ void RaftDriver::handle_notices(consensus::Effects& effects) {
 
 void RaftDriver::send(PeerMessage&& message) {
   if (message.kind != MessageKind::kAppend || message.entries.empty()) {
-    if (is_heartbeat(message)) freshness_.stamp(message, clock_.monotonic_us(), raft_);
+    if (is_heartbeat(message)) freshness_.stamp(message, steady_us(), raft_);
     peers_.send(message);
     return;
   }

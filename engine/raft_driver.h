@@ -177,6 +177,7 @@ class RaftDriver {
   void settle_exchange();
   void settle_install();
   wire::EntryStamp stamp_for(consensus::LogPosition place) const;
+  std::uint64_t steady_us() const;
 
   RaftDriverOptions options_;
   LogSink& log_;

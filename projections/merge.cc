@@ -6,6 +6,7 @@
 
 #include "projections/keys.h"
 #include "projections/projection.h"
+#include "wire/mutant.h"
 
 namespace bib::projections {
 
@@ -158,6 +159,10 @@ std::vector<RowPtr> meta_rows(const StateMark& mark) {
 Status store_deltas(std::span<const DeltaPtr> deltas, Store& store) {
   if (deltas.empty()) return {};
   std::vector<RowPtr> batch = meta_rows(deltas.back()->mark());
+  if (BIB_MUTANT(kAppliedIndexApart)) {
+    BIB_TRY_VOID(store.write(batch));
+    batch.clear();
+  }
   std::vector<RowPtr> rows = merge_deltas(deltas);
   batch.insert(batch.end(), std::make_move_iterator(rows.begin()),
                std::make_move_iterator(rows.end()));

@@ -8,6 +8,7 @@
 #include "projections/keys.h"
 #include "projections/replay.h"
 #include "wire/check.h"
+#include "wire/mutant.h"
 
 namespace bib::projections {
 
@@ -384,6 +385,7 @@ Result<Applied> Projector::Impl::apply_entry(const wire::EntryReader& entry) {
 Status Projector::Impl::evolve_entry(const wire::EntryReader& entry) {
   const wire::EntryHeader& header = entry.header();
   for (std::size_t i = 0; i < entry.event_count(); ++i) {
+    if (BIB_MUTANT(kFreezesInsideEntry) && i > 0) layers.freeze();
     const EventStamp stamp{{header.index, static_cast<std::uint32_t>(i)}, header.time_us};
     const auto event = wire::read_event(entry.event(i));
     bool known_new = false;
@@ -403,7 +405,7 @@ Status Projector::Impl::evolve_entry(const wire::EntryReader& entry) {
                   to_string(stamp.position), status.error().message);
     }
     if (event->origin) {
-      clients.record(*event->origin, header.index, true);
+      if (!BIB_MUTANT(kForgetsRequests)) clients.record(*event->origin, header.index, true);
       outcomes.push_back(
           {event->origin->client, event->origin->sequence, stamp.position, event->revision});
     } else if (const auto* expired = std::get_if<wire::SessionsExpired>(&event->body)) {

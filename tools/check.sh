@@ -13,6 +13,7 @@
 #   asan, tsan, release   builds that preset and runs its tests
 #   fuzz       builds the fuzz targets (preset fuzz, clang) and gives each of them some seconds
 #   sim [N]    builds preset dev and runs N simulated clusters, seeds 1 to N (20000 when not given)
+#   mutants    builds the simulator with planted bugs (preset mutants) and shows that each is caught
 #   coverage   builds and tests with counters; the report goes to build/coverage/report.txt
 #   history [SECONDS]   clusters of three and five real nodes under faults, for so long each (300)
 #   tidy [all | FILE...]   clang-tidy over the files changed since HEAD, all files, or those named
@@ -156,6 +157,11 @@ case $what in
     step deps deps
     step "build dev" build dev
     step "simulate" build/dev/bin/bib_sim --seeds "1..${2-20000}" --repeat-every 100
+    ;;
+  mutants)
+    step deps deps
+    step "build mutants" build mutants
+    step "mutants" build/mutants/bin/bib_sim --mutants
     ;;
   coverage)
     step deps deps --coverage

@@ -9,6 +9,7 @@
 
 #include "wire/little_endian.h"
 #include "wire/log_format.h"
+#include "wire/mutant.h"
 
 namespace bib::wire {
 namespace {
@@ -234,7 +235,7 @@ void Scanner::damaged(std::uint64_t offset, std::string why) {
 
 // Decides what it means that no block of ours stands at end_offset.
 void Scanner::end_without_block(const std::string& why) {
-  if (damaged_by_later_claim(why)) return;
+  if (!BIB_MUTANT(kDamageIsTornTail) && damaged_by_later_claim(why)) return;
   if (!options_.is_last) {
     damaged(scan_.end_offset,
             fmt::format("block {} is missing in a segment that is not the last one and is not "
@@ -246,6 +247,7 @@ void Scanner::end_without_block(const std::string& why) {
     scan_.end = closed_ ? SegmentEnd::kClosed : SegmentEnd::kTail;
     return;
   }
+  if (BIB_MUTANT(kTornTailIsDamage)) return damaged(scan_.end_offset, why);
   scan_.end = SegmentEnd::kTorn;
   scan_.problem_offset = scan_.end_offset;
   scan_.problem_index = state_.last_index + 1;

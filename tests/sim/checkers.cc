@@ -29,6 +29,26 @@ bool is_quorum(const wire::Membership& membership, Has&& has) {
   return true;
 }
 
+// As Raft's own rule (dissertation §4.2.2): a voter of the membership in effect or, while that one
+// is uncommitted, of the one before.
+bool may_campaign(const Raft& raft) {
+  if (raft.membership().is_voter(raft.self())) return true;
+  if (raft.membership_index() <= raft.commit()) return false;
+  const consensus::MembershipAt* before = raft.membership_at(raft.membership_index() - 1);
+  return before != nullptr && before->membership.is_voter(raft.self());
+}
+
+bool has_id(const std::vector<NodeId>& ids, NodeId id) {
+  return std::binary_search(ids.begin(), ids.end(), id);
+}
+
+LogIndex match_of(const Raft& raft, NodeId peer) {
+  for (const consensus::PeerStatus& status : raft.peers()) {
+    if (status.id == peer) return status.match;
+  }
+  return {};
+}
+
 std::uint64_t digest_of(const projections::StateMark& mark) {
   std::uint64_t digest = mark.applied_term.value();
   for (const projections::Digest& one : mark.digests) {
@@ -37,6 +57,11 @@ std::uint64_t digest_of(const projections::StateMark& mark) {
     digest ^= digest >> 31;
   }
   return digest;
+}
+
+bool is_answer_to_leader(MessageKind kind) {
+  return kind == MessageKind::kAppendReply || kind == MessageKind::kHeartbeatReply ||
+         kind == MessageKind::kSnapshotReply;
 }
 
 bool is_from_leader(MessageKind kind) {
@@ -80,6 +105,10 @@ void Oracle::on_wiped(SimNode& /*node*/) {}
 void Oracle::before_message(SimNode& node, const PeerMessage& message) {
   Facts& known = facts(node);
   const Raft& raft = *node.raft();
+  if (is_answer_to_leader(message.kind) && raft.role() == Role::kLeader &&
+      message.term == raft.term()) {
+    known.match = match_of(raft, message.from);
+  }
   if (message.kind != MessageKind::kPreVote) return;
   // Whoever has seen its leader's connection close helps to replace it.
   const consensus::LogPosition last = raft.log().last();
@@ -105,9 +134,15 @@ void Oracle::after_message(SimNode& node, const PeerMessage& message) {
       index_of(message.from) < known.ticks_since_heard.size()) {
     known.ticks_since_heard[index_of(message.from)] = 0;
   }
+  const LogIndex before = std::exchange(known.match, LogIndex());
+  if (before == LogIndex() || raft.role() != Role::kLeader || message.term != raft.term()) return;
+  const LogIndex match = match_of(raft, message.from);
+  if (match == LogIndex() || match >= before) return;
+  violated("durability", "{} takes back that n{} has acknowledged entry {}: now it is {}",
+           node.name(), message.from.value(), before.value(), match.value());
 }
 
-void Oracle::before_disconnect(SimNode& node, NodeId peer) {
+void Oracle::before_suspicion(SimNode& node, NodeId peer) {
   const Raft& raft = *node.raft();
   if (raft.role() == Role::kFollower && raft.leader() == peer) facts(node).suspects = true;
 }
@@ -117,10 +152,12 @@ void Oracle::on_tick(SimNode& node) {
   const Raft& raft = *node.raft();
   const unsigned limit = plan_.raft.election_ticks_min;
   ++known.ticks_since_timer;
+  if (node.disk_is_stalled()) known.ticks_since_timer = 0;  // it may not campaign
   if (raft.role() != Role::kLeader) {
     known.ticks_transferring = 0;
+    known.ticks_stalled = 0;
     // Drawn below twice the minimum; suspicion makes it shorter, never longer.
-    if (known.ticks_since_timer > 2 * limit + 1 && raft.membership().is_voter(node.id())) {
+    if (known.ticks_since_timer > 2 * limit + 1 && may_campaign(raft)) {
       violated("timing", "{} has heard no leader for {} ticks and does not campaign", node.name(),
                known.ticks_since_timer);
     }
@@ -128,6 +165,7 @@ void Oracle::on_tick(SimNode& node) {
   }
   known.ticks_since_timer = 0;
   for (unsigned& ticks : known.ticks_since_heard) ++ticks;
+  check_stalled(node, raft, known);
   if (raft.membership_index() != known.membership_index) return;  // new peers have some time
   const bool heard = is_quorum(raft.membership(), [&](NodeId id) {
     return id == node.id() || known.ticks_since_heard[index_of(id)] <= limit + 1;
@@ -135,10 +173,30 @@ void Oracle::on_tick(SimNode& node) {
   if (!heard) {
     violated("timing", "{} still leads term {} without a quorum", node.name(), raft.term().value());
   }
-  known.ticks_transferring = raft.is_transferring() ? known.ticks_transferring + 1 : 0;
+  // A stalled leader may begin the next attempt in the tick that ends one.
+  const bool is_one_attempt = raft.is_transferring() && !node.disk_is_stalled();
+  known.ticks_transferring = is_one_attempt ? known.ticks_transferring + 1 : 0;
   if (known.ticks_transferring > limit + 1) {
     violated("timing", "{} has been handing over for {} ticks", node.name(),
              known.ticks_transferring);
+  }
+}
+
+// A voter has on its disk what this leader has not, and answers: then the leader tries to hand
+// over, at the latest one election timeout after an attempt that failed.
+void Oracle::check_stalled(const SimNode& node, const Raft& raft, Facts& known) const {
+  bool could_hand_over = false;
+  if (node.disk_is_stalled() && !raft.is_transferring()) {
+    const std::vector<NodeId>& voters = raft.membership().voters;
+    for (const consensus::PeerStatus& peer : raft.peers()) {
+      const bool is_voter = has_id(voters, peer.id);
+      const bool has_more = peer.recently_active && peer.match > raft.durable_index();
+      could_hand_over = could_hand_over || (is_voter && has_more);
+    }
+  }
+  known.ticks_stalled = could_hand_over ? known.ticks_stalled + 1 : 0;
+  if (known.ticks_stalled > 2 * plan_.raft.election_ticks_min + 2) {
+    violated("timing", "{} leads with a stalled disk and does not hand over", node.name());
   }
 }
 
@@ -147,6 +205,16 @@ void Oracle::on_tick(SimNode& node) {
 void Oracle::on_sent(SimNode& node, const PeerMessage& message) {
   Facts& known = facts(node);
   switch (message.kind) {
+    case MessageKind::kTimeoutNow: {
+      const Raft& raft = *node.raft();
+      const consensus::MembershipAt* before = raft.membership_at(known.membership_index);
+      if (!has_id(raft.membership().voters, message.to) &&
+          (before == nullptr || !has_id(before->membership.voters, message.to))) {
+        violated("election", "{} hands over to n{}, which is no voter", node.name(),
+                 message.to.value());
+      }
+      break;
+    }
     case MessageKind::kPreVote:
     case MessageKind::kVote:
       known.ticks_since_timer = 0;
@@ -266,6 +334,7 @@ void Oracle::after_step(SimNode& node) {
   }
   if (raft->commit() != known.commit) check_commit(node, *raft, known);
   check_membership(node, *raft, known);
+  check_leader(node, *raft, known);
   known.pre_votes_in_turn = 0;
 }
 
@@ -274,7 +343,13 @@ void Oracle::check_role(SimNode& node, const Raft& raft, Facts& known) {
     violated("election", "{} falls from term {} to {}", node.name(), known.term.value(),
              raft.term().value());
   }
-  if (raft.role() == Role::kCandidate) campaigned_.insert(raft.term());
+  // Also of a campaign that came and went in one step.
+  if (raft.role() == Role::kCandidate || (raft.vote() == node.id() && raft.term() > known.term)) {
+    campaigned_.insert(raft.term());
+    campaigners_.insert({raft.term(), node.id()});
+  }
+  check_vote_given(node, raft, known);
+  check_campaign(node, raft, known);
   if (raft.term() != known.term && !campaigned_.contains(raft.term())) {
     violated("election", "{} enters term {}, in which nobody campaigns", node.name(),
              raft.term().value());
@@ -294,6 +369,49 @@ void Oracle::check_role(SimNode& node, const Raft& raft, Facts& known) {
   known.term = raft.term();
   known.role = raft.role();
   known.vote = raft.vote();
+}
+
+void Oracle::check_vote_given(const SimNode& node, const Raft& raft, const Facts& known) const {
+  const bool is_new = raft.term() != known.term || raft.vote() != known.vote;
+  if (raft.term() == known.term && known.vote != NodeId() && is_new) {
+    violated("election", "{} has voted for n{} in term {}, and now for n{}", node.name(),
+             known.vote.value(), raft.term().value(), raft.vote().value());
+  }
+  if (!is_new || raft.vote() == NodeId()) return;
+  if (campaigners_.contains({raft.term(), raft.vote()})) return;
+  violated("election", "{} votes for n{} in term {}, in which that one does not campaign",
+           node.name(), raft.vote().value(), raft.term().value());
+}
+
+void Oracle::check_campaign(const SimNode& node, const Raft& raft, const Facts& known) const {
+  const bool asks = raft.role() == Role::kPreCandidate || raft.role() == Role::kCandidate;
+  if (!asks || known.role == Role::kPreCandidate || known.role == Role::kCandidate) return;
+  if (raft.membership_index() == known.membership_index && !may_campaign(raft)) {
+    violated("election", "{} campaigns and is no voter", node.name());
+  }
+  // Whoever was told to by the leader does so at once.
+  if (raft.role() == Role::kPreCandidate && node.disk_is_stalled()) {
+    violated("election", "{} campaigns while its disk stalls", node.name());
+  }
+}
+
+void Oracle::check_leader(const SimNode& node, const Raft& raft, Facts& known) const {
+  if (raft.role() != Role::kLeader) {
+    known.transfer_end = LogIndex();
+    return;
+  }
+  if (raft.membership_index() <= raft.commit() && !raft.membership().is_voter(node.id())) {
+    violated("election", "{} leads term {} and is no voter, as of entry {}, which is committed",
+             node.name(), raft.term().value(), raft.membership_index().value());
+  }
+  if (!raft.is_transferring()) {
+    known.transfer_end = LogIndex();
+  } else if (known.transfer_end == LogIndex()) {
+    known.transfer_end = raft.last_index();
+  } else if (raft.last_index() != known.transfer_end) {
+    violated("timing", "{} hands over and takes entry {} meanwhile", node.name(),
+             raft.last_index().value());
+  }
 }
 
 // Raft §5.4.3: of all that was committed in earlier terms. (Belated votes may make a leader of a
@@ -454,6 +572,14 @@ void Oracle::on_applied(SimNode& node, const wire::Bytes& entry,
   take_committed_entry(entry);
 }
 
+void Oracle::on_stored(const SimNode& node, const projections::StateMark& mark) const {
+  const LogIndex index = mark.applied_index;
+  if (index == LogIndex() || index > applied()) return;
+  if (digests_[index.value() - 1] == digest_of(mark)) return;
+  violated("durability", "{} brings rows to its store that do not stand behind entry {}",
+           node.name(), index.value());
+}
+
 void Oracle::take_committed_entry(const wire::Bytes& entry) {
   const auto reader = wire::EntryReader::open(entry, true);
   if (!reader) violated("digest", "a committed entry cannot be read: {}", reader.error().message);
@@ -488,77 +614,6 @@ void Oracle::take_event(const wire::Event& event, wire::Position position) {
   } else if (const auto* unset = std::get_if<wire::ConfigUnset>(&event.body)) {
     versions_[std::string(unset->key)].push_back({position.index, std::nullopt, event.revision});
   }
-}
-
-// ---- clients
-
-void Oracle::on_write_answered(LogIndex began, wire::ClientId client,
-                               wire::RequestSequence sequence, const wire::CommandReply& reply) {
-  const auto found = requests_.find(Request{client, sequence});
-  if (found == requests_.end() || found->second.first != reply.position ||
-      found->second.second != reply.revision) {
-    violated("once", "request {} is answered with {} and revision {}, which is not its event",
-             sequence.value(), to_string(reply.position), reply.revision.value());
-  }
-  if (reply.position.index <= began) {
-    violated("history", "a write at entry {} began after entry {} was answered",
-             reply.position.index.value(), began.value());
-  }
-  completed_ = std::max(completed_, reply.position.index);
-}
-
-const Oracle::Version* Oracle::version_at(const std::string& key, LogIndex index) const {
-  const auto found = versions_.find(key);
-  if (found == versions_.end()) return nullptr;
-  for (auto version = found->second.rbegin(); version != found->second.rend(); ++version) {
-    if (version->index <= index) return &*version;
-  }
-  return nullptr;
-}
-
-void Oracle::on_read_answered(LogIndex began, bool linearizable, const Seen& seen) {
-  const Version* version = version_at(seen.key, seen.applied);
-  const std::optional<std::string> expected = version == nullptr ? std::nullopt : version->value;
-  if (seen.value != expected) {
-    violated("history", "a read of {} at entry {} sees '{}', not '{}'", seen.key,
-             seen.applied.value(), seen.value.value_or("nothing"), expected.value_or("nothing"));
-  }
-  if (!linearizable) return;
-  if (seen.applied < began) {
-    violated("history", "a linearizable read at entry {} began after entry {} was answered",
-             seen.applied.value(), began.value());
-  }
-  completed_ = std::max(completed_, seen.applied);
-}
-
-template <typename Predicate>
-bool Oracle::some_version(const std::string& key, LogIndex from, Predicate&& predicate) const {
-  const Version* version = version_at(key, from);
-  if (predicate(version)) return true;
-  const auto found = versions_.find(key);
-  if (found == versions_.end()) return false;
-  return std::any_of(found->second.begin(), found->second.end(),
-                     [&](const Version& one) { return one.index > from && predicate(&one); });
-}
-
-void Oracle::on_unchanged(LogIndex began, const std::string& key,
-                          const std::optional<std::string>& value) {
-  const bool was_so = some_version(key, began, [&](const Version* version) {
-    return (version == nullptr ? std::nullopt : version->value) == value;
-  });
-  if (was_so) return;
-  violated("history", "a command is answered with 'unchanged', but {} was not '{}' since it began",
-           key, value.value_or("nothing"));
-}
-
-void Oracle::on_conflict(LogIndex began, const std::string& key, wire::Revision current) {
-  const bool was_so = some_version(key, began, [&](const Version* version) {
-    const bool is_set = version != nullptr && version->value;
-    return (is_set ? version->revision : wire::Revision()) == current;
-  });
-  if (was_so) return;
-  violated("history", "a command is refused because {} is at revision {}, where it was not", key,
-           current.value());
 }
 
 }  // namespace bib::sim

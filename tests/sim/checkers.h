@@ -3,21 +3,25 @@
 // It knows the one committed log (which the nodes only know in part), what every node has durably,
 // and every answer that a client got. A broken promise is thrown as a Violation with one of these
 // checkers' names:
-//   election     one leader in a term; a term begins with a candidate; one vote in a term, durable
-//                before it counts
+//   election     one leader in a term; a term begins with a candidate; one vote in a term, for a
+//                candidate, durable before it counts; only voters campaign, lead and are handed
+//                the leadership
 //   log          the same (index, term) is the same entry behind the same entry; the membership in
 //                effect is the log's latest; one change at a time
 //   leader       a new leader has everything that is committed
 //   commit       nodes agree on every committed entry; the commit index does not fall; a leader
 //                commits by entries of its own term that a quorum has durably
 //   durability   what was durable is there after a crash; an answer never promises more than the
-//                disk has, nor what the leader does not have
+//                disk has, nor what the leader does not have; what was acknowledged to a leader
+//                stays so; what goes to the store stands behind a whole entry
 //   digest       equal digests at equal index
 //   snapshot     one stands at a committed entry, with the rows, term and membership of that place;
 //                installing one takes nothing back; no log is cut but behind one that is durable
 //   once         each request is in the log at most once, and answered by its own event
-//   history      answers to clients fit one order, which respects real time
-//   timing       check-quorum, transfers, the election timer and suspicion end when they must
+//   history      answers to clients fit one order, which respects real time; rows are no older
+//                than their node says
+//   timing       check-quorum, transfers, the election timer and suspicion end when they must; a
+//                leader takes nothing while it hands over, and hands over when its disk stalls
 #pragma once
 
 #include <cstdint>
@@ -54,7 +58,8 @@ class Oracle {
   void on_boot(SimNode& node, wire::HardState hard_state);
   void before_message(SimNode& node, const wire::PeerMessage& message);
   void after_message(SimNode& node, const wire::PeerMessage& message);
-  void before_disconnect(SimNode& node, wire::NodeId peer);
+  // The peer's connection has closed, or it has fallen silent.
+  void before_suspicion(SimNode& node, wire::NodeId peer);
   void on_tick(SimNode& node);
   void on_transfer_asked(SimNode& node) { facts(node).ticks_transferring = 0; }
   void on_sent(SimNode& node, const wire::PeerMessage& message);
@@ -62,6 +67,8 @@ class Oracle {
   void on_written(SimNode& node, const consensus::LogWrite& write,
                   const std::vector<wire::Bytes>& entries);
   void on_applied(SimNode& node, const wire::Bytes& entry, const projections::StateMark& mark);
+  // A delta on its way to the node's store.
+  void on_stored(const SimNode& node, const projections::StateMark& mark) const;
   void after_step(SimNode& node);
   // Rows that were found, made or fetched are those that the committed log gives.
   void check_rows_at(const SimNode& node, const projections::StateMark& mark) const;
@@ -75,14 +82,16 @@ class Oracle {
   // ---- clients
   // What was completed before: everything that begins now comes after it.
   wire::LogIndex completed() const { return completed_; }
-  void on_write_answered(wire::LogIndex began, wire::ClientId client,
+  void on_write_answered(Time now, wire::LogIndex began, wire::ClientId client,
                          wire::RequestSequence sequence, const wire::CommandReply& reply);
   struct Seen {
     std::string key;
     std::optional<std::string> value;
     wire::LogIndex applied;
   };
-  void on_read_answered(wire::LogIndex began, bool linearizable, const Seen& seen);
+  void on_read_answered(Time now, wire::LogIndex began, bool linearizable, const Seen& seen);
+  // The node says that its rows show everything that was acknowledged `age` ago, by its own clock.
+  void on_age(const SimNode& node, Time now, Time age, wire::LogIndex applied) const;
   // A command was answered without an event: because nothing would change, or another revision was
   // expected. Some state since the command began must have been so.
   void on_unchanged(wire::LogIndex began, const std::string& key,
@@ -121,6 +130,9 @@ class Oracle {
     wire::NodeId vote;
     unsigned ticks_since_timer = 0;
     unsigned ticks_transferring = 0;
+    unsigned ticks_stalled = 0;   // a leader's, without handing over although it could
+    wire::LogIndex transfer_end;  // where the log ended when the transfer began; 0: none
+    wire::LogIndex match;         // of the peer whose answer is being taken
     bool suspects = false;
     bool must_grant = false;
     unsigned pre_votes_in_turn = 0;
@@ -143,6 +155,11 @@ class Oracle {
   void check_commit(SimNode& node, const consensus::Raft& raft, Facts& facts);
   void check_own_commit(const SimNode& node, const consensus::Raft& raft, const Facts& known) const;
   void check_membership(const SimNode& node, const consensus::Raft& raft, Facts& facts) const;
+  void check_vote_given(const SimNode& node, const consensus::Raft& raft, const Facts& facts) const;
+  void check_campaign(const SimNode& node, const consensus::Raft& raft, const Facts& facts) const;
+  void check_leader(const SimNode& node, const consensus::Raft& raft, Facts& facts) const;
+  void check_stalled(const SimNode& node, const consensus::Raft& raft, Facts& facts) const;
+  void complete(Time now, wire::LogIndex index);
   void check_acknowledgement(const SimNode& node, const wire::PeerMessage& message) const;
   void check_vote(const SimNode& node, const wire::PeerMessage& message);
   bool has_durably(const SimNode& node, wire::LogIndex index, wire::Term term) const;
@@ -163,10 +180,12 @@ class Oracle {
   std::vector<consensus::MembershipAt> memberships_;  // of the committed log, in order
   std::map<wire::Term, wire::NodeId> leaders_;
   std::set<wire::Term> campaigned_;
+  std::set<std::pair<wire::Term, wire::NodeId>> campaigners_;
   std::map<std::pair<wire::Term, wire::NodeId>, wire::NodeId> votes_;
   std::map<Request, std::pair<wire::Position, wire::Revision>> requests_;
   std::map<std::string, std::vector<Version>, std::less<>> versions_;
   wire::LogIndex completed_;
+  std::vector<std::pair<Time, wire::LogIndex>> completions_;  // both ascending
   std::uint64_t events_ = 0;
   std::uint64_t snapshots_ = 0;
   std::uint64_t installations_ = 0;

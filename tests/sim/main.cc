@@ -3,6 +3,8 @@
 //   bib_sim --seed N [--trace]     one seed; --trace tells every step
 //   bib_sim --seeds A..B           many
 //   bib_sim --count N [--from A]   the same
+//   bib_sim --mutant NAME ...      any of these with a planted bug (a build with BIB_MUTANTS)
+//   bib_sim --mutants              each planted bug, until it is caught
 //
 // Exit code: 0 every promise was kept, 1 one was broken (the seed is printed), 2 wrong usage.
 
@@ -13,6 +15,7 @@
 #include <string>
 #include <thread>
 
+#include "mutants/mutation_run.h"
 #include "plan.h"
 #include "runner.h"
 #include "sim_cluster.h"
@@ -69,6 +72,9 @@ int main(int argc, char** argv) {
   std::uint64_t count = 0;
   RunOptions options;
   options.jobs = std::max(1U, std::thread::hardware_concurrency());
+  std::string mutant;
+  bool mutants = false;
+  MutationOptions mutation;
   app.add_option("--seed", seed, "run this seed only");
   app.add_flag("--trace", trace, "with --seed: print every step");
   app.add_flag("--twice", twice, "with --seed: run it again and compare");
@@ -78,7 +84,21 @@ int main(int argc, char** argv) {
   app.add_option("--jobs", options.jobs, "processes; all cores when not given");
   app.add_option("--repeat-every", options.repeat_every, "run every n-th seed twice and compare");
   app.add_option("--failures", options.failures_max, "stop after so many failures");
+  app.add_option("--mutant", mutant, "with this planted bug");
+  app.add_flag("--mutants", mutants, "all planted bugs in turn, until each is caught");
+  app.add_option("--seeds-max", mutation.seeds_max, "with --mutants: seeds for each");
+  app.add_option("--control", mutation.control, "with --mutants: seeds without any, at first");
+  app.add_option("--only", mutation.only, "with --mutants: only these")->delimiter(',');
   CLI11_PARSE(app, argc, argv);
+  if (mutants) {
+    mutation.jobs = options.jobs;
+    return run_mutants(mutation);
+  }
+  if (!mutant.empty() && !switch_mutant_on(mutant)) {
+    fmt::print(stderr, "there is no planted bug {} in this build; tools/check.sh mutants\n",
+               mutant);
+    return 2;
+  }
   if (seed != 0) return run_single(seed, trace, twice);
   if (!range.empty()) {
     const std::size_t dots = range.find("..");

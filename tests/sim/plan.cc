@@ -74,6 +74,7 @@ void draw_disk(Drawer& draw, DiskPlan& disk) {
   disk.segment_bytes = draw.of<std::uint64_t>({64U << 10, 64U << 10, 128U << 10, 256U << 10});
   disk.block_bytes_max = draw.of<std::uint32_t>({1024, 16384, 4U << 20});
   disk.prepares_segments = !draw.one_in(4);
+  disk.stall_limit = draw.of<Time>({100, 500, 500, 2000}) * kMillisecond;
 }
 
 void draw_faults(Drawer& draw, const Plan& plan, FaultPlan& faults) {
@@ -95,6 +96,7 @@ void draw_faults(Drawer& draw, const Plan& plan, FaultPlan& faults) {
   faults.die_in_turn_ppm = draw.ppm(2000, 3);
   faults.die_on_change_ppm = draw.ppm(400'000, 4);
   faults.die_in_start_ppm = draw.ppm(400'000, 4);
+  faults.relapse_ppm = draw.ppm(900'000, 3);
   (void)plan;
 }
 

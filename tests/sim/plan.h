@@ -32,6 +32,7 @@ struct DiskPlan {
   std::uint64_t segment_bytes = 64U << 10;
   std::uint32_t block_bytes_max = 4U << 20;
   bool prepares_segments = true;
+  Time stall_limit = 0;  // a write that takes longer has stalled
 };
 
 // Small, so that a run of some hundred entries has many of them.
@@ -53,13 +54,14 @@ struct SnapshotPlan {
 
 // Mean time between two faults of a kind in the whole cluster; 0: this kind does not exist.
 struct FaultPlan {
-  Time kill = 0;        // a process; its connections close
-  Time power = 0;       // a machine; nobody is told, and unsynced writes are lost in part
-  Time blackout = 0;    // power, all machines at once
-  Time partition = 0;   // of any shape
-  Time reset = 0;       // a connection closes
-  Time pause = 0;       // SIGSTOP
-  Time clock_jump = 0;  // wall clock
+  Time kill = 0;                  // a process; its connections close
+  Time power = 0;                 // a machine; nobody is told, and unsynced writes are lost in part
+  Time blackout = 0;              // power, all machines at once
+  std::uint32_t relapse_ppm = 0;  // power is lost again soon after it came back
+  Time partition = 0;             // of any shape
+  Time reset = 0;                 // a connection closes
+  Time pause = 0;                 // SIGSTOP
+  Time clock_jump = 0;            // wall clock
   Time disk_stall = 0;
   Time sync_failure = 0;
   Time disk_full = 0;

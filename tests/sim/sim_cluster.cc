@@ -168,6 +168,8 @@ void SimCluster::on_event(std::uint32_t code, std::uint64_t argument) {
       return network_.unblock_all();
     case kResume:
       return nodes_[argument]->resume();
+    case kRelapse:
+      return stop_node(*nodes_[argument], Death::kPower);
     default:
       return nodes_[argument]->limit_space(std::nullopt);
   }
@@ -202,9 +204,11 @@ void SimCluster::do_fault(std::uint32_t fault) {
     }
     case kPause:
       return pause_some_node();
-    case kClockJump:
-      return node->jump_clock(static_cast<std::int64_t>(random_.below(8 * 3600 * kSecond)) -
-                              4 * 3600 * static_cast<std::int64_t>(kSecond));
+    case kClockJump: {
+      const Time span = random_.below(2) == 0 ? 8 * 3600 * kSecond : kSecond;
+      return node->jump_clock(static_cast<std::int64_t>(random_.below(span)) -
+                              static_cast<std::int64_t>(span / 2));
+    }
     case kDiskStall:
       trace_.line(node->name(), "its disk stalls");
       return node->stall_disk(random_.between(50 * kMillisecond, 6 * kSecond));
@@ -223,8 +227,13 @@ void SimCluster::do_fault(std::uint32_t fault) {
       return change_membership();
     default: {
       if (SimNode* leader = some_leader()) {
-        trace_.line(leader->name(), "is asked to hand over");
-        (void)leader->transfer(std::nullopt);
+        // Mostly to whom it likes; else to anybody, also to who is no voter or not there.
+        std::optional<NodeId> target;
+        if (random_.below(3) == 0)
+          target = id_of(static_cast<NodeIndex>(random_.below(nodes_.size())));
+        trace_.line(leader->name(), "is asked to hand over to n{}",
+                    target.value_or(NodeId()).value());
+        (void)leader->transfer(target);
       }
     }
   }
@@ -253,6 +262,10 @@ void SimCluster::stop_node(SimNode& node, Death death) {
   const Time down = random_.below(3) == 0 ? random_.between(kSecond, 8 * kSecond)
                                           : random_.between(5 * kMillisecond, kSecond);
   node.die(death, down);
+  if (death == Death::kPower && random_.chance_ppm(plan_.faults.relapse_ppm)) {
+    queue_.after(down + random_.between(kMillisecond, 100 * kMillisecond), *this, kRelapse,
+                 node.index());
+  }
 }
 
 void SimCluster::start_partition() {
@@ -325,13 +338,26 @@ bool SimCluster::keeps_majority(const wire::Membership& membership,
   return true;
 }
 
-// Only when all others run: the membership of a node that is down is not known.
+// Only when all others run: the membership of a node that is down is not known. And not without a
+// learner that gets its vote by itself: the quorum would grow by one that is gone.
 bool SimCluster::may_be_without(const std::vector<NodeIndex>& without) const {
+  for (const NodeIndex node : without) {
+    if (may_be_promoted(id_of(node))) return false;
+  }
   return std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
     if (node->is_lost()) return true;
     if (!node->is_running()) return false;
     const wire::Membership& membership = node->raft()->membership();
     return keeps_majority(membership, without);
+  });
+}
+
+bool SimCluster::may_be_promoted(NodeId id) const {
+  return std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
+    if (!node->is_running()) return false;
+    const wire::Membership& membership = node->raft()->membership();
+    const wire::Member* member = membership.find(id);
+    return member != nullptr && member->wants_vote && !membership.is_voter(id);
   });
 }
 
@@ -420,7 +446,7 @@ void SimCluster::heal() {
   check_rows();
 }
 
-// As long as nodes get on with applying, they may take their time, up to a point.
+// As long as nodes get on with catching up, they may take their time, up to a point.
 void SimCluster::converge(bool all, const char* what) {
   const Time last = queue_.now() + 10 * plan_.heal_bound();
   Time end = queue_.now() + plan_.heal_bound();
@@ -428,8 +454,8 @@ void SimCluster::converge(bool all, const char* what) {
   workload_.probe();
   while (!has_converged(all)) {
     const Time step = queue_.now() + 10 * kTickTime;
-    if (const std::uint64_t applied = applied_in_all(); applied > progress) {
-      progress = applied;
+    if (const std::uint64_t now = progress_of_all(); now > progress) {
+      progress = now;
       end = std::min(last, queue_.now() + plan_.heal_bound());
     }
     if (step > end) {
@@ -442,10 +468,11 @@ void SimCluster::converge(bool all, const char* what) {
   trace_.line("", "{} has converged", what);
 }
 
-std::uint64_t SimCluster::applied_in_all() const {
+std::uint64_t SimCluster::progress_of_all() const {
   std::uint64_t sum = 0;
   for (const auto& node : nodes_) {
-    if (node->is_running()) sum += node->mark()->applied_index.value();
+    if (!node->is_running()) continue;
+    sum += node->mark()->applied_index.value() + node->raft()->durable_index().value();
   }
   return sum;
 }

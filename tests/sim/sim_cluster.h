@@ -63,6 +63,7 @@ class SimCluster final : public EventTarget {
     kPartitionEnds,
     kResume,
     kSpaceAgain,
+    kRelapse,
   };
 
   Time mean_of(std::uint32_t fault) const;
@@ -84,12 +85,14 @@ class SimCluster final : public EventTarget {
   bool may_be_without(const std::vector<NodeIndex>& nodes) const;
   bool keeps_majority(const wire::Membership& membership,
                       const std::vector<NodeIndex>& without) const;
+  // It is a learner that gets its vote without being asked for.
+  bool may_be_promoted(wire::NodeId id) const;
   wire::Member member(NodeIndex node) const;
 
   void heal();
   void converge(bool all, const char* what);
   bool has_converged(bool all) const;
-  std::uint64_t applied_in_all() const;
+  std::uint64_t progress_of_all() const;
   std::string why_not_converged(bool all) const;
   void check_rows() const;
 

@@ -166,8 +166,8 @@ Status SimDisk::make_directories(const std::string& path) {
       made->is_directory = true;
       change_name(*place.directory, {.name = place.name, .inode = made, .old_name = {}});
       BIB_TRY_VOID(end_change(part));
-      sync_names(*place.directory);
     }
+    sync_names(*place.directory);
     if (slash == std::string::npos) return {};
   }
 }

@@ -244,6 +244,18 @@ void SimNetwork::reset(NodeIndex one, NodeIndex other) {
   dial_later(other, one, random_.between(latency(), 2 * kDialAgain));
 }
 
+bool SimNetwork::answers(NodeIndex from, NodeIndex to) const {
+  const Host& other = *hosts_[to];
+  const Pair& connection = pairs_[from * kMax + to];
+  return connection.up && other.is_running() && !other.is_paused() &&
+         other.boot() == connection.to_boot && !is_blocked(from, to) && !is_blocked(to, from);
+}
+
+void SimNetwork::hang_up(NodeIndex from, NodeIndex to) {
+  close(from, to, latency());
+  dial_later(from, to, random_.below(kDialAgain));
+}
+
 // The connection from -> to ends; its receiver sees that later.
 void SimNetwork::close(NodeIndex from, NodeIndex to, Time notice_after) {
   Pair& connection = pair(from, to);

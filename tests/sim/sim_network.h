@@ -59,6 +59,12 @@ class SimNetwork final : public EventTarget {
   // `seen`: its kernel closes its connections; otherwise nobody is told for a while.
   void stopped(NodeIndex node, bool seen);
 
+  bool is_connected(NodeIndex from, NodeIndex to) const { return pairs_[from * kMax + to].up; }
+  // A question on the connection from -> to would be answered now.
+  bool answers(NodeIndex from, NodeIndex to) const;
+  // `from` takes its connection to `to` for dead, and dials anew.
+  void hang_up(NodeIndex from, NodeIndex to);
+
   // ---- faults
   void block(NodeIndex from, NodeIndex to) { pair(from, to).blocked = true; }
   void unblock_all();

@@ -88,6 +88,7 @@ void SimNode::start() {
   world_.network.started(index_);
   schedule(world_.random.below(tick_), kTick);
   schedule(world_.random.below(world_.plan.housekeeping), kHousekeeping);
+  schedule(world_.random.below(kProbeInterval), kProbe);
   if (disk_.crashed()) dying_ = Death::kPower;
   end_step();
 }
@@ -123,7 +124,7 @@ wire::Result<engine::LogStore::Recovered> SimNode::open_log() {
 wire::Status SimNode::boot_process() {
   BIB_TRY(engine::LogStore::Recovered log, open_log());
   durable_log_ = log.store->locations();
-  auto process = std::make_unique<Process>();
+  auto process = std::make_unique<Process>(world_.plan);
   BIB_TRY(engine::RecoveredState state, recover_state(log));
   maybe_cut_to_ = LogIndex();
   cut_ = kNoCut;
@@ -138,6 +139,7 @@ wire::Status SimNode::boot_process() {
   }
   engine::RaftDriverOptions options = world_.plan.driver;
   options.cluster = world_.cluster;
+  options.clock_base = world_.random.next();
   process->log = std::move(log.store);
   process->reader = std::make_unique<engine::LogReader>(disk_, kLogDirectory, durable_log_);
   process->driver = std::make_unique<engine::RaftDriver>(config, restored, options, *this, *this,
@@ -256,6 +258,11 @@ void SimNode::resume() {
   paused_ = false;
   std::vector<Deferred> deferred = std::move(deferred_);
   deferred_.clear();
+  // Which socket is read first is chance.
+  if (world_.random.below(2) == 0) {
+    std::stable_partition(deferred.begin(), deferred.end(),
+                          [](const Deferred& one) { return one.kind == Deferred::Kind::kRequest; });
+  }
   process_->collects = true;
   for (Deferred& one : deferred) {
     if (process_ && !is_dying()) handle(std::move(one));
@@ -279,6 +286,8 @@ void SimNode::handle(Deferred&& deferred) {
       return on_peer_connected(deferred.peer);
     case Deferred::Kind::kDisconnected:
       return on_peer_disconnected(deferred.peer);
+    case Deferred::Kind::kRequest:
+      return deferred.call();
   }
 }
 
@@ -317,7 +326,7 @@ bool SimNode::rot() {
 void SimNode::heal() {
   limit_space(std::nullopt);
   disk_.heal();
-  tick_ = kTickTime;
+  set_tick(kTickTime);
   disk_stalls_until_ = 0;
   resume();
 }
@@ -374,6 +383,8 @@ void SimNode::on_event(std::uint32_t code, std::uint64_t argument) {
     case kCompacted:
       process_->driver->on_log_compacted(LogIndex(detail));
       return input();
+    case kProbe:
+      return probe();
     default:
       return;
   }
@@ -381,6 +392,7 @@ void SimNode::on_event(std::uint32_t code, std::uint64_t argument) {
 
 void SimNode::tick() {
   schedule(tick_, kTick);
+  watch_disk();
   process_->commands->propose_open_batch();
   process_->driver->tick();
   if (world_.plan.snapshots.exist) process_->snapshots->on_tick();
@@ -441,6 +453,7 @@ void SimNode::on_peer_message(wire::PeerMessage&& message) {
     deferred_.push_back(std::move(deferred));
     return;
   }
+  process_->probes[index_of(message.from)].heard();
   world_.oracle.before_message(*this, message);
   // The driver takes the payload; the oracle looks at the rest.
   wire::PeerMessage head = message;
@@ -457,6 +470,7 @@ void SimNode::on_peer_connected(wire::NodeId peer) {
     deferred_.push_back(std::move(deferred));
     return;
   }
+  process_->probes[index_of(peer)] = {};
   process_->driver->on_peer_connected(peer);
   input();
 }
@@ -469,7 +483,7 @@ void SimNode::on_peer_disconnected(wire::NodeId peer) {
     deferred_.push_back(std::move(deferred));
     return;
   }
-  world_.oracle.before_disconnect(*this, peer);
+  world_.oracle.before_suspicion(*this, peer);
   process_->driver->on_peer_disconnected(peer);
   process_->snapshots->on_peer_disconnected(peer);
   input();
@@ -509,6 +523,7 @@ void SimNode::begin_append() {
                            std::make_move_iterator(process.queued.end()));
   process.queued.clear();
   ++process.appends;
+  process.append_began = world_.queue.now();
   const DiskPlan& disk = world_.plan.disk;
   Time duration = world_.random.between(disk.append_min, disk.append_max);
   if (disk_stalls_until_ > world_.queue.now()) duration += disk_stalls_until_ - world_.queue.now();
@@ -609,6 +624,9 @@ void SimNode::on_membership(const wire::Membership& membership) {
 void SimNode::housekeeping() {
   Process& process = *process_;
   schedule(world_.plan.housekeeping, kHousekeeping);
+  if (const auto age = process.driver->age_us()) {
+    world_.oracle.on_age(*this, world_.queue.now(), *age, process.projector->applied_index());
+  }
   // As RunningNode::carry_to_store().
   if (store_is_busy() || process.exchanging) return;
   if (process.projector->applied_index() > process.driver->raft().durable_index()) return;
@@ -621,6 +639,7 @@ void SimNode::housekeeping() {
 void SimNode::finish_store() {
   Process& process = *process_;
   const std::vector<projections::DeltaPtr> deltas = std::exchange(process.storing, {});
+  for (const projections::DeltaPtr& delta : deltas) world_.oracle.on_stored(*this, delta->mark());
   // One batch, or one for each: both are in order.
   const bool one_batch = world_.random.below(2) == 0;
   wire::Status status;

@@ -54,6 +54,8 @@ class Clients {
   virtual void on_node_gone(NodeIndex node) = 0;
 };
 
+inline constexpr Time kProbeInterval = 100 * kMillisecond;  // as PeerNetworkOptions
+
 struct World {
   EventQueue& queue;
   wire::Prng& random;
@@ -105,12 +107,14 @@ class SimNode final : public EventTarget,
   void fail_next_sync(bool forgets) { disk_.fail_next_sync(forgets); }
   void limit_space(std::optional<std::uint64_t> more) { disk_.limit_space(more); }
   void jump_clock(std::int64_t by_us) { clock_offset_us_ += by_us; }
-  void set_tick(Time tick) { tick_ = tick; }
+  void set_tick(Time tick);
   void heal();
 
   // ---- requests
   void on_command(engine::Asker asker, wire::ByteView body);
   void on_read(engine::Asker asker, const std::string& key, wire::Consistency consistency);
+  // While it is stopped: a client's request that is read when it goes on.
+  void defer(std::function<void()> request);
   wire::Status change_membership(std::span<const consensus::MembershipChange> changes);
   wire::Status transfer(std::optional<wire::NodeId> target);
 
@@ -125,6 +129,8 @@ class SimNode final : public EventTarget,
   // Up to here a snapshot stands for what the log lacks: its installation was decided, durably, and
   // has not ended.
   wire::LogIndex durable_snapshot() const { return decided_; }
+  // Consensus was told so.
+  bool disk_is_stalled() const;
 
   // ---- SimNetwork::Host
   bool is_running() const override { return process_ != nullptr; }
@@ -164,6 +170,7 @@ class SimNode final : public EventTarget,
   void on_install_durable(consensus::LogPosition last) override;
   void answer(engine::Asker asker, wire::FrameKind kind, wire::ByteView body) override;
   std::int64_t now_us() override;
+  std::uint64_t monotonic_us() override;
 
   void on_event(std::uint32_t code, std::uint64_t argument) override;
 
@@ -183,6 +190,7 @@ class SimNode final : public EventTarget,
     kStoreJob,
     kCompact,
     kCompacted,
+    kProbe,
   };
   struct Process;
   struct LogRead {
@@ -203,7 +211,8 @@ class SimNode final : public EventTarget,
       kSnapshotRequest,
       kSnapshotPart,
       kConnected,
-      kDisconnected
+      kDisconnected,
+      kRequest
     };
     Kind kind = Kind::kEvent;
     std::uint32_t code = 0;
@@ -212,6 +221,7 @@ class SimNode final : public EventTarget,
     wire::PeerMessage message;
     wire::SnapshotRequest request;
     wire::SnapshotPart part;
+    std::function<void()> call;
   };
 
   static constexpr char kLogDirectory[] = "/log";
@@ -230,6 +240,8 @@ class SimNode final : public EventTarget,
   bool is_dying() const { return dying_ != Death::kNone; }
 
   void tick();
+  void watch_disk();
+  void probe();
   void begin_append();
   void finish_append();
   void append_half();
@@ -281,6 +293,8 @@ class SimNode final : public EventTarget,
   bool is_lost_ = false;
   std::int64_t clock_offset_us_ = 0;
   Time tick_ = kTickTime;
+  Time tick_set_at_ = 0;         // its monotonic clock runs as its ticks do
+  std::uint64_t steady_us_ = 0;  // what it stood at then
   Time disk_stalls_until_ = 0;
 
   // The process.

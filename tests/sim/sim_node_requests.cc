@@ -33,6 +33,9 @@ void SimNode::on_read(engine::Asker asker, const std::string& key, wire::Consist
              process_->driver->raft().role() != consensus::Role::kLeader) {
     world_.clients.on_read(asker, {.refused = true, .seen = {}});
   } else {
+    if (const auto age = process_->driver->age_us()) {
+      world_.oracle.on_age(*this, world_.queue.now(), *age, process_->projector->applied_index());
+    }
     run_read(asker, key);
   }
   input();
@@ -89,12 +92,12 @@ wire::Status SimNode::change_membership(std::span<const consensus::MembershipCha
   return status;
 }
 
-wire::Status SimNode::transfer(std::optional<wire::NodeId> /*target*/) {
+wire::Status SimNode::transfer(std::optional<wire::NodeId> target) {
   process_->commands->propose_open_batch();
-  const auto target = process_->driver->transfer_leadership();
-  world_.oracle.on_transfer_asked(*this);
+  const auto taken = process_->driver->transfer_leadership(target);
+  if (taken) world_.oracle.on_transfer_asked(*this);
   input();
-  if (!target) return tl::unexpected(target.error());
+  if (!taken) return tl::unexpected(taken.error());
   return {};
 }
 

@@ -11,11 +11,17 @@
 #include <utility>
 #include <vector>
 
+#include "engine/disk_watch.h"
+#include "engine/probe_count.h"
 #include "sim_node.h"
 
 namespace bib::sim {
 
 struct SimNode::Process {
+  explicit Process(const Plan& plan)
+      : disk_watch(std::chrono::milliseconds(plan.disk.stall_limit / kMillisecond)),
+        probes(plan.voters + plan.spares) {}
+
   std::unique_ptr<engine::LogStore> log;
   std::unique_ptr<engine::LogReader> reader;
   std::unique_ptr<projections::DurableStore> store;
@@ -27,6 +33,9 @@ struct SimNode::Process {
   std::deque<engine::LogWrite> queued;
   std::vector<engine::LogWrite> appending;
   std::uint32_t appends = 0;  // numbers the idle timers
+  Time append_began = 0;      // of the one under way
+  engine::DiskWatch disk_watch;
+  std::vector<engine::ProbeCount> probes;  // of each node
   std::vector<LogRead> log_reads;
   std::vector<projections::DeltaPtr> storing;
   std::map<std::uint64_t, std::pair<engine::Asker, std::string>> waiting_reads;

@@ -179,7 +179,10 @@ void Workload::send(std::size_t index) {
 
 void Workload::arrive(Arrival&& arrival) {
   SimNode& node = *nodes_[arrival.node];
-  if (node.is_paused()) return;
+  if (node.is_paused()) {
+    node.defer([this, held = arrival]() mutable { arrive(std::move(held)); });
+    return;
+  }
   if (!node.is_running()) {
     if (clients_[arrival.client].request == arrival.request) {
       retry(arrival.client, any_node(), network_.client_latency());
@@ -259,7 +262,8 @@ void Workload::take_answer(Answer&& answer) {
     trace_.line("", "client {} reads {}: '{}' at {}", answer.client, client.key,
                 answer.read.seen.value.value_or("nothing").substr(0, 20),
                 answer.read.seen.applied.value());
-    oracle_.on_read_answered(client.began, client.consistency == wire::Consistency::kLinearizable,
+    oracle_.on_read_answered(queue_.now(), client.began,
+                             client.consistency == wire::Consistency::kLinearizable,
                              answer.read.seen);
   } else if (answer.kind == wire::FrameKind::kErrorReply) {
     const auto error = wire::decode_error_reply(answer.body);
@@ -273,8 +277,8 @@ void Workload::take_answer(Answer&& answer) {
                 reply->unchanged ? ", unchanged" : "");
     client.last_revision = reply->revision;
     if (!reply->unchanged) {
-      oracle_.on_write_answered(client.began, client.id, wire::RequestSequence(client.sequence),
-                                *reply);
+      oracle_.on_write_answered(queue_.now(), client.began, client.id,
+                                wire::RequestSequence(client.sequence), *reply);
     } else if (client.kind == Kind::kSet) {
       oracle_.on_unchanged(client.began, client.key, client.value);
     }

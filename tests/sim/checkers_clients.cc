@@ -1,0 +1,106 @@
+// What clients may see: answers fit the one log, in an order that respects real time.
+#include <algorithm>
+#include <utility>
+
+#include "checkers.h"
+#include "sim_node.h"
+#include "violation.h"
+
+namespace bib::sim {
+
+using wire::LogIndex;
+
+// ---- clients
+
+void Oracle::complete(Time now, LogIndex index) {
+  if (index <= completed_) return;
+  completed_ = index;
+  completions_.emplace_back(now, index);
+}
+
+// Clocks that run at different speeds differ by a factor of two at most (SimCluster::found).
+void Oracle::on_age(const SimNode& node, Time now, Time age, LogIndex applied) const {
+  const Time longest = (plan_.faults.clock_rates ? 2 * age : age) + kMillisecond;
+  if (longest > now) return;
+  const auto after = std::upper_bound(
+      completions_.begin(), completions_.end(), now - longest,
+      [](Time time, const std::pair<Time, LogIndex>& one) { return time < one.first; });
+  if (after == completions_.begin()) return;
+  const LogIndex completed = std::prev(after)->second;
+  if (applied >= completed) return;
+  violated("history",
+           "{} says that its rows are {} ms old; entry {} was answered before, they "
+           "stand at {}",
+           node.name(), age / kMillisecond, completed.value(), applied.value());
+}
+
+void Oracle::on_write_answered(Time now, LogIndex began, wire::ClientId client,
+                               wire::RequestSequence sequence, const wire::CommandReply& reply) {
+  const auto found = requests_.find(Request{client, sequence});
+  if (found == requests_.end() || found->second.first != reply.position ||
+      found->second.second != reply.revision) {
+    violated("once", "request {} is answered with {} and revision {}, which is not its event",
+             sequence.value(), to_string(reply.position), reply.revision.value());
+  }
+  if (reply.position.index <= began) {
+    violated("history", "a write at entry {} began after entry {} was answered",
+             reply.position.index.value(), began.value());
+  }
+  complete(now, reply.position.index);
+}
+
+const Oracle::Version* Oracle::version_at(const std::string& key, LogIndex index) const {
+  const auto found = versions_.find(key);
+  if (found == versions_.end()) return nullptr;
+  for (auto version = found->second.rbegin(); version != found->second.rend(); ++version) {
+    if (version->index <= index) return &*version;
+  }
+  return nullptr;
+}
+
+void Oracle::on_read_answered(Time now, LogIndex began, bool linearizable, const Seen& seen) {
+  const Version* version = version_at(seen.key, seen.applied);
+  const std::optional<std::string> expected = version == nullptr ? std::nullopt : version->value;
+  if (seen.value != expected) {
+    violated("history", "a read of {} at entry {} sees '{}', not '{}'", seen.key,
+             seen.applied.value(), seen.value.value_or("nothing"), expected.value_or("nothing"));
+  }
+  if (!linearizable) return;
+  if (seen.applied < began) {
+    violated("history", "a linearizable read at entry {} began after entry {} was answered",
+             seen.applied.value(), began.value());
+  }
+  complete(now, seen.applied);
+}
+
+template <typename Predicate>
+bool Oracle::some_version(const std::string& key, LogIndex from, Predicate&& predicate) const {
+  const Version* version = version_at(key, from);
+  if (predicate(version)) return true;
+  const auto found = versions_.find(key);
+  if (found == versions_.end()) return false;
+  return std::any_of(found->second.begin(), found->second.end(),
+                     [&](const Version& one) { return one.index > from && predicate(&one); });
+}
+
+void Oracle::on_unchanged(LogIndex began, const std::string& key,
+                          const std::optional<std::string>& value) {
+  const bool was_so = some_version(key, began, [&](const Version* version) {
+    return (version == nullptr ? std::nullopt : version->value) == value;
+  });
+  if (was_so) return;
+  violated("history", "a command is answered with 'unchanged', but {} was not '{}' since it began",
+           key, value.value_or("nothing"));
+}
+
+void Oracle::on_conflict(LogIndex began, const std::string& key, wire::Revision current) {
+  const bool was_so = some_version(key, began, [&](const Version* version) {
+    const bool is_set = version != nullptr && version->value;
+    return (is_set ? version->revision : wire::Revision()) == current;
+  });
+  if (was_so) return;
+  violated("history", "a command is refused because {} is at revision {}, where it was not", key,
+           current.value());
+}
+
+}  // namespace bib::sim

@@ -1,0 +1,89 @@
+// Mutants: small planted bugs, by which the simulator is tested (docs/testing.md, "The mutation
+// run").
+//
+// BIB_MUTANT(kName) is an expression. It is the constant false, and nothing is left of it in the
+// program, unless the build defines BIB_MUTANTS (preset `mutants`, never together with a release
+// build): then it says whether this mutant is the one that is switched on. Each breaks one rule
+// that implementations of Raft have broken before; where a rule has several layers of defence, its
+// mutant takes out all of them.
+#pragma once
+
+#include <cstdint>
+
+// M(rule, name, what it does wrong). The rules are numbered as in docs/testing.md.
+#define BIB_MUTANT_LIST(M)                                                                       \
+  M(1, kCommitsForeignTerm, "a leader commits an entry of an earlier term by counting")          \
+  M(2, kVotesBeforeDurable, "answers leave before term and vote are durable")                    \
+  M(2, kForgetsVote, "a vote is forgotten by a restart in its term")                             \
+  M(3, kPreVoteRaisesTerm, "whoever is asked for a pre-vote enters the term asked about")        \
+  M(3, kPreVoteResetsTimer, "granting a pre-vote starts the election timer anew")                \
+  M(3, kPreVoteRefusalHidesTerm, "the refusal of a pre-vote does not teach its term")            \
+  M(4, kPreVoteComparesLengths, "pre-votes go to the longer log, whatever its last term")        \
+  M(5, kLeadsWithoutQuorum, "a leader that no quorum answers goes on leading")                   \
+  M(6, kAcknowledgesWholeLog, "an answer covers the follower's log, not what was proven")        \
+  M(6, kAcknowledgesBeforeDurable, "an answer covers what is not on the disk yet")               \
+  M(7, kFollowerCommitsUnproven, "a follower commits up to its log's end, proven or not")        \
+  M(8, kTruncatesWithoutConflict, "an append that is shorter than the log truncates it")         \
+  M(9, kStaleRejectionLowersMatch, "an old rejection lowers what a follower has acknowledged")   \
+  M(9, kCountsOldVotes, "a vote of an earlier term counts in this one")                          \
+  M(10, kAcknowledgesOverwritten, "the end of an old write covers what was put in its place")    \
+  M(11, kLeaderCountsUnsynced, "a leader counts itself for what its disk does not have yet")     \
+  M(12, kTruncatesOnlyDurable, "what is on its way to the disk is not truncated there")          \
+  M(16, kChangesBeforeNoop, "a new leader changes the membership before its first commit")       \
+  M(16, kChangesTwiceAtOnce, "a membership follows one that is not committed")                   \
+  M(16, kTruncatedChangeStays, "a membership stays in effect when its entry is truncated")       \
+  M(17, kRemovedLeaderCounts, "a leader that is no voter any more counts itself")                \
+  M(17, kRemovedLeaderStays, "a leader goes on when its removal is committed")                   \
+  M(18, kOutsiderDoesNotCampaign, "whoever an uncommitted change removes does not campaign")     \
+  M(18, kOutsiderDoesNotVote, "whoever is no voter by its own log does not vote")                \
+  M(19, kWritesDuringTransfer, "a leader takes writes while it hands over")                      \
+  M(19, kTransferNeverEnds, "a transfer to a node that does not answer has no end")              \
+  M(19, kTransfersToNonVoter, "the leadership is handed to a node that has no vote")             \
+  M(20, kReadsBeforeNoop, "a new leader answers reads before its first commit")                  \
+  M(21, kReadsByLease, "a leader answers reads because it led a moment ago by its own clock")    \
+  M(21, kAgesByWallClock, "the age of rows is taken from a clock that jumps")                    \
+  M(22, kTornTailIsDamage, "a write that did not complete is taken for damage")                  \
+  M(22, kDamageIsTornTail, "a damaged middle is taken for a write that did not complete")        \
+  M(22, kDebrisStays, "what a torn write left behind the log's end is not cleared")              \
+  M(23, kNoDirectorySync, "a new segment's name is not synced")                                  \
+  M(24, kRetriesFailedSync, "a failed sync is tried again, and its success believed")            \
+  M(24, kStalledLeaderStays, "a leader whose disk stalls does not hand over")                    \
+  M(24, kStalledNodeCampaigns, "a node whose disk stalls campaigns")                             \
+  M(25, kTakesOtherClusters, "a message of another cluster is taken")                            \
+  M(25, kTakesOtherBoots, "a message of another run of its sender is taken")                     \
+  M(25, kForgetsRequests, "a follower does not remember requests, and carries one out again")    \
+  M(26, kSeenTermIsVote, "whoever brings a higher term has this node's vote in it")              \
+  M(27, kStaleLeaderResetsTimer, "a message of a deposed leader starts the election timer anew") \
+  M(28, kSuspectRefusesPreVotes, "a node that suspects its leader still refuses pre-votes")      \
+  M(29, kStuckPipelineUnnoticed, "lost appends are not missed while heartbeats are answered")    \
+  M(30, kAppliedIndexApart, "the applied index is written apart from the rows")                  \
+  M(31, kFreezesInsideEntry, "rows go to the store between the events of one entry")
+
+namespace bib::wire {
+
+enum class Mutant : std::uint8_t {
+  kNone,
+#define BIB_MUTANT_NAME(rule, name, what) name,
+  BIB_MUTANT_LIST(BIB_MUTANT_NAME)
+#undef BIB_MUTANT_NAME
+};
+
+}  // namespace bib::wire
+
+#ifdef BIB_MUTANTS
+
+namespace bib::wire {
+
+// One for the process, set before anything else runs: a planted bug is no part of any object.
+inline Mutant mutant_in_effect = Mutant::kNone;
+
+}  // namespace bib::wire
+
+#define BIB_MUTANT(name) (::bib::wire::mutant_in_effect == ::bib::wire::Mutant::name)
+
+#else
+
+// The name is checked all the same.
+#define BIB_MUTANT(name) (::bib::wire::Mutant::name == ::bib::wire::Mutant::kNone)
+
+#endif
