@@ -177,12 +177,10 @@ Result<FoundSnapshots> find_snapshots(FileSystem& files, const std::string& root
                                       const wire::ClusterId& cluster) {
   BIB_TRY(const auto names, files.list(root));
   FoundSnapshots found;
-  bool removed = false;
   for (const std::string& name : names) {
     if (name.ends_with(kTemporarySuffix)) {
       const std::string path = join_path(root, name);
       if (!files.remove(path)) BIB_TRY_VOID(remove_tree(files, path));
-      removed = true;
       continue;
     }
     if (!wire::parse_snapshot_name(name)) continue;
@@ -197,7 +195,8 @@ Result<FoundSnapshots> find_snapshots(FileSystem& files, const std::string& root
       found.snapshots.push_back(*std::move(manifest));
     }
   }
-  if (removed) BIB_TRY_VOID(files.sync_directory(root));
+  // A killed process may have left names here, or taken some away, that are not durable yet.
+  BIB_TRY_VOID(files.sync_directory(root));
   std::sort(found.snapshots.begin(), found.snapshots.end(),
             [](const SnapshotManifest& a, const SnapshotManifest& b) {
               return a.index < b.index || (a.index == b.index && a.term < b.term);

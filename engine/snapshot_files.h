@@ -68,7 +68,8 @@ struct FoundSnapshots {
   std::vector<wire::SnapshotManifest> snapshots;  // ascending by index
   std::vector<std::string> problems;              // for the node's log: what is there and no good
 };
-// What is below `root`, by the manifests alone; removes what a crash left half made.
+// What is below `root`, which exists, by the manifests alone; removes what a crash left half made.
+// What it finds is durable, and what it does not find does not come back.
 wire::Result<FoundSnapshots> find_snapshots(FileSystem& files, const std::string& root,
                                             const wire::ClusterId& cluster);
 

@@ -138,6 +138,46 @@ TEST_CASE("a crash at any moment of making or removing a snapshot leaves it whol
   CHECK(whole > 0);
 }
 
+TEST_CASE("a snapshot that a killed process left is durable once it was found") {
+  const auto log = log_of(20);
+  int found_whole = 0;
+  for (std::uint64_t crash_after = 1;; ++crash_after) {
+    CAPTURE(crash_after);
+    wire::Prng prng(crash_after);
+    FaultyFileSystem disk;
+    const auto manifest = make_snapshot(disk, kSnapshotRoot, log, 20);
+    must(disk.rename("/data/snapshots/20-1", "/data/snapshots/making.tmp"));
+    disk.forget("/data/snapshots/making.tmp/manifest");
+    must(disk.sync_directory(kSnapshotRoot));
+    disk.crash_after(crash_after);
+    const bool sealed = seal_snapshot(disk, kSnapshotRoot, kMakingName, manifest).has_value();
+    disk.restart_process();
+    const std::size_t found = find(disk).snapshots.size();
+    found_whole += found == 1 && !sealed ? 1 : 0;
+    for (int variant = 0; variant < 8; ++variant) {
+      CHECK(find(*disk.survivor(prng)).snapshots.size() == found);
+    }
+    if (sealed) break;
+  }
+  CHECK(found_whole > 0);
+}
+
+TEST_CASE("an installation that a killed process has ended does not come back") {
+  const InstallPlaces places(kDataDirectory);
+  FaultyFileSystem disk;
+  const auto snapshot = make_snapshot(disk, kSnapshotRoot, log_of(20), 20);
+  must(decide_install(disk, places, snapshot));
+  disk.crash_after(1);  // the note is gone, and its name not durably
+  CHECK_FALSE(end_install(disk, places));
+  disk.restart_process();
+  static_cast<void>(find(disk));
+  CHECK_FALSE(must(find_install(disk, places)));
+  wire::Prng prng(1);
+  for (int variant = 0; variant < 8; ++variant) {
+    CHECK_FALSE(must(find_install(*disk.survivor(prng), places)));
+  }
+}
+
 namespace {
 
 // A node's data directory: rows at 5 and a log that ends at 8; and a snapshot at 30 beside them.
