@@ -47,12 +47,20 @@ MemberGuard::Refusal log_lost(const PeerHello& hello, fmt::format_string<Args...
 
 }  // namespace
 
-void MemberGuard::on_message(const wire::PeerMessage& message) {
-  if (!shows_durable_term(message.kind)) return;
+bool MemberGuard::on_message(const wire::PeerMessage& message) {
   const auto shown = shown_.find(message.from);
-  if (shown != shown_.end() && shown->second.term < message.term) {
+  if (shown == shown_.end()) return true;
+  if (!is_log_of(message.from, shown->second.log_id)) return false;
+  if (shows_durable_term(message.kind) && shown->second.term < message.term) {
     shown->second.term = message.term;
   }
+  return true;
+}
+
+// What is not known on either side proves nothing.
+bool MemberGuard::is_log_of(wire::NodeId id, std::uint64_t log_id) const {
+  const wire::Member* member = log_id == 0 ? nullptr : raft_.membership().find(id);
+  return member == nullptr || member->log_id == 0 || member->log_id == log_id;
 }
 
 void MemberGuard::admitted(const PeerHello& hello) {
@@ -82,16 +90,12 @@ std::optional<MemberGuard::Refusal> MemberGuard::check_membership(const PeerHell
 }
 
 std::optional<MemberGuard::Refusal> MemberGuard::check_log(const PeerHello& hello) const {
-  if (hello.log_id == 0) return std::nullopt;
-  const wire::Member* member = raft_.membership().find(hello.from);
-  if (member == nullptr || member->log_id == 0 || member->log_id == hello.log_id) {
-    return std::nullopt;
-  }
+  if (is_log_of(hello.from, hello.log_id)) return std::nullopt;
   return log_lost(
       hello,
       "joined with the log {:016x} and comes with the log {:016x}: its disk was lost or "
       "replaced",
-      member->log_id, hello.log_id);
+      raft_.membership().find(hello.from)->log_id, hello.log_id);
 }
 
 std::optional<MemberGuard::Refusal> MemberGuard::check_memory(const PeerHello& hello) const {

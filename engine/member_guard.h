@@ -21,8 +21,9 @@ class MemberGuard {
  public:
   explicit MemberGuard(const consensus::Raft& raft) : raft_(raft) {}
 
-  // A message of a peer, checked to be its own.
-  void on_message(const wire::PeerMessage& message);
+  // A message of a peer, checked to be its own. False: it must not count. The peer was let in by a
+  // node that did not know yet with which log it is a member.
+  bool on_message(const wire::PeerMessage& message);
 
   struct Refusal {
     wire::HelloRefusal kind = wire::HelloRefusal::kNone;
@@ -39,6 +40,7 @@ class MemberGuard {
     wire::Term term;
   };
 
+  bool is_log_of(wire::NodeId id, std::uint64_t log_id) const;
   std::optional<Refusal> check_membership(const wire::PeerHello& hello) const;
   std::optional<Refusal> check_log(const wire::PeerHello& hello) const;
   std::optional<Refusal> check_memory(const wire::PeerHello& hello) const;

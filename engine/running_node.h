@@ -92,7 +92,7 @@ class RunningNode final : public Applier,
   void send(const wire::PeerMessage& message) override { network_->send(message); }
   // ---- PeerNetwork::Handler
   void on_peer_message(wire::PeerMessage&& message) override {
-    guard_->on_message(message);
+    if (!guard_->on_message(message)) return;
     driver_->on_message(std::move(message));
   }
   void on_peer_connected(wire::NodeId peer) override { driver_->on_peer_connected(peer); }

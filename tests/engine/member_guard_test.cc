@@ -70,6 +70,22 @@ TEST_CASE("a wiped disk under its old id is refused by every node, whoever leads
   CHECK(verdict(MemberGuard(rig.at(1)), wiped) == HelloRefusal::kNone);
 }
 
+TEST_CASE("who was let in by a node that knew no better counts for nothing once it knows") {
+  test::RaftRig rig(3);
+  MemberGuard guard(rig.at(2));
+  wire::PeerMessage message;
+  message.kind = wire::MessageKind::kVoteReply;
+  message.from = NodeId(3);
+  CHECK(guard.on_message(message));
+  wire::PeerHello wiped = hello_of(rig, 3);
+  wiped.log_id = 4711;
+  // At that time its log was empty; by now it names the members.
+  guard.admitted(wiped);
+  CHECK_FALSE(guard.on_message(message));
+  guard.admitted(hello_of(rig, 3));
+  CHECK(guard.on_message(message));
+}
+
 TEST_CASE("a log that has lost what it acknowledged to this leader is refused") {
   test::RaftRig rig(3);
   rig.elect(1);
