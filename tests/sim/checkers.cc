@@ -100,7 +100,32 @@ void Oracle::on_boot(SimNode& node, wire::HardState hard_state) {
   campaigned_.insert(hard_state.term);
 }
 
-void Oracle::on_wiped(SimNode& /*node*/) {}
+void Oracle::on_called_lost(const SimNode& node, NodeId peer, const wire::Error& error) const {
+  const SimNode& sender = *nodes_[index_of(peer)];
+  const wire::Member* member = node.raft()->membership().find(peer);
+  if (sender.is_wiped() || (member != nullptr && member->log_id != sender.log_id())) return;
+  violated("guard", "{} refuses n{}, which has lost nothing: {}", node.name(), peer.value(),
+           error.message);
+}
+
+// Votes and acknowledgements of a member come from the disk with which it joined.
+void Oracle::check_counted(const SimNode& node, const PeerMessage& message) const {
+  switch (message.kind) {
+    case MessageKind::kVoteReply:
+    case MessageKind::kAppendReply:
+    case MessageKind::kHeartbeatReply:
+    case MessageKind::kSnapshotReply:
+      break;
+    default:
+      return;
+  }
+  const SimNode& sender = *nodes_[index_of(message.from)];
+  if (!plan_.network.greets || message.rejected) return;
+  const wire::Member* member = node.raft()->membership().find(message.from);
+  if (member == nullptr || member->log_id == sender.log_id()) return;
+  violated("guard", "{} counts {}, which is a member with the log {:016x} and has {:016x}",
+           node.name(), sender.name(), member->log_id, sender.log_id());
+}
 
 void Oracle::before_message(SimNode& node, const PeerMessage& message) {
   Facts& known = facts(node);
@@ -256,6 +281,8 @@ void Oracle::check_vote(const SimNode& node, const PeerMessage& message) {
 
 bool Oracle::has_durably(const SimNode& node, LogIndex index, Term term) const {
   const engine::LogLocations* log = node.durable_log();
+  // What was counted before a disk was emptied was true.
+  if (node.is_wiped()) log = node.lost_log();
   if (log == nullptr) return false;
   if (index <= node.durable_snapshot()) return true;
   return index < log->base().index || log->term_at(index) == term;
@@ -551,6 +578,13 @@ void Oracle::on_installed(const SimNode& node, const projections::StateMark& bef
              before.applied_index.value(), after.applied_index.value());
   }
   ++installations_;
+}
+
+void Oracle::on_log_reset(const SimNode& node, consensus::LogPosition position) const {
+  const engine::LogLocations* log = node.durable_log();
+  if (log == nullptr || log->term_at(position.index) != position.term) return;
+  violated("snapshot", "{} forgets its log to {} for a snapshot at {}, which the log has",
+           node.name(), log->last().index.value(), position.index.value());
 }
 
 // ---- the committed log

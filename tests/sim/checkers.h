@@ -22,6 +22,7 @@
 //                than their node says
 //   timing       check-quorum, transfers, the election timer and suspicion end when they must; a
 //                leader takes nothing while it hands over, and hands over when its disk stalls
+//   guard        a wiped disk is not counted under its old id; no other is called wiped
 #pragma once
 
 #include <cstdint>
@@ -75,9 +76,14 @@ class Oracle {
   void check_snapshot(const SimNode& node, const wire::SnapshotManifest& snapshot) const;
   void on_installed(const SimNode& node, const projections::StateMark& before,
                     const projections::StateMark& after);
+  // Raft figure 13, step 6: what follows the snapshot's last entry stays.
+  void on_log_reset(const SimNode& node, consensus::LogPosition position) const;
   void count_snapshot() { ++snapshots_; }
   void count_cut() { ++cuts_; }
-  void on_wiped(SimNode& node);
+  // A message of its sender's present run has come.
+  void check_counted(const SimNode& node, const wire::PeerMessage& message) const;
+  // A node's guard says that this one's disk has lost what it promised.
+  void on_called_lost(const SimNode& node, wire::NodeId peer, const wire::Error& error) const;
 
   // ---- clients
   // What was completed before: everything that begins now comes after it.

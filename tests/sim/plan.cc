@@ -121,6 +121,7 @@ void draw_snapshots(Drawer& draw, Plan& plan) {
   snapshots.threshold = draw.between(10, draw.of<std::uint64_t>({15, 60, 300}));
   snapshots.interval_ticks = draw.of<std::uint64_t>({100, 1000, 100'000});
   snapshots.trailing_logs = draw.of<std::uint64_t>({0, 0, 5, 20, 100});
+  snapshots.some_keep_all = draw.one_in(3);
   snapshots.retain_count = draw.of<std::uint32_t>({1, 1, 2, 3});
   snapshots.chunk_bytes = draw.of<std::uint32_t>({2000, 10'000, 256U << 10});
   snapshots.chunks_ahead = draw.of<std::uint32_t>({1, 2, 4});
@@ -139,6 +140,28 @@ void draw_snapshots(Drawer& draw, Plan& plan) {
     plan.work.think_min = 0;
     plan.work.think_max = 20 * kMillisecond;
   }
+  if (draw.one_in(5)) {
+    // Whoever is cut off while it leads gets a long end of its log that nobody else has, and may be
+    // sent a snapshot of a place within.
+    plan.faults.partition = draw.between(kSecond, 4 * kSecond);
+    plan.raft.election_ticks_min = draw.of<unsigned>({50, 100});
+    plan.raft.heartbeat_ticks = 10;
+    plan.work.clients = 5;
+    plan.work.patience = 50 * kMillisecond;
+    plan.work.attempts_max = 1;
+    snapshots.threshold = draw.between(10, 20);
+    snapshots.trailing_logs = 0;
+    plan.disk.write_unit = 4096;
+    plan.driver.promote_every_ticks = 10;
+  }
+}
+
+// Only a guard keeps a wiped disk out, and only an operator brings its node back.
+void draw_wipes(Drawer& draw, Plan& plan) {
+  plan.network.greets = draw.one_in(2);
+  if (!plan.network.greets || plan.faults.membership == 0) return;
+  plan.faults.wipe = draw.mean(2 * kSecond, 10 * kSecond, 2);
+  if (plan.faults.wipe != 0) plan.faults.membership /= 2;
 }
 
 }  // namespace
@@ -161,6 +184,7 @@ Plan draw_plan(std::uint64_t seed) {
   draw_faults(draw, plan, plan.faults);
   draw_work(draw, plan.work);
   draw_snapshots(draw, plan);
+  draw_wipes(draw, plan);
   return plan;
 }
 
@@ -172,7 +196,7 @@ std::string describe(const Plan& plan) {
       "seed {}: {} voters, {} spares, {:.0f} s, {}\n"
       "  raft: election {} ticks, heartbeat {}, append {} entries {} bytes, {} in flight, cache "
       "{}\n"
-      "  network: {} to {} us, loss {:.1f} %, repeated {:.1f} %, reordered {:.1f} %{}\n"
+      "  network: {} to {} us, loss {:.1f} %, repeated {:.1f} %, reordered {:.1f} %{}{}\n"
       "  disk: {} to {} us, unit {}, segments {} KiB\n"
       "  clients: {}, keys {}, patience {:.2f} s, {} attempts\n"
       "  faults, mean seconds between:",
@@ -181,9 +205,10 @@ std::string describe(const Plan& plan) {
       plan.raft.heartbeat_ticks, plan.raft.append_entries_max, plan.raft.append_bytes_max,
       plan.raft.flight.messages_max, plan.driver.cache_bytes, network.latency_min,
       network.latency_max, network.loss_ppm / 1e4, network.duplicate_ppm / 1e4,
-      network.reorder_ppm / 1e4, network.through_bytes ? ", as bytes" : "", plan.disk.append_min,
-      plan.disk.append_max, plan.disk.write_unit, plan.disk.segment_bytes >> 10, plan.work.clients,
-      plan.work.keys, seconds(plan.work.patience), plan.work.attempts_max);
+      network.reorder_ppm / 1e4, network.through_bytes ? ", as bytes" : "",
+      network.greets ? ", with greetings" : "", plan.disk.append_min, plan.disk.append_max,
+      plan.disk.write_unit, plan.disk.segment_bytes >> 10, plan.work.clients, plan.work.keys,
+      seconds(plan.work.patience), plan.work.attempts_max);
   const auto fault = [&](const char* name, Time mean) {
     if (mean != 0) text += fmt::format(" {} {:.1f}", name, seconds(mean));
   };

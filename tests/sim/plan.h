@@ -23,6 +23,7 @@ struct NetworkPlan {
   std::uint32_t reorder_ppm = 0;
   std::uint32_t foreign_ppm = 0;  // repeats a message in a wrong envelope, or to a wrong node
   bool through_bytes = false;     // every message is encoded and decoded
+  bool greets = false;            // connections begin with a greeting, which a MemberGuard judges
 };
 
 struct DiskPlan {
@@ -41,6 +42,7 @@ struct SnapshotPlan {
   std::uint64_t threshold = 0;
   std::uint64_t interval_ticks = 0;
   std::uint64_t trailing_logs = 0;
+  bool some_keep_all = false;  // every other node cuts nothing
   std::uint32_t retain_count = 1;
   std::uint32_t chunk_bytes = 0;
   std::uint32_t chunks_ahead = 1;
@@ -66,7 +68,7 @@ struct FaultPlan {
   Time sync_failure = 0;
   Time disk_full = 0;
   Time rot = 0;         // a flipped bit; found at the next start, and the node is lost
-  Time wipe = 0;        // a disk is emptied
+  Time wipe = 0;        // a disk is emptied; its node comes back under its old id
   Time membership = 0;  // a change is asked for
   Time transfer = 0;
   bool clock_rates = false;             // ticks of different lengths

@@ -95,6 +95,7 @@ wire::Member SimCluster::member(NodeIndex node) const {
   wire::Member member;
   member.id = id_of(node);
   member.raft_address = fmt::format("n{}:7000", node + 1);
+  member.log_id = nodes_[node]->log_id();
   member.api_address = fmt::format("n{}:7001", node + 1);
   return member;
 }
@@ -142,6 +143,8 @@ Time SimCluster::mean_of(std::uint32_t fault) const {
       return faults.disk_full;
     case kRot:
       return faults.rot;
+    case kWipe:
+      return faults.wipe;
     case kMembership:
       return faults.membership;
     case kTransfer:
@@ -223,6 +226,8 @@ void SimCluster::do_fault(std::uint32_t fault) {
       return;
     case kRot:
       return rot_some_disk();
+    case kWipe:
+      return wipe_some_disk();
     case kMembership:
       return change_membership();
     default: {
@@ -330,7 +335,7 @@ bool SimCluster::keeps_majority(const wire::Membership& membership,
     if (half->empty()) continue;
     const auto left = std::count_if(half->begin(), half->end(), [&](NodeId id) {
       const NodeIndex index = index_of(id);
-      return !nodes_[index]->is_lost() &&
+      return !nodes_[index]->is_lost() && !nodes_[index]->is_wiped() &&
              std::find(without.begin(), without.end(), index) == without.end();
     });
     if (static_cast<std::size_t>(left) <= half->size() / 2) return false;
@@ -345,7 +350,7 @@ bool SimCluster::may_be_without(const std::vector<NodeIndex>& without) const {
     if (may_be_promoted(id_of(node))) return false;
   }
   return std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
-    if (node->is_lost()) return true;
+    if (node->is_lost() || node->is_wiped()) return true;
     if (!node->is_running()) return false;
     const wire::Membership& membership = node->raft()->membership();
     return keeps_majority(membership, without);
@@ -368,6 +373,14 @@ void SimCluster::rot_some_disk() {
   (void)node->rot();
 }
 
+void SimCluster::wipe_some_disk() {
+  SimNode* node = some_running();
+  if (node->is_wiped() || !may_be_without({node->index()})) return;
+  node->die(Death::kPower, std::nullopt);
+  node->wipe();
+  node->start_later(random_.between(5 * kMillisecond, 2 * kSecond));
+}
+
 // ---- membership
 
 std::vector<MembershipChange> SimCluster::random_changes(const wire::Membership& membership) {
@@ -379,8 +392,11 @@ std::vector<MembershipChange> SimCluster::random_changes(const wire::Membership&
     MembershipChange change;
     change.member = member(index);
     change.member.wants_vote = random_.below(4) != 0;
-    const bool is_member = membership.find(id_of(index)) != nullptr;
-    if (nodes_[index]->is_lost()) {
+    const wire::Member* line = membership.find(id_of(index));
+    const bool is_member = line != nullptr;
+    // Whoever asks for a change of a member does not know its log, nor may he replace it.
+    if (is_member) change.member.log_id = line->log_id;
+    if (nodes_[index]->is_lost() || nodes_[index]->is_wiped()) {
       change.kind = ChangeKind::kRemove;
     } else if (!is_member) {
       change.kind = random_.below(3) == 0 ? ChangeKind::kAddVoter : ChangeKind::kAddLearner;
@@ -408,7 +424,8 @@ std::vector<MembershipChange> SimCluster::random_changes(const wire::Membership&
 void SimCluster::change_membership() {
   SimNode* leader = some_leader();
   if (leader == nullptr) return;
-  const auto changes = random_changes(leader->raft()->membership());
+  const Raft& raft = *leader->raft();
+  const auto changes = random_changes(raft.membership());
   const auto next = leader->raft()->prepare_membership_change(changes);
   if (!next || !keeps_majority(*next, {})) return;
   const wire::Status status = leader->change_membership(changes);
@@ -493,7 +510,9 @@ std::string SimCluster::why_not_converged(bool all) const {
   if (raft.commit() != raft.last_index()) return "the leader has entries that are not committed";
   if (raft.membership().is_joint() && raft.membership().auto_leave) return "joint membership";
   for (const auto& node : nodes_) {
-    if (raft.membership().find(node->id()) == nullptr || node->is_lost()) continue;
+    if (raft.membership().find(node->id()) == nullptr || node->is_lost() || node->is_wiped()) {
+      continue;
+    }
     if (!node->is_running()) {
       if (all) return fmt::format("{} does not run", node->name());
       continue;

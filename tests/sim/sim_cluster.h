@@ -57,6 +57,7 @@ class SimCluster final : public EventTarget {
     kSyncFailure,
     kDiskFull,
     kRot,
+    kWipe,
     kMembership,
     kTransfer,
     kFaultKinds,
@@ -77,11 +78,13 @@ class SimCluster final : public EventTarget {
   void block(NodeIndex from, NodeIndex to) { network_.block(from, to); }
   void pause_some_node();
   void rot_some_disk();
+  void wipe_some_disk();
   void change_membership();
   std::vector<consensus::MembershipChange> random_changes(const wire::Membership& membership);
   SimNode* some_running();
   SimNode* some_leader();
-  // Every membership that some node follows keeps a majority without these nodes and the lost ones.
+  // Every membership that some node follows keeps a majority without these nodes, and the lost and
+  // wiped ones.
   bool may_be_without(const std::vector<NodeIndex>& nodes) const;
   bool keeps_majority(const wire::Membership& membership,
                       const std::vector<NodeIndex>& without) const;

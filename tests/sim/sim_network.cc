@@ -185,6 +185,8 @@ void SimNetwork::deliver(std::uint32_t slot) {
   if (trace_.is_printed()) {
     trace_.line(fmt::format("n{}", flight.to + 1), "<- n{} {}", flight.from + 1, to_text(message));
   }
+  const Host& sender = *hosts_[flight.from];
+  if (sender.is_running() && sender.boot() == flight.connection_boot) host.on_arrival(message);
   host.on_peer_message(std::move(received->message));
 }
 
@@ -271,11 +273,18 @@ void SimNetwork::dial_later(NodeIndex from, NodeIndex to, Time delay) {
 void SimNetwork::dial(NodeIndex from, NodeIndex to) {
   Pair& connection = pair(from, to);
   Host& dialler = *hosts_[from];
-  const Host& other = *hosts_[to];
+  Host& other = *hosts_[to];
   if (connection.up || !dialler.is_running()) return;
   if (!other.is_running()) return;  // it is dialled when it starts
   if (dialler.is_paused() || other.is_paused() || connection.blocked || pair(to, from).blocked) {
     return dial_later(from, to, random_.between(kDialAgain / 2, 2 * kDialAgain));
+  }
+  if (plan_.greets) {
+    if (const auto refusal = other.check_hello(dialler.hello())) {
+      trace_.note(from, to);
+      trace_.line(fmt::format("n{}", to + 1), "refuses n{}: {}", from + 1, *refusal);
+      return dial_later(from, to, random_.between(kDialAgain, 10 * kDialAgain));
+    }
   }
   connection.up = true;
   ++connection.epoch;

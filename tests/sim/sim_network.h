@@ -9,12 +9,14 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "event_queue.h"
 #include "plan.h"
 #include "trace.h"
 #include "wire/bytes.h"
+#include "wire/peer_hello.h"
 #include "wire/peer_message.h"
 #include "wire/prng.h"
 #include "wire/snapshot_message.h"
@@ -39,11 +41,16 @@ class SimNetwork final : public EventTarget {
     virtual bool is_paused() const = 0;
     virtual wire::BootId boot() const = 0;
     virtual wire::ClusterId cluster() const = 0;
+    // One of the sender's present run.
+    virtual void on_arrival(const wire::PeerMessage& message) = 0;
     virtual void on_peer_message(wire::PeerMessage&& message) = 0;
     virtual void on_snapshot_request(wire::SnapshotRequest&& request) = 0;
     virtual void on_snapshot_part(wire::SnapshotPart&& part) = 0;
     virtual void on_peer_connected(wire::NodeId peer) = 0;
     virtual void on_peer_disconnected(wire::NodeId peer) = 0;
+    virtual wire::PeerHello hello() const = 0;
+    // Why this one is not let in; nullopt: welcome.
+    virtual std::optional<std::string> check_hello(const wire::PeerHello& hello) = 0;
   };
 
   SimNetwork(EventQueue& queue, wire::Prng& random, Trace& trace, NetworkPlan plan)

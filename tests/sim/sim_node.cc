@@ -28,7 +28,8 @@ SimNode::SimNode(World& world, NodeIndex index)
       index_(index),
       name_(fmt::format("n{}", index + 1)),
       disk_(world.plan.disk.write_unit),
-      state_(disk_, world.plan.on_rocksdb) {}
+      state_(disk_, world.plan.on_rocksdb),
+      log_id_(world.random.next() | 1) {}
 
 SimNode::~SimNode() {
   disk_.crash_after(0);  // nothing is tidied up
@@ -100,7 +101,7 @@ wire::Result<engine::LogStore::Recovered> SimNode::open_log() {
   options.segment_bytes = world_.plan.disk.segment_bytes;
   options.block_bytes_max = world_.plan.disk.block_bytes_max;
   options.schema = wire::event_schema();
-  options.random = [this] { return world_.random.next(); };
+  options.random = [this] { return log_id_; };
   options.now_us = [this] { return now_us(); };
   BIB_TRY(auto log, engine::LogStore::open(disk_, kLogDirectory, options));
   check_recovered(log);
@@ -152,6 +153,7 @@ wire::Status SimNode::boot_process() {
   process_ = std::move(process);
   make_snapshot_desk(std::move(state.snapshots));
   process_->snapshots->attach(*process_->driver);
+  process_->guard = std::make_unique<engine::MemberGuard>(process_->driver->raft());
   world_.oracle.on_boot(*this, log.hard_state);
   return {};
 }
@@ -296,15 +298,16 @@ void SimNode::wipe() {
   world_.trace.line(name_, "its disk is emptied");
   disk_.wipe();
   state_.wipe();
-  durable_log_.reset();
+  lost_log_ = std::exchange(durable_log_, nullptr);
   durable_hard_state_ = {};
   founders_.reset();
   append_ends_.clear();
   cut_ = kNoCut;
   maybe_cut_to_ = LogIndex();
   decided_ = LogIndex();
-  is_lost_ = true;
-  world_.oracle.on_wiped(*this);
+  rotten_ = false;
+  is_wiped_ = true;
+  log_id_ = world_.random.next() | 1;
 }
 
 bool SimNode::rot() {
@@ -454,6 +457,7 @@ void SimNode::on_peer_message(wire::PeerMessage&& message) {
     return;
   }
   process_->probes[index_of(message.from)].heard();
+  if (world_.plan.network.greets && !process_->guard->on_message(message)) return;
   world_.oracle.before_message(*this, message);
   // The driver takes the payload; the oracle looks at the rest.
   wire::PeerMessage head = message;
@@ -508,6 +512,7 @@ void SimNode::submit(const consensus::LogWrite& write, std::vector<wire::Bytes> 
   }
   if (write.reset_to) {
     const consensus::MembershipAt& membership = *write.reset_membership;
+    world_.oracle.on_log_reset(*this, *write.reset_to);
     out.reset = engine::LogReset{*write.reset_to, membership.index,
                                  wire::encode_membership(membership.membership)};
   }

@@ -96,9 +96,13 @@ class SimNode final : public EventTarget,
   void die(Death death, std::optional<Time> restart_after);
   void pause();
   void resume();
-  // For ever: its disk is damaged or emptied.
+  // For ever: its disk is damaged.
   bool is_lost() const { return is_lost_ || rotten_; }
+  // Its disk is new: a log that it begins has another id.
   void wipe();
+  // From then on nobody may count it; it is removed when chance has it, and does not join again.
+  bool is_wiped() const { return is_wiped_; }
+  std::uint64_t log_id() const { return log_id_; }
   // Flips a bit in an entry that is durable and has durable entries behind it. The node is down.
   bool rot();
 
@@ -125,6 +129,8 @@ class SimNode final : public EventTarget,
   wire::Status check_rows() const;
   // Durable as far as anybody was told; also of a node that is down. Null: nothing was ever.
   const engine::LogLocations* durable_log() const { return durable_log_.get(); }
+  // The one that was durable before its disk was emptied.
+  const engine::LogLocations* lost_log() const { return lost_log_.get(); }
   wire::HardState durable_hard_state() const { return durable_hard_state_; }
   // Up to here a snapshot stands for what the log lacks: its installation was decided, durably, and
   // has not ended.
@@ -137,11 +143,14 @@ class SimNode final : public EventTarget,
   bool is_paused() const override { return paused_; }
   wire::BootId boot() const override { return wire::BootId(boot_); }
   wire::ClusterId cluster() const override { return world_.cluster; }
+  void on_arrival(const wire::PeerMessage& message) override;
   void on_peer_message(wire::PeerMessage&& message) override;
   void on_snapshot_request(wire::SnapshotRequest&& request) override;
   void on_snapshot_part(wire::SnapshotPart&& part) override;
   void on_peer_connected(wire::NodeId peer) override;
   void on_peer_disconnected(wire::NodeId peer) override;
+  wire::PeerHello hello() const override;
+  std::optional<std::string> check_hello(const wire::PeerHello& hello) override;
 
   // ---- SnapshotHost, SnapshotPort, Executor
   void checkpoint(const std::string& directory,
@@ -283,6 +292,7 @@ class SimNode final : public EventTarget,
   SimDisk disk_;
   SimState state_;
   std::shared_ptr<const engine::LogLocations> durable_log_;
+  std::shared_ptr<const engine::LogLocations> lost_log_;
   wire::HardState durable_hard_state_;
   static constexpr wire::LogIndex kNoCut{UINT64_MAX};
   wire::LogIndex cut_ = kNoCut;             // a write that was cut off may have truncated from here
@@ -291,6 +301,8 @@ class SimNode final : public EventTarget,
   wire::LogIndex decided_;
   bool rotten_ = false;
   bool is_lost_ = false;
+  bool is_wiped_ = false;
+  std::uint64_t log_id_ = 0;
   std::int64_t clock_offset_us_ = 0;
   Time tick_ = kTickTime;
   Time tick_set_at_ = 0;         // its monotonic clock runs as its ticks do

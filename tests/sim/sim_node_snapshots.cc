@@ -75,7 +75,8 @@ void SimNode::make_snapshot_desk(std::vector<wire::SnapshotManifest> found) {
   options.node = id();
   options.threshold = plan.threshold;
   options.interval_ticks = plan.interval_ticks;
-  options.trailing_logs = plan.trailing_logs;
+  // A node that keeps its log sends entries to whom another one has offered a snapshot.
+  options.trailing_logs = plan.some_keep_all && index_ % 2 == 0 ? 100'000 : plan.trailing_logs;
   options.retain_count = plan.retain_count;
   options.retry_ticks = plan.retry_ticks;
   options.sender.silent_ticks = plan.give_up_ticks;
@@ -116,7 +117,7 @@ bool SimNode::do_work(const std::function<void()>& work) {
       world_.faults_are_on && world_.random.chance_ppm(world_.plan.snapshots.die_in_job_ppm);
   if (dies) disk_.crash_after(world_.random.between(1, kJobChangesMax));
   work();
-  if (!dies) return true;
+  if (!dies && !disk_.crashed()) return true;
   world_.trace.line(name_, "dies in a job");
   dying_ = world_.random.below(2) == 0 ? Death::kKilled : Death::kPower;
   return false;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/disk_watch.h"
+#include "engine/member_guard.h"
 #include "engine/probe_count.h"
 #include "sim_node.h"
 
@@ -29,6 +30,7 @@ struct SimNode::Process {
   std::unique_ptr<engine::RaftDriver> driver;
   std::unique_ptr<engine::CommandDesk> commands;
   std::unique_ptr<engine::SnapshotDesk> snapshots;
+  std::unique_ptr<engine::MemberGuard> guard;
 
   std::deque<engine::LogWrite> queued;
   std::vector<engine::LogWrite> appending;

@@ -123,8 +123,9 @@ class SimState::Twin final : public projections::DurableStore {
       return wire::fail(ErrorCode::kCorrupt, "{} holds no {}", directory_, kCurrentName);
     }
     for (const std::string& name : names_) BIB_TRY_VOID(load_file(name));
-    if (!read_only) BIB_TRY_VOID(remove_others(present));
-    return {};
+    if (read_only) return {};
+    BIB_TRY_VOID(remove_others(present));
+    return disk_.sync_directory(directory_);  // what is found is relied on
   }
   Status reopen() override { return load(false); }
   bool is_open() const override { return live_ != nullptr; }
