@@ -189,9 +189,15 @@ void SnapshotDesk::finish_making(Result<SnapshotPtr> result) {
 // ---- the log
 
 void SnapshotDesk::cut_log() {
-  const SnapshotPtr newest = store_.newest();
-  if (!newest || installing_ || ending_) return;
+  if (installing_ || ending_) return;
   const consensus::Raft& raft = driver_->raft();
+  // One that is ahead of the log (fetched, and not put in place) does not replace any of it: the
+  // log would not go on from there.
+  SnapshotPtr newest;
+  for (const SnapshotPtr& snapshot : store_.list()) {
+    if (snapshot->index <= raft.applied()) newest = snapshot;
+  }
+  if (!newest) return;
   const std::uint64_t last = raft.last_index().value();
   LogIndex target(last > options_.trailing_logs ? last - options_.trailing_logs : 0);
   target = std::min({target, newest->index, raft.applied(), raft.durable_index()});

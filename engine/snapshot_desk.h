@@ -6,11 +6,11 @@
 //
 // Rules: one snapshot is made at a time, always of the state as it stands behind a whole entry. One
 // is fetched at a time; a new leader's offer replaces it until it is being put in place. The log is
-// cut to the newest snapshot that is durable here, less `trailing_logs`, and not behind one that is
-// being sent. Where the state is large and the threshold is reached at once, a pause of four times
-// what the last one took comes first. What cannot be made or fetched is a warning and is tried
-// again; a failure between the decision to install and its end stops the node, and its next start
-// completes it.
+// cut to the newest snapshot of what is applied here, less `trailing_logs`, and not behind one that
+// is being sent. Where the state is large and the threshold is reached at once, a pause of four
+// times what the last one took comes first. What cannot be made or fetched is a warning and is
+// tried again; a failure between the decision to install and its end stops the node, and its next
+// start completes it.
 #pragma once
 
 #include <cstdint>
