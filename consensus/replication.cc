@@ -115,7 +115,7 @@ void Raft::flush_peers() {
 
 void Raft::send_appends(Progress& peer) {
   while (has_news_for(peer) && peer.may_send(config_.flight)) {
-    if (peer.next <= log_.base().index) {
+    if (peer.next <= log_.base().index && !BIB_MUTANT(kIgnoresCutLog)) {
       want_snapshot(peer);
       return;
     }

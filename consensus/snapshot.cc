@@ -15,6 +15,7 @@
 
 #include "consensus/raft.h"
 #include "wire/check.h"
+#include "wire/mutant.h"
 
 namespace bib::consensus {
 
@@ -95,7 +96,9 @@ bool Raft::installed_snapshot(LogPosition last, const MembershipAt& membership) 
   BIB_CHECK(membership.index <= last.index, "a membership of {} in a snapshot of {}",
             membership.index.value(), last.index.value());
   BIB_CHECK(role_ != Role::kLeader, "a leader installed a snapshot at {}", last.index.value());
-  if (log_.matches(last)) {
+  const bool goes_on = log_.matches(last);
+  const bool conflicts_on = BIB_MUTANT(kSnapshotKeepsConflict) && last.index <= log_.last_index();
+  if (goes_on || conflicts_on) {
     // The log goes on after the snapshot, and stays (Raft figure 13, step 6). After a crash the
     // snapshot stands for what the log had not written yet.
     durable_ = std::max(durable_, last.index);

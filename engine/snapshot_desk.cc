@@ -6,6 +6,7 @@
 #include "engine/clock.h"
 #include "projections/checkpoint.h"
 #include "wire/check.h"
+#include "wire/mutant.h"
 
 namespace bib::engine {
 
@@ -200,7 +201,8 @@ void SnapshotDesk::cut_log() {
   if (!newest) return;
   const std::uint64_t last = raft.last_index().value();
   LogIndex target(last > options_.trailing_logs ? last - options_.trailing_logs : 0);
-  target = std::min({target, newest->index, raft.applied(), raft.durable_index()});
+  const LogIndex end = BIB_MUTANT(kCutsAboveSnapshot) ? raft.applied() : newest->index;
+  target = std::min({target, end, raft.applied(), raft.durable_index()});
   if (const auto sending = sender_.lowest_under_way()) target = std::min(target, *sending);
   if (target <= cut_asked_ || target <= raft.log().base().index) return;
   cut_asked_ = target;
@@ -239,6 +241,7 @@ void SnapshotDesk::receive_snapshot(NodeId from, LogPosition last) {
   if (fetcher_.is_busy()) {
     const wire::SnapshotPlace place = fetcher_.place();
     if (fetcher_.source() == from && place.index == last.index) return;
+    if (BIB_MUTANT(kWaitsForOldLeader)) return;
     fetcher_.abandon();  // of an earlier leader, or an earlier snapshot
   }
   // It may be here already: fetched, but the node went down before it was put in place.
@@ -299,7 +302,9 @@ void SnapshotDesk::install(const SnapshotPtr& snapshot, NodeId source) {
         }
         host_.exchange_state(
             [&files = files_, places = places_, snapshot]() -> Status {
-              BIB_TRY_VOID(decide_install(files, places, *snapshot));
+              if (!BIB_MUTANT(kInstallsUndecided)) {
+                BIB_TRY_VOID(decide_install(files, places, *snapshot));
+              }
               return swap_state(files, places);
             },
             [this, snapshot, source](const Status& swapped) {

@@ -8,6 +8,7 @@
 #include "projections/checkpoint.h"
 #include "wire/check.h"
 #include "wire/checksum.h"
+#include "wire/mutant.h"
 
 namespace bib::engine {
 
@@ -295,6 +296,7 @@ void SnapshotFetcher::check_all() {
 
 void SnapshotFetcher::on_peer_disconnected(wire::NodeId peer) {
   if (!fetch_ || fetch_->from != peer || fetch_->all_written) return;
+  if (BIB_MUTANT(kWaitsForOldLeader)) return;
   fail({ErrorCode::kIo, fmt::format("the connection to {} was lost", to_string(peer))});
 }
 
@@ -310,7 +312,8 @@ void SnapshotFetcher::on_tick() {
     port_.send(sign);
   }
   if (job_is_running_) return;  // it is this side that takes its time
-  if (++fetch_->ticks_without_progress >= options_.give_up_ticks) {
+  if (++fetch_->ticks_without_progress >= options_.give_up_ticks &&
+      !BIB_MUTANT(kWaitsForOldLeader)) {
     return fail(
         {ErrorCode::kTimeout, fmt::format("{} does not answer any more", to_string(fetch_->from))});
   }

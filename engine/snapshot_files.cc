@@ -5,6 +5,7 @@
 
 #include "engine/log_recovery.h"
 #include "wire/checksum.h"
+#include "wire/mutant.h"
 
 namespace bib::engine {
 
@@ -111,7 +112,7 @@ Status publish_snapshot(FileSystem& files, const std::string& root, const std::s
   BIB_TRY_VOID(files.sync_directory(join_path(directory, kSnapshotStateName)));
   BIB_TRY_VOID(files.sync_directory(directory));
   BIB_TRY_VOID(files.rename(directory, join_path(root, final_name)));
-  return files.sync_directory(root);
+  return BIB_MUTANT(kSnapshotNameUnsynced) ? Status{} : files.sync_directory(root);
 }
 
 Status remove_snapshot(FileSystem& files, const std::string& root, const std::string& name) {

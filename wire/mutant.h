@@ -29,6 +29,13 @@
   M(10, kAcknowledgesOverwritten, "the end of an old write covers what was put in its place")    \
   M(11, kLeaderCountsUnsynced, "a leader counts itself for what its disk does not have yet")     \
   M(12, kTruncatesOnlyDurable, "what is on its way to the disk is not truncated there")          \
+  M(13, kSnapshotKeepsConflict, "a log that disagrees with an installed snapshot stays")         \
+  M(13, kInstallsUndecided, "a crash while a snapshot is put in place is not completed")         \
+  M(14, kPromotesDuringSnapshot, "a learner gets its vote while a snapshot is on its way to it") \
+  M(14, kWaitsForOldLeader,                                                                      \
+    "a snapshot is waited for whose leader has gone, though a new one offers")                   \
+  M(15, kIgnoresCutLog, "a follower behind the log's beginning is sent appends")                 \
+  M(15, kCutsAboveSnapshot, "the log is cut further than the newest snapshot goes")              \
   M(16, kChangesBeforeNoop, "a new leader changes the membership before its first commit")       \
   M(16, kChangesTwiceAtOnce, "a membership follows one that is not committed")                   \
   M(16, kTruncatedChangeStays, "a membership stays in effect when its entry is truncated")       \
@@ -46,6 +53,7 @@
   M(22, kDamageIsTornTail, "a damaged middle is taken for a write that did not complete")        \
   M(22, kDebrisStays, "what a torn write left behind the log's end is not cleared")              \
   M(23, kNoDirectorySync, "a new segment's name is not synced")                                  \
+  M(23, kSnapshotNameUnsynced, "the name of a finished snapshot is not synced")                  \
   M(24, kRetriesFailedSync, "a failed sync is tried again, and its success believed")            \
   M(24, kStalledLeaderStays, "a leader whose disk stalls does not hand over")                    \
   M(24, kStalledNodeCampaigns, "a node whose disk stalls campaigns")                             \

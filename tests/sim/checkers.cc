@@ -331,6 +331,7 @@ void Oracle::on_written(SimNode& node, const consensus::LogWrite& write,
         auto membership = wire::decode_membership(reader->body());
         if (!membership) violated("log", "{} writes a membership that is none", node.name());
         entry.membership = *std::move(membership);
+        check_promotion(node, raft, header->index, *entry.membership);
         const LogIndex latest = facts(node).membership_index;
         const bool leads = raft.role() == Role::kLeader && raft.term() == header->term;
         if (leads && latest != header->index && latest > raft.commit()) {
@@ -347,6 +348,23 @@ void Oracle::on_written(SimNode& node, const consensus::LogWrite& write,
                header->index.value(), header->term.value());
     }
     previous = header->term;
+  }
+}
+
+// A vote that nobody asked for goes to a learner that the log alone brings up to date.
+void Oracle::check_promotion(const SimNode& node, const Raft& raft, LogIndex index,
+                             const wire::Membership& membership) const {
+  const Facts& known = facts_[node.index()];
+  if (raft.role() != Role::kLeader || index <= known.change_asked) return;
+  const consensus::MembershipAt* before = raft.membership_at(index - 1);
+  if (before == nullptr) return;
+  for (const consensus::PeerStatus& peer : raft.peers()) {
+    const bool is_promoted =
+        has_id(membership.voters, peer.id) && has_id(before->membership.learners, peer.id);
+    if (is_promoted && peer.state == consensus::ProgressState::kSnapshot) {
+      violated("snapshot", "{} gives n{} its vote while a snapshot is on its way there",
+               node.name(), peer.id.value());
+    }
   }
 }
 

@@ -62,6 +62,8 @@ class Oracle {
   // The peer's connection has closed, or it has fallen silent.
   void before_suspicion(SimNode& node, wire::NodeId peer);
   void on_tick(SimNode& node);
+  // The last of them is the entry `index`, in the leader's log or about to be.
+  void on_change_asked(SimNode& node, wire::LogIndex index) { facts(node).change_asked = index; }
   void on_transfer_asked(SimNode& node) { facts(node).ticks_transferring = 0; }
   void on_sent(SimNode& node, const wire::PeerMessage& message);
   // Every entry of every log passes here, on its way to the disk.
@@ -138,6 +140,7 @@ class Oracle {
     unsigned ticks_transferring = 0;
     unsigned ticks_stalled = 0;   // a leader's, without handing over although it could
     wire::LogIndex transfer_end;  // where the log ended when the transfer began; 0: none
+    wire::LogIndex change_asked;  // the last membership that was asked for stands there
     wire::LogIndex match;         // of the peer whose answer is being taken
     bool suspects = false;
     bool must_grant = false;
@@ -165,6 +168,8 @@ class Oracle {
   void check_campaign(const SimNode& node, const consensus::Raft& raft, const Facts& facts) const;
   void check_leader(const SimNode& node, const consensus::Raft& raft, Facts& facts) const;
   void check_stalled(const SimNode& node, const consensus::Raft& raft, Facts& facts) const;
+  void check_promotion(const SimNode& node, const consensus::Raft& raft, wire::LogIndex index,
+                       const wire::Membership& membership) const;
   void complete(Time now, wire::LogIndex index);
   void check_acknowledgement(const SimNode& node, const wire::PeerMessage& message) const;
   void check_vote(const SimNode& node, const wire::PeerMessage& message);

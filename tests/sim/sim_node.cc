@@ -440,6 +440,8 @@ void SimNode::turn_soon() {
 }
 
 void SimNode::end_step() {
+  // Also where the node could have lived with the error: its machine is gone.
+  if (process_ && disk_.crashed() && !is_dying()) dying_ = Death::kPower;
   if (is_dying()) {
     return die(dying_, world_.random.between(5 * kMillisecond, 2 * kSecond));
   }

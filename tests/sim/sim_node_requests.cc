@@ -88,6 +88,7 @@ void SimNode::run_read(engine::Asker asker, const std::string& key) {
 wire::Status SimNode::change_membership(std::span<const consensus::MembershipChange> changes) {
   process_->commands->propose_open_batch();
   const wire::Status status = process_->driver->change_membership(changes);
+  if (status) world_.oracle.on_change_asked(*this, raft()->last_index());
   input();
   return status;
 }

@@ -1,6 +1,7 @@
 #include "wire/mutant.h"
 
 #include <catch2/catch.hpp>
+#include <set>
 
 #ifndef BIB_MUTANTS
 
@@ -14,6 +15,17 @@ BIB_MUTANT_LIST(BIB_IS_OFF)
 TEST_CASE("a planted bug is a constant false in an ordinary build") {
   constexpr bool planted = BIB_MUTANT(kCommitsForeignTerm);
   STATIC_REQUIRE_FALSE(planted);
+}
+
+TEST_CASE("each rule has a planted bug that breaks it") {
+  constexpr unsigned kRules = 31;
+  std::set<unsigned> broken;
+#define BIB_BREAKS(rule, name, what) broken.insert(rule);
+  BIB_MUTANT_LIST(BIB_BREAKS)
+#undef BIB_BREAKS
+  CHECK(broken.size() == kRules);
+  CHECK(*broken.begin() == 1);
+  CHECK(*broken.rbegin() == kRules);
 }
 
 }  // namespace
