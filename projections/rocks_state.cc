@@ -10,6 +10,7 @@
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <string>
 #include <utility>
 #include <vector>
@@ -87,6 +88,7 @@ rocksdb::ColumnFamilyOptions family_options(const RocksOptions& options,
                                   rocksdb::kLZ4Compression};
   // Rows that change often coalesce in level 0: half as many bytes are merged into level 1.
   result.level0_file_num_compaction_trigger = 8;
+  result.level0_slowdown_writes_trigger = static_cast<int>(options.top_files_max);
   result.target_file_size_base = 32U << 20;
   result.max_bytes_for_level_base = 64U << 20;
   return result;
@@ -179,6 +181,18 @@ struct RocksStore::Impl {
     for (auto* handle : handles) db->DestroyColumnFamilyHandle(handle);
   }
   rocksdb::ColumnFamilyHandle* handle(Family family) const { return handles[family_index(family)]; }
+
+  std::uint64_t most_top_files() const {
+    std::uint64_t most = 0;
+    for (auto* each : handles) {
+      std::string count;
+      if (!db->GetProperty(each, rocksdb::DB::Properties::kNumFilesAtLevelPrefix + "0", &count)) {
+        continue;
+      }
+      most = std::max<std::uint64_t>(most, std::strtoull(count.c_str(), nullptr, 10));
+    }
+    return most;
+  }
 
   Result<RowPtr> find(const RowKey& key, const rocksdb::ReadOptions& read) const {
     rocksdb::PinnableSlice value;
@@ -274,7 +288,9 @@ std::shared_ptr<const StateReader> RocksStore::view() const {
 wire::Status RocksStore::write(std::span<const RowPtr> rows) {
   std::size_t bytes = 0;
   for (const RowPtr& row : rows) bytes += row->bytes();
-  return options_.read_only || bytes < options_.ingest_bytes_min ? write_batch(rows) : ingest(rows);
+  const bool as_files = !options_.read_only && bytes >= options_.ingest_bytes_min &&
+                        impl_->most_top_files() < options_.top_files_max;
+  return as_files ? ingest(rows) : write_batch(rows);
 }
 
 wire::Status RocksStore::write_batch(std::span<const RowPtr> rows) {

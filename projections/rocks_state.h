@@ -24,8 +24,11 @@ struct RocksOptions {
   std::size_t write_buffers_total_bytes = 24U << 20;  // all families' memtables together
   std::size_t block_cache_bytes = 16U << 20;          // includes index and filter blocks
   std::size_t ingest_bytes_min = 2U << 20;  // a write() of so many bytes goes around the memtables
-  bool read_only = false;                   // for tools; write() is refused
-  rocksdb::Env* env = nullptr;              // null: the system's; must outlive the store
+  // With so many files at the top of a family, writes go through the memtables, where RocksDB slows
+  // them down until it has compacted: taking in files knows no such limit.
+  unsigned top_files_max = 20;
+  bool read_only = false;       // for tools; write() is refused
+  rocksdb::Env* env = nullptr;  // null: the system's; must outlive the store
 };
 
 class RocksStore final : public DurableStore {

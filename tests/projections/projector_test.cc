@@ -247,6 +247,26 @@ TEST_CASE("a large write is durable at once, with the small ones before it") {
   REQUIRE(left_by_a_crash("at the end") == history.marks.back());
 }
 
+TEST_CASE("large writes go through the memtables while too many files wait to be compacted") {
+  const support::TempDir directory;
+  const auto store =
+      must(RocksStore::open(directory / "state", {.ingest_bytes_min = 1, .top_files_max = 3}));
+  const std::string value(100'000, 'v');
+  const auto write = [&](const std::string& key) {
+    const std::vector<RowPtr> rows = {
+        StoredRow::make(make_row_key(Family::kConfig, key), wire::as_bytes(value))};
+    must(store->write(rows));
+    return store->memory().memtables > value.size();
+  };
+  // The same key each time: a file sinks as deep as nothing of it is below, so the levels fill up
+  // from the last one before any stays at the top.
+  int files = 0;
+  while (files < 20 && !write("key")) ++files;
+  REQUIRE(files >= 3);
+  REQUIRE(files < 20);
+  REQUIRE(must(store->find(Family::kConfig, "key")));
+}
+
 TEST_CASE("a file that a dying process left half written is no part of the state") {
   const History history = make_history(37, 60);
   const support::TempDir directory;
