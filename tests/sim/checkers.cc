@@ -280,9 +280,12 @@ void Oracle::check_vote(const SimNode& node, const PeerMessage& message) {
 }
 
 bool Oracle::has_durably(const SimNode& node, LogIndex index, Term term) const {
-  const engine::LogLocations* log = node.durable_log();
   // What was counted before a disk was emptied was true.
-  if (node.is_wiped()) log = node.lost_log();
+  return has_in(node.is_wiped() ? node.lost_log() : node.durable_log(), node, index, term);
+}
+
+bool Oracle::has_in(const engine::LogLocations* log, const SimNode& node, LogIndex index,
+                    Term term) const {
   if (log == nullptr) return false;
   if (index <= node.durable_snapshot()) return true;
   return index < log->base().index || log->term_at(index) == term;
@@ -296,7 +299,8 @@ void Oracle::check_acknowledgement(const SimNode& node, const PeerMessage& messa
   }
   if (message.match == LogIndex()) return;
   const auto term = node.raft()->log().term_at(message.match);
-  if (term && !has_durably(node, message.match, *term)) {
+  // Also of one whose disk was emptied: what it acknowledges now, it has now.
+  if (term && !has_in(node.durable_log(), node, message.match, *term)) {
     violated("durability", "{} acknowledges entry {} of term {}, which is not durable", node.name(),
              message.match.value(), term->value());
   }

@@ -34,6 +34,7 @@
 #include <vector>
 
 #include "consensus/raft.h"
+#include "engine/log_locations.h"
 #include "plan.h"
 #include "projections/projector.h"
 #include "sim_network.h"
@@ -174,6 +175,8 @@ class Oracle {
   void check_acknowledgement(const SimNode& node, const wire::PeerMessage& message) const;
   void check_vote(const SimNode& node, const wire::PeerMessage& message);
   bool has_durably(const SimNode& node, wire::LogIndex index, wire::Term term) const;
+  bool has_in(const engine::LogLocations* log, const SimNode& node, wire::LogIndex index,
+              wire::Term term) const;
   void take_committed_entry(const wire::Bytes& entry);
   void take_event(const wire::Event& event, wire::Position position);
   const Version* version_at(const std::string& key, wire::LogIndex index) const;
