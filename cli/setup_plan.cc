@@ -29,8 +29,10 @@ wire::Status set_options(Config& config, const SetupOptions& options,
   BIB_TRY_VOID(set_option(config, "--listen", "cluster.listen_addr", options.listen, environment));
   BIB_TRY_VOID(
       set_option(config, "--advertise", "cluster.advertise_addr", options.advertise, environment));
-  BIB_TRY_VOID(
-      set_option(config, "--api-listen", "api.listen_addr", options.api_listen, environment));
+  const bool follows = options.api_listen.empty() && options.mode != SetupMode::kSingle;
+  BIB_TRY_VOID(set_option(config, "--api-listen", "api.listen_addr",
+                          follows ? default_api_address(config.listen_addr) : options.api_listen,
+                          environment));
   BIB_TRY_VOID(set_option(config, "--api-advertise", "api.advertise_addr", options.api_advertise,
                           environment));
   BIB_TRY_VOID(set_option(config, "--cluster-name", "cluster.cluster_name", options.cluster_name,
@@ -96,6 +98,13 @@ wire::Result<std::string> plan_join(Config& config, const SetupOptions& options)
                       "--listen HOST:PORT (and --api-listen, --data-dir, --config, where two nodes "
                       "share one machine)",
                       raft_address(config));
+  BIB_TRY(const wire::Address own, parse_host_port(raft_address(config)));
+  if (!wire::is_loopback(address->host) && wire::is_loopback(own.host))
+    return wire::fail(ErrorCode::kConfig,
+                      "the cluster is at {}, and its nodes cannot reach this one at {}, which is "
+                      "its own machine for each of them. Nothing was written. Name an address that "
+                      "they can dial: --listen HOST:PORT --insecure",
+                      to_string(*address), raft_address(config));
   config.cluster_name = token.cluster_name;
   // In its clean form: what came from a terminal may have blanks and line ends around it.
   config.join_token = wire::encode_join_token(token);
@@ -103,6 +112,14 @@ wire::Result<std::string> plan_join(Config& config, const SetupOptions& options)
 }
 
 }  // namespace
+
+std::string default_api_address(const std::string& listen) {
+  const std::string standard = Config().api_listen_addr;
+  const auto address = parse_host_port(listen);
+  const auto api = parse_host_port(standard);
+  if (!address || !api || wire::is_loopback(address->host)) return standard;
+  return to_string(wire::Address{address->host, api->port});
+}
 
 wire::Result<SetupPlan> plan_setup(const SetupOptions& options, const Environment& environment,
                                    const MachineAddress& machine_address) {

@@ -36,6 +36,10 @@ struct SetupPlan {
   std::string join_address;  // kJoin: where the cluster is
 };
 
+// Where clients of a node in a cluster are to reach it when nothing else was said: on the host
+// where the other nodes reach it, so that a redirect to it leads somewhere from their machines too.
+std::string default_api_address(const std::string& listen);
+
 using MachineAddress = std::function<wire::Result<std::string>()>;
 
 wire::Result<SetupPlan> plan_setup(const SetupOptions& options, const Environment& environment,

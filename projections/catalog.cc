@@ -68,6 +68,13 @@ class Catalog final : public Projection {
           check_name(added.version, "The dataset's version")}) {
       if (!status) return refuse(status.error());
     }
+    // Its stream is named topic/dataset: a second slash would make two datasets one stream.
+    if (added.dataset.find('/') != std::string_view::npos) {
+      return refuse(ErrorCode::kInvalid, Revision(),
+                    "The dataset's name '{}' has a slash, which parts topics: name it without one, "
+                    "in a topic of its own if need be.",
+                    added.dataset);
+    }
     RowPtr holder;
     BIB_TRY(const auto dataset,
             find_row<DatasetRow>(input.state, Family::kCatalog,
@@ -147,9 +154,9 @@ class Catalog final : public Projection {
     }
     if (topic->status == wire::TopicStatus::kArchived) {
       return refuse(ErrorCode::kRefused, current,
-                    "Topic '{}' is archived and takes no new datasets or versions. Make it active "
-                    "again first, or use another topic.",
-                    added.topic);
+                    "Topic '{}' is archived and takes no new datasets or versions. Bring it back "
+                    "with `bib topic activate {}`, or use another topic.",
+                    added.topic, added.topic);
     }
     return std::nullopt;
   }

@@ -24,12 +24,21 @@ struct MemberDigests {
   wire::Result<ClusterView> view;
 };
 
+// The member's own view: whoever else answers at its address proves nothing about it.
+wire::Result<ClusterView> fetch_member_view(const Context& context, const MemberView& member) {
+  BIB_TRY(const ServerAddress address, parse_server_address(member.api_address));
+  BIB_TRY(ClusterView view, fetch_node_view(context, address));
+  if (view.node == member.id) return view;
+  return wire::fail(wire::ErrorCode::kIo,
+                    "could not be asked: node {} answers at its address for clients, {} (set "
+                    "api.advertise_addr of each node to one that is reached from everywhere)",
+                    wire::to_string(view.node), member.api_address);
+}
+
 std::vector<MemberDigests> fetch_digests(const Context& context, const ClusterView& cluster) {
   std::vector<MemberDigests> all;
   for (const MemberView& member : cluster.members) {
-    auto address = parse_server_address(member.api_address);
-    all.push_back({member, address ? fetch_node_view(context, *address)
-                                   : wire::Result<ClusterView>(tl::unexpected(address.error()))});
+    all.push_back({member, fetch_member_view(context, member)});
   }
   return all;
 }

@@ -81,11 +81,14 @@ bool ask_questions(const Context& context, SetupOptions& options) {
   if (options.mode != SetupMode::kSingle)
     questions.push_back(
         {options.listen, "Address for other nodes", defaults.listen_addr, "cluster.listen_addr"});
-  questions.push_back(
-      {options.api_listen, "Address for clients", defaults.api_listen_addr, "api.listen_addr"});
   for (const Question& question : questions) {
     if (!settle(context, question)) return false;
   }
+  const Question api{options.api_listen, "Address for clients",
+                     options.mode == SetupMode::kSingle ? defaults.api_listen_addr
+                                                        : default_api_address(options.listen),
+                     "api.listen_addr"};
+  if (!settle(context, api)) return false;
   if (options.insecure ||
       (!beyond_loopback(options.listen) && !beyond_loopback(options.api_listen)))
     return true;

@@ -1,4 +1,4 @@
-// bib topic create | list | show | update | archive.
+// bib topic create | list | show | update | archive | activate.
 #include "cli/bib_command.h"
 #include "cli/requests.h"
 #include "cli/rows_json.h"
@@ -62,6 +62,12 @@ ExitCode update(const Context& context, const TopicOptions& options) {
 ExitCode archive(const Context& context, const TopicOptions& options) {
   wire::SetTopicStatus command{options.path, wire::TopicStatus::kArchived};
   return emit_change(context, fmt::format("Archived topic {}", options.path),
+                     send_command(context, command, expected(options)));
+}
+
+ExitCode activate(const Context& context, const TopicOptions& options) {
+  wire::SetTopicStatus command{options.path, wire::TopicStatus::kActive};
+  return emit_change(context, fmt::format("Activated topic {}", options.path),
                      send_command(context, command, expected(options)));
 }
 
@@ -149,6 +155,7 @@ void add_topic_commands(Commands& commands) {
   update_command->add_flag("--no-tags", options.no_tags, "Remove all tags");
 
   add("archive", "Take a topic out of use; what it holds stays", true, archive);
+  add("activate", "Bring an archived topic back into use", true, activate);
 }
 
 }  // namespace bib::cli

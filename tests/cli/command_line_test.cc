@@ -240,20 +240,23 @@ TEST_CASE("cluster status prints members and quorum, and its exit code tells a l
 }
 
 TEST_CASE("digests are equal, different, or not comparable, and the exit code says so") {
-  auto digest_status = [](std::uint64_t applied, std::uint64_t digest, const FakeNode& a,
-                          const FakeNode& b, std::string& a_address, std::string& b_address) {
+  auto digest_status = [](std::uint64_t node, std::uint64_t applied, std::uint64_t digest,
+                          const FakeNode& a, const FakeNode& b, std::string& a_address,
+                          std::string& b_address) {
     a_address = a.address();
     b_address = b.address();
     wire::StatusReply status = three_members(1, {true, true});
     status.members[0].api_address = a_address;
     status.members[1].api_address = b_address;
+    status.node = wire::NodeId(node);
     status.applied = wire::LogIndex(applied);
     wire::ProjectionStatus& projection = status.projections.emplace_back();
     projection.name = "catalog";
     projection.digest_low = digest;
     return status_answer(status);
   };
-  auto run = [&](std::uint64_t applied_b, std::uint64_t digest_b, std::string& out) {
+  auto run = [&](std::uint64_t applied_b, std::uint64_t digest_b, std::string& out,
+                 std::uint64_t second = 2) {
     std::unique_ptr<FakeNode> a;
     std::unique_ptr<FakeNode> b;
     std::mutex ready;
@@ -262,11 +265,11 @@ TEST_CASE("digests are equal, different, or not comparable, and the exit code sa
     std::string b_address;
     a = std::make_unique<FakeNode>(1, [&](const Received&) {
       std::lock_guard wait(ready);
-      return digest_status(9, 5, *a, *b, a_address, b_address);
+      return digest_status(1, 9, 5, *a, *b, a_address, b_address);
     });
     b = std::make_unique<FakeNode>(2, [&](const Received&) {
       std::lock_guard wait(ready);
-      return digest_status(applied_b, digest_b, *a, *b, a_address, b_address);
+      return digest_status(second, applied_b, digest_b, *a, *b, a_address, b_address);
     });
     lock.unlock();
     Session session(
@@ -282,6 +285,10 @@ TEST_CASE("digests are equal, different, or not comparable, and the exit code sa
   REQUIRE(out.find("DIFFERENT at index 9") != std::string::npos);
   REQUIRE(run(8, 5, out) == 1);
   REQUIRE(out.find("not comparable") != std::string::npos);
+  // Somebody else at a member's address says nothing about the member.
+  REQUIRE(run(9, 5, out, 1) == 1);
+  REQUIRE(out.find("equal at") == std::string::npos);
+  REQUIRE(out.find("node 0000000000000001 answers at its address") != std::string::npos);
 }
 
 TEST_CASE("a new token goes to the cluster as a hash, and its text to the user") {
@@ -310,8 +317,8 @@ TEST_CASE("the completion scripts know every command and every option") {
     Session session({"completion", shell});
     REQUIRE(session.run() == 0);
     for (const char* word : {"setup", "cluster-join", "status", "digests", "topic", "archive",
-                             "import", "dry-run", "expect-revision", "tail", "bench", "inflight",
-                             "set-state", "completion", "consistency"}) {
+                             "activate", "import", "dry-run", "expect-revision", "tail", "bench",
+                             "inflight", "set-state", "completion", "consistency"}) {
       CAPTURE(shell, word);
       REQUIRE(session.out().find(word) != std::string::npos);
     }

@@ -108,7 +108,8 @@ TEST_CASE("a node joins with a token from the command line or from standard inpu
   std::string text = make_token("our-cluster", "10.9.8.7:4002", 60000).text;
   for (bool from_input : {false, true}) {
     Home home;
-    Session session({"setup", "--daemon", "--cluster-join", from_input ? "-" : text, "-o", "json"},
+    Session session({"setup", "--daemon", "--cluster-join", from_input ? "-" : text, "-o", "json",
+                     "--listen", "10.9.8.6:4002", "--insecure"},
                     from_input ? "  " + text + "\n" : "", home.variables());
     REQUIRE(session.run() == 0);
     Json data = Json::parse(session.out());
@@ -119,7 +120,37 @@ TEST_CASE("a node joins with a token from the command line or from standard inpu
     REQUIRE(config.join_token == text);
     REQUIRE(config.cluster_name == "our-cluster");
     REQUIRE_FALSE(config.bootstrap);
+    // Clients are sent to it from other machines too.
+    REQUIRE(config.api_listen_addr == "10.9.8.6:4000");
   }
+}
+
+TEST_CASE("a node that others could not dial does not join a cluster of other machines") {
+  Home home;
+  const std::string text = make_token("our-cluster", "10.9.8.7:4002", 60000).text;
+  Session session({"setup", "--daemon", "--cluster-join", text}, "", home.variables());
+  REQUIRE(session.run() == 3);
+  REQUIRE(session.err().find("the cluster is at 10.9.8.7:4002") != std::string::npos);
+  REQUIRE(session.err().find("--listen HOST:PORT --insecure") != std::string::npos);
+  REQUIRE_FALSE(std::filesystem::exists(home.config()));
+}
+
+TEST_CASE("the address for clients follows the one for nodes, unless another is named") {
+  Environment environment(std::map<std::string, std::string>{{"HOME", "/home/someone"}});
+  SetupOptions options;
+  options.mode = SetupMode::kNewCluster;
+  options.insecure = true;
+  const auto api_of = [&](const std::string& listen, const std::string& api) {
+    options.listen = listen;
+    options.api_listen = api;
+    const auto plan = plan_setup(options, environment, this_machine);
+    REQUIRE(plan);
+    return plan->config.api_listen_addr;
+  };
+  REQUIRE(api_of("", "") == "127.0.0.1:4000");
+  REQUIRE(api_of("127.0.0.1:4012", "") == "127.0.0.1:4000");
+  REQUIRE(api_of("10.0.0.1:4012", "") == "10.0.0.1:4000");
+  REQUIRE(api_of("10.0.0.1:4012", "127.0.0.1:4010") == "127.0.0.1:4010");
 }
 
 TEST_CASE("a damaged, cut, or expired token is refused before anything is written") {

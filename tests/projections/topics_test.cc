@@ -111,6 +111,15 @@ TEST_CASE("an update changes what it names and nothing else") {
   CHECK(row->updated_us > created);
 }
 
+TEST_CASE("a dataset's name has no slash, so that its stream is its own") {
+  World world;
+  auto& machine = world.machine;
+  machine.ask(wire::CreateTopic{.path = "t"});
+  machine.ask(wire::CreateTopic{.path = "t/x"});
+  refused(machine.ask(wire::AddDatasetVersion{version("t", "x/y", "1")}), ErrorCode::kInvalid);
+  accepted(machine.ask(wire::AddDatasetVersion{version("t/x", "y", "1")}));
+}
+
 TEST_CASE("an archived topic takes no datasets until it is active again") {
   World world;
   auto& machine = world.machine;
