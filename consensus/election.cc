@@ -25,6 +25,7 @@
 namespace bib::consensus {
 
 using wire::LogIndex;
+using wire::Membership;
 using wire::MessageKind;
 using wire::NodeId;
 using wire::PeerMessage;
@@ -153,9 +154,20 @@ void Raft::become_leader() {
 // log may be the only one that can finish the change (dissertation §4.2.2, figure 4.6).
 bool Raft::may_campaign() const {
   if (disk_is_stalled_ && !BIB_MUTANT(kStalledNodeCampaigns)) return false;
-  if (membership().is_voter(config_.self)) return true;
+  if (membership().is_voter(config_.self)) return is_self(membership());
   if (BIB_MUTANT(kOutsiderDoesNotCampaign)) return false;
-  return membership_index() > commit_ && membership_before_last().is_voter(config_.self);
+  const Membership& before = membership_before_last();
+  return membership_index() > commit_ && before.is_voter(config_.self) && is_self(before);
+}
+
+// Not a member with another log: that was this node before its disk was lost. Whoever joins again
+// under its old id gets the log's beginning, in which its old disk was a voter, perhaps the only
+// one; it would elect itself by the vote of a disk that is gone. (Others judge its answers
+// themselves, by the line that they know: engine/member_guard.h.)
+bool Raft::is_self(const Membership& membership) const {
+  if (config_.own_log == 0 || BIB_MUTANT(kCampaignsForOldDisk)) return true;
+  const wire::Member* line = membership.find(config_.self);
+  return line == nullptr || line->log_id == 0 || line->log_id == config_.own_log;
 }
 
 void Raft::start_pre_vote() {

@@ -44,6 +44,9 @@ namespace bib::consensus {
 
 struct RaftConfig {
   wire::NodeId self;
+  // The id of the log that this node has; 0: not known. A membership that names `self` with another
+  // one means an earlier disk of this node: this one gains no vote from it (may_campaign()).
+  std::uint64_t own_log = 0;
   unsigned heartbeat_ticks = 1;
   // The election timeout is drawn anew from [min, 2 * min) each time. Also how long a leader lasts
   // without a quorum, a pipeline without progress. Above heartbeat_ticks.
@@ -289,6 +292,7 @@ class Raft {
   bool hears_leader() const;
   bool may_vote_for(const wire::PeerMessage& message) const;
   bool may_campaign() const;
+  bool is_self(const wire::Membership& membership) const;
 
   // replication.cc
   void tick_leader();

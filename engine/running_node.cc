@@ -55,10 +55,11 @@ wire::Status RunningNode::assemble(OpenedState state,
   cluster_ = state.cluster;
   store_ = state.store;
   projector_ = std::move(state.projector);
-  const consensus::RaftConfig raft = raft_config();
+  log_id_ = state.log.store->identity().log_id;
+  consensus::RaftConfig raft = raft_config();
+  raft.own_log = log_id_;
   const consensus::Restored restored = restored_from(state.log, projector_->applied_index());
   BIB_TRY_VOID(consensus::check_restored(raft, restored));
-  log_id_ = state.log.store->identity().log_id;
   log_ = std::make_unique<NodeLog>(world_.loop, world_.files, std::move(state.log.store), this);
   make_snapshot_desk(std::move(state.snapshots));
   RaftDriverOptions options;
@@ -72,7 +73,7 @@ wire::Status RunningNode::assemble(OpenedState state,
   for (const consensus::MembershipAt& known : restored.memberships) {
     // What names this node counts even if it is not known to be committed yet: it is one that
     // others know.
-    const bool named = known.membership.find(config_.node_id) != nullptr;
+    const bool named = names_this_node(known.membership);
     if (named || known.index <= restored.applied) learn_own_part(known);
   }
 
@@ -296,9 +297,16 @@ void RunningNode::on_membership_committed(const consensus::MembershipAt& committ
   learn_own_part(committed);
 }
 
+// With the log that it has. Under another one it was a member before its disk was lost: what became
+// of that member is no news to whoever has joined anew under its id.
+bool RunningNode::names_this_node(const wire::Membership& membership) const {
+  const wire::Member* line = membership.find(config_.node_id);
+  return line != nullptr && (line->log_id == 0 || line->log_id == log_id_);
+}
+
 // In the order of the log, from the first membership that it has.
 void RunningNode::learn_own_part(const consensus::MembershipAt& committed) {
-  if (committed.membership.find(config_.node_id) != nullptr) {
+  if (names_this_node(committed.membership)) {
     was_member_ = true;
     removed_ = false;
   } else if (was_member_) {

@@ -178,6 +178,7 @@ class RunningNode final : public Applier,
   void fail(const wire::Error& error);
   void finish();
   std::string role_name() const;
+  bool names_this_node(const wire::Membership& membership) const;
   void learn_own_part(const consensus::MembershipAt& committed);
   void leave_as_removed(wire::LogIndex index, const std::string& said_by);
   void add_counters(wire::StatusReply& reply) const;

@@ -58,6 +58,7 @@
   M(24, kStalledLeaderStays, "a leader whose disk stalls does not hand over")                    \
   M(24, kStalledNodeCampaigns, "a node whose disk stalls campaigns")                             \
   M(25, kTakesWipedDisks, "a node whose disk was emptied takes part under its old id")           \
+  M(25, kCampaignsForOldDisk, "a node that joins again campaigns by the vote of its lost disk")  \
   M(25, kTakesOtherClusters, "a message of another cluster is taken")                            \
   M(25, kTakesOtherBoots, "a message of another run of its sender is taken")                     \
   M(25, kForgetsRequests, "a follower does not remember requests, and carries one out again")    \

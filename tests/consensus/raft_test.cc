@@ -128,6 +128,55 @@ TEST_CASE("A single voter leads after its first tick and commits by itself") {
   CHECK(raft.take_effects().commit == LogIndex(2));
 }
 
+TEST_CASE("A node does not campaign by the vote of a disk that it has no more") {
+  Restored restored = fresh({1});
+  restored.memberships.back().membership.members.front().log_id = 7;
+  const auto role_with = [&](std::uint64_t own_log) {
+    RaftConfig config = config_of(1);
+    config.own_log = own_log;
+    Raft raft(config, restored);
+    for (unsigned i = 0; i < 3 * config.election_ticks_min; ++i) raft.tick();
+    drain(raft);
+    if (raft.role() == Role::kFollower) CHECK(raft.term() == Term());
+    return raft.role();
+  };
+  CHECK(role_with(7) == Role::kLeader);
+  CHECK(role_with(8) == Role::kFollower);
+  CHECK(role_with(0) == Role::kLeader);  // not known: proves nothing
+  restored.memberships.back().membership.members.front().log_id = 0;
+  CHECK(role_with(8) == Role::kLeader);
+}
+
+TEST_CASE("Nor by the membership before an uncommitted one, nor when it is handed the leadership") {
+  Restored restored = fresh({1, 2});
+  restored.memberships.back().membership.members.front().log_id = 7;
+  // Its own removal, which it does not know to be committed.
+  restored.terms = {{LogIndex(1), Term(3)}};
+  restored.sizes = {100};
+  restored.hard_state.term = Term(3);
+  restored.memberships.push_back({LogIndex(1), of_voters({2})});
+  PeerMessage hand_over = from_leader(MessageKind::kTimeoutNow);
+  PeerMessage heartbeat = from_leader(MessageKind::kHeartbeat);
+  const auto term_after = [&](std::uint64_t own_log, bool is_handed) {
+    RaftConfig config = config_of(1);
+    config.own_log = own_log;
+    Raft raft(config, restored);
+    if (is_handed) {
+      raft.step(heartbeat);
+      raft.step(hand_over);
+      drain(raft);
+      return raft.term();
+    }
+    for (unsigned i = 0; i < 3 * config.election_ticks_min; ++i) raft.tick();
+    const std::vector<PeerMessage> asked = drain(raft);
+    return asked.empty() ? Term() : asked.front().term;
+  };
+  for (const bool is_handed : {false, true}) {
+    CHECK(term_after(7, is_handed) == Term(4));
+    CHECK(term_after(8, is_handed) < Term(4));
+  }
+}
+
 TEST_CASE("What a truncation takes away is neither sent nor in effect any more") {
   Raft raft = leader_of_two();
   const std::vector changes{MembershipChange{ChangeKind::kRemove, {NodeId(3), "", "", true}}};

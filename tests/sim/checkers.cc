@@ -29,13 +29,20 @@ bool is_quorum(const wire::Membership& membership, Has&& has) {
   return true;
 }
 
+// Not by the vote of the disk that it had before.
+bool has_vote(const wire::Membership& membership, const SimNode& node) {
+  const wire::Member* line = membership.find(node.id());
+  return line != nullptr && line->log_id == node.log_id() && membership.is_voter(node.id());
+}
+
 // As Raft's own rule (dissertation §4.2.2): a voter of the membership in effect or, while that one
 // is uncommitted, of the one before.
-bool may_campaign(const Raft& raft) {
-  if (raft.membership().is_voter(raft.self())) return true;
+bool may_campaign(const SimNode& node) {
+  const Raft& raft = *node.raft();
+  if (raft.membership().is_voter(raft.self())) return has_vote(raft.membership(), node);
   if (raft.membership_index() <= raft.commit()) return false;
   const consensus::MembershipAt* before = raft.membership_at(raft.membership_index() - 1);
-  return before != nullptr && before->membership.is_voter(raft.self());
+  return before != nullptr && has_vote(before->membership, node);
 }
 
 bool has_id(const std::vector<NodeId>& ids, NodeId id) {
@@ -182,7 +189,7 @@ void Oracle::on_tick(SimNode& node) {
     known.ticks_transferring = 0;
     known.ticks_stalled = 0;
     // Drawn below twice the minimum; suspicion makes it shorter, never longer.
-    if (known.ticks_since_timer > 2 * limit + 1 && may_campaign(raft)) {
+    if (known.ticks_since_timer > 2 * limit + 1 && may_campaign(node)) {
       violated("timing", "{} has heard no leader for {} ticks and does not campaign", node.name(),
                known.ticks_since_timer);
     }
@@ -435,8 +442,9 @@ void Oracle::check_vote_given(const SimNode& node, const Raft& raft, const Facts
 void Oracle::check_campaign(const SimNode& node, const Raft& raft, const Facts& known) const {
   const bool asks = raft.role() == Role::kPreCandidate || raft.role() == Role::kCandidate;
   if (!asks || known.role == Role::kPreCandidate || known.role == Role::kCandidate) return;
-  if (raft.membership_index() == known.membership_index && !may_campaign(raft)) {
-    violated("election", "{} campaigns and is no voter", node.name());
+  if (raft.membership_index() == known.membership_index && !may_campaign(node)) {
+    violated("election", "{} campaigns and is no voter with its log {:016x}", node.name(),
+             node.log_id());
   }
   // Whoever was told to by the leader does so at once.
   if (raft.role() == Role::kPreCandidate && node.disk_is_stalled()) {

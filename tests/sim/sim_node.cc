@@ -134,6 +134,7 @@ wire::Status SimNode::boot_process() {
   consensus::RaftConfig config = world_.plan.raft;
   config.self = id();
   config.seed += boot_;
+  config.own_log = log.store->identity().log_id;
   const consensus::Restored restored = restored_from(log, process->projector->applied_index());
   if (const auto status = consensus::check_restored(config, restored); !status) {
     violated("durability", "{}: {}", name_, status.error().message);
