@@ -30,6 +30,21 @@ bool shows_durable_term(MessageKind kind) {
   }
 }
 
+// Kinds whose receiver counts the sender, as a voter or as a follower. The others are a leader's,
+// or ask: they are judged by their term and by what they say, from whichever log they come.
+bool counts_sender(MessageKind kind) {
+  switch (kind) {
+    case MessageKind::kPreVoteReply:
+    case MessageKind::kVoteReply:
+    case MessageKind::kAppendReply:
+    case MessageKind::kHeartbeatReply:
+    case MessageKind::kSnapshotReply:
+      return true;
+    default:
+      return false;
+  }
+}
+
 std::string what_to_do(wire::NodeId id) {
   return fmt::format(
       "It must not take part under its old id, because it may have forgotten votes and entries. On "
@@ -52,7 +67,7 @@ MemberGuard::Refusal log_lost(const PeerHello& hello, fmt::format_string<Args...
 bool MemberGuard::on_message(const wire::PeerMessage& message) {
   const auto shown = shown_.find(message.from);
   if (shown == shown_.end()) return true;
-  if (!is_log_of(message.from, shown->second.log_id)) return false;
+  if (!is_log_of(message.from, shown->second.log_id)) return !counts_sender(message.kind);
   if (shows_durable_term(message.kind) && shown->second.term < message.term) {
     shown->second.term = message.term;
   }
@@ -92,7 +107,11 @@ std::optional<MemberGuard::Refusal> MemberGuard::check_membership(const PeerHell
                               to_string(hello.from), committed->index.value())}};
 }
 
+// Whoever knows a later membership may have joined anew in it, with this log, and may even lead: it
+// must be able to bring that membership here. Its answers do not count until then.
 std::optional<MemberGuard::Refusal> MemberGuard::check_log(const PeerHello& hello) const {
+  const consensus::MembershipAt* committed = raft_.committed_membership();
+  if (committed != nullptr && hello.membership_index > committed->index) return std::nullopt;
   if (is_log_of(hello.from, hello.log_id)) return std::nullopt;
   return log_lost(
       hello,

@@ -22,7 +22,7 @@ class MemberGuard {
   explicit MemberGuard(const consensus::Raft& raft) : raft_(raft) {}
 
   // A message of a peer, checked to be its own. False: it must not count. The peer was let in by a
-  // node that did not know yet with which log it is a member.
+  // node that did not know yet with which log it is a member, or that it has joined anew.
   bool on_message(const wire::PeerMessage& message);
 
   struct Refusal {

@@ -172,3 +172,29 @@ TEST_CASE("a node that joined anew under its old id is welcome with its new log 
   CHECK(verdict(guard, anew) == HelloRefusal::kNone);
   CHECK(verdict(guard, old) == HelloRefusal::kLogLost);
 }
+
+TEST_CASE(
+    "whoever has joined anew, unknown to a follower that lags, may lead it and is not counted") {
+  test::RaftRig rig(3);
+  MemberGuard guard(rig.at(2));
+  wire::PeerHello anew = hello_of(rig, 3);
+  anew.log_id = 500;
+  CHECK(verdict(guard, anew) == HelloRefusal::kLogLost);
+  anew.membership_index = anew.membership_index + 2;  // its removal, and its second joining
+  REQUIRE(verdict(guard, anew) == HelloRefusal::kNone);
+  guard.admitted(anew);
+  wire::PeerMessage message;
+  message.from = NodeId(3);
+  const auto passes = [&](wire::MessageKind kind) {
+    message.kind = kind;
+    return guard.on_message(message);
+  };
+  using enum wire::MessageKind;
+  for (const auto kind : {kAppend, kHeartbeat, kSnapshot, kTimeoutNow, kPreVote, kVote}) {
+    CHECK(passes(kind));
+  }
+  for (const auto kind :
+       {kPreVoteReply, kVoteReply, kAppendReply, kHeartbeatReply, kSnapshotReply}) {
+    CHECK_FALSE(passes(kind));
+  }
+}

@@ -31,8 +31,7 @@ bool is_quorum(const wire::Membership& membership, Has&& has) {
 
 // Not by the vote of the disk that it had before.
 bool has_vote(const wire::Membership& membership, const SimNode& node) {
-  const wire::Member* line = membership.find(node.id());
-  return line != nullptr && line->log_id == node.log_id() && membership.is_voter(node.id());
+  return node.is_member_of(membership) && membership.is_voter(node.id());
 }
 
 // As Raft's own rule (dissertation §4.2.2): a voter of the membership in effect or, while that one
@@ -110,7 +109,7 @@ void Oracle::on_boot(SimNode& node, wire::HardState hard_state) {
 void Oracle::on_called_lost(const SimNode& node, NodeId peer, const wire::Error& error) const {
   const SimNode& sender = *nodes_[index_of(peer)];
   const wire::Member* member = node.raft()->membership().find(peer);
-  if (sender.is_wiped() || (member != nullptr && member->log_id != sender.log_id())) return;
+  if (member == nullptr ? sender.has_lost_a_disk() : member->log_id != sender.log_id()) return;
   violated("guard", "{} refuses n{}, which has lost nothing: {}", node.name(), peer.value(),
            error.message);
 }
@@ -279,22 +278,27 @@ void Oracle::check_vote(const SimNode& node, const PeerMessage& message) {
     violated("election", "{} votes for {} in term {}, durable are term {} and vote {}", node.name(),
              message.to.value(), message.term.value(), durable.term.value(), durable.vote.value());
   }
-  const auto [vote, is_new] = votes_.try_emplace({message.term, node.id()}, message.to);
+  const auto [vote, is_new] =
+      votes_.try_emplace({message.term, node.id(), node.log_id()}, message.to);
   if (!is_new && vote->second != message.to) {
     violated("election", "{} votes for {} and for {} in term {}", node.name(), vote->second.value(),
              message.to.value(), message.term.value());
   }
 }
 
-bool Oracle::has_durably(const SimNode& node, LogIndex index, Term term) const {
-  // What was counted before a disk was emptied was true.
-  return has_in(node.is_wiped() ? node.lost_log() : node.durable_log(), node, index, term);
+// What was counted before a disk was emptied was true.
+bool Oracle::quorum_has_durably(const wire::Membership& membership, LogIndex index,
+                                Term term) const {
+  return is_quorum(membership, [&](NodeId id) {
+    const SimNode& node = *nodes_[index_of(id)];
+    return has_in(node.durable_log_of(membership.find(id)->log_id), node, index, term);
+  });
 }
 
 bool Oracle::has_in(const engine::LogLocations* log, const SimNode& node, LogIndex index,
                     Term term) const {
   if (log == nullptr) return false;
-  if (index <= node.durable_snapshot()) return true;
+  if (log == node.durable_log() && index <= node.durable_snapshot()) return true;
   return index < log->base().index || log->term_at(index) == term;
 }
 
@@ -528,10 +532,9 @@ void Oracle::check_own_commit(const SimNode& node, const Raft& raft, const Facts
     violated("commit", "{} leads term {} and commits entry {} of term {} by counting", node.name(),
              raft.term().value(), index.value(), term.value());
   }
-  const auto is_there = [&](NodeId id) { return has_durably(*nodes_[index_of(id)], index, term); };
   const consensus::MembershipAt* before = raft.membership_at(known.membership_index);
-  if (!is_quorum(raft.membership(), is_there) &&
-      (before == nullptr || !is_quorum(before->membership, is_there))) {
+  if (!quorum_has_durably(raft.membership(), index, term) &&
+      (before == nullptr || !quorum_has_durably(before->membership, index, term))) {
     violated("commit", "{} commits entry {} of term {}, which no quorum has durably", node.name(),
              index.value(), term.value());
   }

@@ -30,6 +30,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -174,7 +175,8 @@ class Oracle {
   void complete(Time now, wire::LogIndex index);
   void check_acknowledgement(const SimNode& node, const wire::PeerMessage& message) const;
   void check_vote(const SimNode& node, const wire::PeerMessage& message);
-  bool has_durably(const SimNode& node, wire::LogIndex index, wire::Term term) const;
+  bool quorum_has_durably(const wire::Membership& membership, wire::LogIndex index,
+                          wire::Term term) const;
   bool has_in(const engine::LogLocations* log, const SimNode& node, wire::LogIndex index,
               wire::Term term) const;
   void take_committed_entry(const wire::Bytes& entry);
@@ -195,7 +197,7 @@ class Oracle {
   std::map<wire::Term, wire::NodeId> leaders_;
   std::set<wire::Term> campaigned_;
   std::set<std::pair<wire::Term, wire::NodeId>> campaigners_;
-  std::map<std::pair<wire::Term, wire::NodeId>, wire::NodeId> votes_;
+  std::map<std::tuple<wire::Term, wire::NodeId, std::uint64_t>, wire::NodeId> votes_;  // by log id
   std::map<Request, std::pair<wire::Position, wire::Revision>> requests_;
   std::map<std::string, std::vector<Version>, std::less<>> versions_;
   wire::LogIndex completed_;

@@ -335,7 +335,7 @@ bool SimCluster::keeps_majority(const wire::Membership& membership,
     if (half->empty()) continue;
     const auto left = std::count_if(half->begin(), half->end(), [&](NodeId id) {
       const NodeIndex index = index_of(id);
-      return !nodes_[index]->is_lost() && !nodes_[index]->is_wiped() &&
+      return !nodes_[index]->is_lost() && nodes_[index]->is_member_of(membership) &&
              std::find(without.begin(), without.end(), index) == without.end();
     });
     if (static_cast<std::size_t>(left) <= half->size() / 2) return false;
@@ -383,12 +383,23 @@ void SimCluster::wipe_some_disk() {
 
 // ---- membership
 
+// Whoever has lost its disk is removed, and joins anew, more often than chance has it.
+NodeIndex SimCluster::node_to_change(const wire::Membership& membership) {
+  const auto any = static_cast<NodeIndex>(random_.below(nodes_.size()));
+  if (plan_.faults.wipe == 0 || random_.below(2) == 0) return any;
+  for (const auto& node : nodes_) {
+    const bool is_named = membership.find(node->id()) != nullptr;
+    if (node->is_wiped() || (is_named && !node->is_member_of(membership))) return node->index();
+  }
+  return any;
+}
+
 std::vector<MembershipChange> SimCluster::random_changes(const wire::Membership& membership) {
   std::vector<MembershipChange> changes;
   if (membership.is_joint()) return changes;  // leave
   const std::uint64_t count = 1 + random_.below(random_.below(3) == 0 ? 3 : 1);
   for (std::uint64_t i = 0; i < count; ++i) {
-    const auto index = static_cast<NodeIndex>(random_.below(nodes_.size()));
+    const NodeIndex index = node_to_change(membership);
     MembershipChange change;
     change.member = member(index);
     change.member.wants_vote = random_.below(4) != 0;
@@ -396,7 +407,7 @@ std::vector<MembershipChange> SimCluster::random_changes(const wire::Membership&
     const bool is_member = line != nullptr;
     // Whoever asks for a change of a member does not know its log, nor may he replace it.
     if (is_member) change.member.log_id = line->log_id;
-    if (nodes_[index]->is_lost() || nodes_[index]->is_wiped()) {
+    if (nodes_[index]->is_lost() || (is_member && !nodes_[index]->is_member_of(membership))) {
       change.kind = ChangeKind::kRemove;
     } else if (!is_member) {
       change.kind = random_.below(3) == 0 ? ChangeKind::kAddVoter : ChangeKind::kAddLearner;
@@ -429,6 +440,12 @@ void SimCluster::change_membership() {
   const auto next = leader->raft()->prepare_membership_change(changes);
   if (!next || !keeps_majority(*next, {})) return;
   const wire::Status status = leader->change_membership(changes);
+  for (const MembershipChange& change : changes) {
+    SimNode& node = *nodes_[index_of(change.member.id)];
+    if (!status || !node.is_wiped() || !node.is_member_of(*next)) continue;
+    trace_.line(node.name(), "joins anew under its old id");
+    node.join_anew();
+  }
   trace_.line("", "a change of membership is asked for: {}",
               status ? "taken" : status.error().message);
 }
@@ -510,9 +527,7 @@ std::string SimCluster::why_not_converged(bool all) const {
   if (raft.commit() != raft.last_index()) return "the leader has entries that are not committed";
   if (raft.membership().is_joint() && raft.membership().auto_leave) return "joint membership";
   for (const auto& node : nodes_) {
-    if (raft.membership().find(node->id()) == nullptr || node->is_lost() || node->is_wiped()) {
-      continue;
-    }
+    if (!node->is_member_of(raft.membership()) || node->is_lost()) continue;
     if (!node->is_running()) {
       if (all) return fmt::format("{} does not run", node->name());
       continue;

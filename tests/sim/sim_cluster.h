@@ -80,6 +80,7 @@ class SimCluster final : public EventTarget {
   void rot_some_disk();
   void wipe_some_disk();
   void change_membership();
+  NodeIndex node_to_change(const wire::Membership& membership);
   std::vector<consensus::MembershipChange> random_changes(const wire::Membership& membership);
   SimNode* some_running();
   SimNode* some_leader();

@@ -299,7 +299,7 @@ void SimNode::wipe() {
   world_.trace.line(name_, "its disk is emptied");
   disk_.wipe();
   state_.wipe();
-  lost_log_ = std::exchange(durable_log_, nullptr);
+  lost_logs_[log_id_] = std::exchange(durable_log_, nullptr);
   durable_hard_state_ = {};
   founders_.reset();
   append_ends_.clear();

@@ -100,9 +100,12 @@ class SimNode final : public EventTarget,
   bool is_lost() const { return is_lost_ || rotten_; }
   // Its disk is new: a log that it begins has another id.
   void wipe();
-  // From then on nobody may count it; it is removed when chance has it, and does not join again.
+  // From then on nobody may count it, until it has been removed and joins anew with its new log.
   bool is_wiped() const { return is_wiped_; }
+  void join_anew() { is_wiped_ = false; }
   std::uint64_t log_id() const { return log_id_; }
+  // With the disk that it has.
+  bool is_member_of(const wire::Membership& membership) const;
   // Flips a bit in an entry that is durable and has durable entries behind it. The node is down.
   bool rot();
 
@@ -129,8 +132,9 @@ class SimNode final : public EventTarget,
   wire::Status check_rows() const;
   // Durable as far as anybody was told; also of a node that is down. Null: nothing was ever.
   const engine::LogLocations* durable_log() const { return durable_log_.get(); }
-  // The one that was durable before its disk was emptied.
-  const engine::LogLocations* lost_log() const { return lost_log_.get(); }
+  // That of one of its disks, also of one that was emptied: as it was then.
+  const engine::LogLocations* durable_log_of(std::uint64_t log_id) const;
+  bool has_lost_a_disk() const { return !lost_logs_.empty(); }
   wire::HardState durable_hard_state() const { return durable_hard_state_; }
   // Up to here a snapshot stands for what the log lacks: its installation was decided, durably, and
   // has not ended.
@@ -292,7 +296,7 @@ class SimNode final : public EventTarget,
   SimDisk disk_;
   SimState state_;
   std::shared_ptr<const engine::LogLocations> durable_log_;
-  std::shared_ptr<const engine::LogLocations> lost_log_;
+  std::map<std::uint64_t, std::shared_ptr<const engine::LogLocations>> lost_logs_;
   wire::HardState durable_hard_state_;
   static constexpr wire::LogIndex kNoCut{UINT64_MAX};
   wire::LogIndex cut_ = kNoCut;             // a write that was cut off may have truncated from here

@@ -18,6 +18,17 @@ wire::PeerHello SimNode::hello() const {
   return hello;
 }
 
+bool SimNode::is_member_of(const wire::Membership& membership) const {
+  const wire::Member* line = membership.find(id());
+  return line != nullptr && line->log_id == log_id_;
+}
+
+const engine::LogLocations* SimNode::durable_log_of(std::uint64_t log_id) const {
+  if (log_id == log_id_) return durable_log_.get();
+  const auto lost = lost_logs_.find(log_id);
+  return lost == lost_logs_.end() ? nullptr : lost->second.get();
+}
+
 std::optional<std::string> SimNode::check_hello(const wire::PeerHello& hello) {
   const auto refusal = process_->guard->check(hello);
   if (!refusal) {
