@@ -97,7 +97,7 @@ bool Raft::learner_is_caught_up(NodeId learner) const {
   const Progress* peer = find_peer(learner);
   if (BIB_MUTANT(kPromotesDuringSnapshot)) return peer != nullptr;
   return role_ == Role::kLeader && peer != nullptr && membership().is_learner(learner) &&
-         peer->state == ProgressState::kReplicate &&
+         peer->state == ProgressState::kReplicate && !peer->unreachable &&
          peer->ticks_since_heard < config_.election_ticks_min && peer->match >= log_.base().index &&
          log_.bytes_in(peer->match, log_.last_index()) <= config_.append_bytes_max;
 }

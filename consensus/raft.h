@@ -123,6 +123,7 @@ struct PeerStatus {
   bool learner = false;
   bool departing = false;
   bool recently_active = false;
+  bool reachable = false;  // and its connection has not closed, nor has it fallen silent, since
   unsigned ticks_since_heard = 0;
   std::size_t messages_in_flight = 0;
   std::uint64_t bytes_in_flight = 0;
@@ -165,7 +166,7 @@ class Raft {
   // Also the answer to Effects::wants_membership_entry. In effect at once.
   tl::expected<ProposedAt, ProposeRefusal> propose_membership(const wire::Membership& membership,
                                                               std::uint32_t size);
-  // A learner that could become a voter now: no more than one message behind.
+  // A learner that could become a voter now: in reach, and no more than one message behind.
   bool learner_is_caught_up(wire::NodeId learner) const;
 
   // To `target`, or to the voter that has most. Answers the target; kNotLeader, kNotFound (no such

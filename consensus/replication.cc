@@ -62,13 +62,15 @@ std::vector<PeerStatus> Raft::peers() const {
   std::vector<PeerStatus> result;
   result.reserve(peers_.size());
   for (const Progress& peer : peers_) {
+    const bool is_active = peer.ticks_since_heard < config_.election_ticks_min;
     result.push_back({.id = peer.id,
                       .match = peer.match,
                       .next = peer.next,
                       .state = peer.state,
                       .learner = !membership().is_voter(peer.id),
                       .departing = peer.departing,
-                      .recently_active = peer.ticks_since_heard < config_.election_ticks_min,
+                      .recently_active = is_active,
+                      .reachable = is_active && !peer.unreachable,
                       .ticks_since_heard = peer.ticks_since_heard,
                       .messages_in_flight = peer.in_flight.count(),
                       .bytes_in_flight = peer.in_flight.bytes()});

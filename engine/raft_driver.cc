@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "consensus/health.h"
 #include "wire/check.h"
 #include "wire/entry.h"
 #include "wire/membership.h"
@@ -137,9 +138,21 @@ void RaftDriver::promote_learners() {
     const std::array<consensus::MembershipChange, 1> change{
         consensus::MembershipChange{consensus::ChangeKind::kAddVoter, *member}};
     // A refusal (another change is under way) is no news: it is tried again.
-    (void)change_membership(change);
+    const auto next = raft_.prepare_membership_change(change);
+    if (next && keeps_quorum_in_reach(*next)) (void)change_membership(change);
     return;
   }
+}
+
+// A vote that nobody asks for at this moment can wait until the voters are there: in effect as soon
+// as it is in the log, it would make the quorum larger that is missed.
+bool RaftDriver::keeps_quorum_in_reach(const wire::Membership& next) const {
+  std::vector<NodeId> in_reach{raft_.self()};
+  for (const consensus::PeerStatus& peer : raft_.peers()) {
+    if (peer.reachable) in_reach.push_back(peer.id);
+  }
+  std::sort(in_reach.begin(), in_reach.end());
+  return consensus::check_healthy_quorum(next, in_reach).has_value();
 }
 
 wire::EntryStamp RaftDriver::stamp_for(LogPosition place) const {
@@ -345,7 +358,10 @@ bool RaftDriver::attach_from_cache(PeerMessage& message) const {
 void RaftDriver::enqueue_behind_read(PeerMessage&& message) {
   const NodeId peer = message.to;
   Backlog& backlog = backlogs_[peer];
-  if (backlog.messages.size() >= options_.waiting_appends_max) return;  // Raft repeats it
+  if (backlog.messages.size() >= options_.waiting_appends_max) {
+    ++appends_dropped_;  // Raft repeats it
+    return;
+  }
   backlog.messages.push_back(std::move(message));
   if (backlog.read_token == 0) read_for(peer, backlog);
 }

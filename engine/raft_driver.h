@@ -77,8 +77,9 @@ struct RaftDriverOptions {
   std::size_t cache_bytes = 16U << 20;
   // Applying stops for this turn behind so many bytes, so that a heartbeat is never late.
   std::size_t apply_bytes_per_turn = 512U << 10;
-  std::size_t read_bytes = 1U << 20;      // one read from the log's files
-  std::size_t waiting_appends_max = 256;  // per peer, behind such a read; more are dropped
+  std::size_t read_bytes = 1U << 20;  // one read from the log's files
+  // Per peer, behind such a read; more are dropped and counted.
+  std::size_t waiting_appends_max = 256;
   unsigned promote_every_ticks = 10;      // how often learners are looked at
   std::size_t reads_waiting_max = 65536;  // confirmed, for entries that are not applied yet
   std::uint64_t clock_base = 0;           // random in each run; see Freshness
@@ -146,6 +147,8 @@ class RaftDriver {
   // The members' contact lines of the membership in effect.
   const std::vector<wire::Member>& members() const { return raft_.membership().members; }
   std::size_t cached_bytes() const { return cache_.bytes(); }
+  // Of waiting_appends_max.
+  std::uint64_t appends_dropped() const { return appends_dropped_; }
   // How old the rows are at most; nullopt: not known (freshness.h).
   std::optional<std::uint64_t> age_us() const;
 
@@ -171,6 +174,7 @@ class RaftDriver {
   void handle_notices(consensus::Effects& effects);
   wire::Status propose_membership_entry(const wire::Membership& membership);
   void promote_learners();
+  bool keeps_quorum_in_reach(const wire::Membership& next) const;
   wire::Status apply_committed();
   bool take_entry_to_apply(wire::LogIndex index, wire::Bytes& entry);
   void answer_reads();
@@ -193,6 +197,7 @@ class RaftDriver {
   std::map<wire::NodeId, Backlog> backlogs_;
   std::map<std::uint64_t, wire::NodeId> reads_for_peers_;  // read token -> peer
   std::uint64_t next_read_token_ = 1;
+  std::uint64_t appends_dropped_ = 0;
   std::uint64_t apply_read_token_ = 0;
   std::deque<wire::Bytes> apply_buffer_;  // from the log's files; the first is apply_buffer_first_
   wire::LogIndex apply_buffer_first_;

@@ -73,6 +73,7 @@ void RunningNode::add_counters(wire::StatusReply& reply) const {
         {kRaftNames.at(i), driver_->raft().dropped(static_cast<consensus::DropReason>(i))});
   }
   reply.counters.push_back({"raft.pipelines_restarted", driver_->raft().pipelines_restarted()});
+  reply.counters.push_back({"raft.dropped.behind_read", driver_->appends_dropped()});
   reply.counters.push_back({"api.overloaded.reads", queries_->overloaded()});
   reply.counters.push_back({"api.overloaded.commands", commands_->overloaded()});
 }

@@ -1,0 +1,186 @@
+// The raft driver of a leader: whom it gives a vote, and what it drops when a follower lags.
+#include "engine/raft_driver.h"
+
+#include <catch2/catch.hpp>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "log_model.h"
+
+namespace bib::engine {
+namespace {
+
+using wire::LogIndex;
+using wire::MessageKind;
+using wire::NodeId;
+using wire::PeerMessage;
+using wire::Term;
+
+const NodeId kSelf(1);
+const NodeId kLearner(4);
+
+// Node 1 of voters 1, 2 and 3; 4 listens and wants a vote.
+wire::Membership three_and_a_learner() {
+  wire::Membership membership;
+  membership.voters = {kSelf, NodeId(2), NodeId(3)};
+  membership.learners = {kLearner};
+  for (std::uint64_t id = 1; id <= 4; ++id) {
+    membership.members.push_back({NodeId(id), "a:1", "a:2", true, 100 + id});
+  }
+  return membership;
+}
+
+class Leader final : public LogSink, public PeerSender, public Applier, public SnapshotKeeper {
+ public:
+  explicit Leader(const RaftDriverOptions& wanted = {}) {
+    consensus::RaftConfig config;
+    config.self = kSelf;
+    config.append_entries_max = 1;
+    consensus::Restored restored;
+    restored.memberships = {{LogIndex(), three_and_a_learner()}};
+    RaftDriverOptions options = wanted;
+    options.cluster = test_options().cluster;
+    driver =
+        std::make_unique<RaftDriver>(config, restored, options, *this, *this, *this, *this, clock);
+    for (int i = 0; i < 50 && raft().role() != consensus::Role::kLeader; ++i) {
+      tick();
+      if (raft().role() == consensus::Role::kPreCandidate) {
+        reply(2, MessageKind::kPreVoteReply, raft().term() + 1);
+      }
+      if (raft().role() == consensus::Role::kCandidate) {
+        reply(2, MessageKind::kVoteReply, raft().term());
+      }
+    }
+    REQUIRE(raft().role() == consensus::Role::kLeader);
+  }
+
+  const consensus::Raft& raft() const { return driver->raft(); }
+  bool learner_has_vote() const { return raft().membership().is_voter(kLearner); }
+
+  // ---- LogSink
+  void submit(const consensus::LogWrite& write, std::vector<wire::Bytes>) override {
+    writes.push_back(write.append_sequence);
+  }
+  void read(std::uint64_t, LogIndex, LogIndex, std::size_t) override { ++reads; }
+  // ---- PeerSender
+  void send(const PeerMessage&) override {}
+  // ---- Applier
+  wire::Status apply(const wire::Bytes&) override { return {}; }
+  void on_role(const consensus::RoleChange&) override {}
+  void on_membership(const wire::Membership&) override {}
+  void on_read_ready(std::uint64_t) override {}
+  void on_read_refused(std::uint64_t, consensus::ReadRefusal) override {}
+  // ---- SnapshotKeeper
+  void send_snapshot(NodeId, LogIndex) override {}
+  void receive_snapshot(NodeId, consensus::LogPosition) override {}
+  void on_install_durable(consensus::LogPosition) override {}
+
+  void run() {
+    REQUIRE(driver->run_effects());
+    while (!writes.empty()) {
+      driver->on_durable(writes.front());
+      writes.pop_front();
+      REQUIRE(driver->run_effects());
+    }
+  }
+  void tick() {
+    driver->tick();
+    run();
+  }
+  void reply(std::uint64_t from, MessageKind kind, Term term, LogIndex match = LogIndex()) {
+    PeerMessage message;
+    message.kind = kind;
+    message.from = NodeId(from);
+    message.to = kSelf;
+    message.term = term;
+    message.match = match;
+    driver->on_message(std::move(message));
+    run();
+  }
+  void has_all(std::uint64_t follower) {
+    reply(follower, MessageKind::kAppendReply, raft().term(), raft().last_index());
+  }
+  void propose() {
+    const auto place = driver->raft().next_proposal();
+    REQUIRE(driver->propose(make_entry(place.index.value(), place.term.value(), 100)));
+    run();
+  }
+
+  struct FixedClock final : Clock {
+    std::int64_t now_us() override { return 1; }
+    std::uint64_t monotonic_us() override { return 1; }
+  };
+  FixedClock clock;
+  std::deque<std::uint64_t> writes;
+  unsigned reads = 0;
+  std::unique_ptr<RaftDriver> driver;
+};
+
+}  // namespace
+
+TEST_CASE("a learner that has caught up gets its vote by itself") {
+  RaftDriverOptions options;
+  options.promote_every_ticks = 1;
+  Leader leader(options);
+  leader.has_all(2);
+  leader.tick();
+  CHECK_FALSE(leader.learner_has_vote());
+  leader.has_all(4);
+  leader.tick();
+  CHECK(leader.learner_has_vote());
+}
+
+TEST_CASE("a learner gets no vote while the voters that the larger quorum needs are not in reach") {
+  RaftDriverOptions options;
+  options.promote_every_ticks = 1;
+  Leader leader(options);
+  leader.has_all(2);
+  leader.driver->on_peer_silent(NodeId(3));
+  leader.driver->on_peer_disconnected(NodeId(2));
+  leader.has_all(4);
+  leader.tick();
+  CHECK_FALSE(leader.learner_has_vote());  // it would take three of four, and there are two
+  leader.has_all(2);
+  leader.has_all(4);
+  leader.tick();
+  CHECK(leader.learner_has_vote());
+}
+
+TEST_CASE("a learner that has fallen silent gets no vote, however much of the log it has") {
+  RaftDriverOptions options;
+  options.promote_every_ticks = 1;
+  Leader leader(options);
+  leader.has_all(2);
+  leader.has_all(3);
+  leader.has_all(4);
+  leader.driver->on_peer_silent(kLearner);
+  leader.tick();
+  CHECK_FALSE(leader.learner_has_vote());
+  leader.has_all(4);
+  leader.tick();
+  CHECK(leader.learner_has_vote());
+}
+
+TEST_CASE("appends that too many others wait before, for the log's file, are dropped and counted") {
+  RaftDriverOptions options;
+  options.cache_bytes = 1;
+  options.waiting_appends_max = 2;
+  options.promote_every_ticks = 1000;
+  Leader leader(options);
+  leader.has_all(2);
+  leader.has_all(3);
+  for (int i = 0; i < 6; ++i) {
+    leader.propose();
+    leader.has_all(2);
+    leader.has_all(3);
+  }
+  REQUIRE(leader.driver->appends_dropped() == 0);
+  const unsigned reads = leader.reads;
+  // It has the leader's first entry, and the six after it are in the file alone.
+  leader.reply(4, MessageKind::kAppendReply, leader.raft().term(), LogIndex(1));
+  CHECK(leader.reads == reads + 1);
+  CHECK(leader.driver->appends_dropped() == 4);
+}
+
+}  // namespace bib::engine
