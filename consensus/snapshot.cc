@@ -96,7 +96,8 @@ bool Raft::installed_snapshot(LogPosition last, const MembershipAt& membership) 
   BIB_CHECK(membership.index <= last.index, "a membership of {} in a snapshot of {}",
             membership.index.value(), last.index.value());
   BIB_CHECK(role_ != Role::kLeader, "a leader installed a snapshot at {}", last.index.value());
-  const bool goes_on = log_.matches(last);
+  const bool is_within = last.index < log_.last_index() && BIB_MUTANT(kSnapshotDropsLog);
+  const bool goes_on = log_.matches(last) && !is_within;
   const bool conflicts_on = BIB_MUTANT(kSnapshotKeepsConflict) && last.index <= log_.last_index();
   if (goes_on || conflicts_on) {
     // The log goes on after the snapshot, and stays (Raft figure 13, step 6). After a crash the

@@ -147,7 +147,9 @@ Status LogStore::sync_previous_segment() {
 Status LogStore::append(std::span<const LogWrite> writes) {
   if (failure_) return tl::unexpected(*failure_);
   for (const LogWrite& write : writes) {
-    BIB_TRY_VOID(fail_with(append_one(write)));
+    const Status status = append_one(write);
+    if (!status && BIB_MUTANT(kFullDiskIsIgnored)) break;
+    BIB_TRY_VOID(fail_with(status));
   }
   if (builder_->record_count() > 0) BIB_TRY_VOID(fail_with(finish_block(0, Sync::kNow)));
   BIB_CHECK(!unsynced_);

@@ -105,6 +105,10 @@ Result<Scanner::Step> Scanner::read_block() {
     end_without_block(block.error().message);
     return Step::kEnd;
   }
+  if (BIB_MUTANT(kMisplacedIsTail) && block->sequence != scan_.next_sequence) {
+    scan_.end = SegmentEnd::kTail;
+    return Step::kEnd;
+  }
   if (!is_ours(rest.data()) || block->sequence < scan_.next_sequence) {
     end_without_block(fmt::format("an older block stands there (log {:016x}, segment {}, block {})",
                                   block->log_id, block->segment, block->sequence));

@@ -30,6 +30,7 @@
   M(11, kLeaderCountsUnsynced, "a leader counts itself for what its disk does not have yet")     \
   M(12, kTruncatesOnlyDurable, "what is on its way to the disk is not truncated there")          \
   M(13, kSnapshotKeepsConflict, "a log that disagrees with an installed snapshot stays")         \
+  M(13, kSnapshotDropsLog, "a snapshot from within the log drops what the log has behind it")    \
   M(13, kInstallsUndecided, "a crash while a snapshot is put in place is not completed")         \
   M(14, kPromotesDuringSnapshot, "a learner gets its vote while a snapshot is on its way to it") \
   M(14, kWaitsForOldLeader,                                                                      \
@@ -54,7 +55,10 @@
   M(22, kDebrisStays, "what a torn write left behind the log's end is not cleared")              \
   M(23, kNoDirectorySync, "a new segment's name is not synced")                                  \
   M(23, kSnapshotNameUnsynced, "the name of a finished snapshot is not synced")                  \
+  M(23, kBelievesNames, "a segment is taken for the one that its file's name says")              \
+  M(23, kMisplacedIsTail, "another write at a block's place is taken for the end of the log")    \
   M(24, kRetriesFailedSync, "a failed sync is tried again, and its success believed")            \
+  M(24, kFullDiskIsIgnored, "what a full disk has no room for is left out, and called durable")  \
   M(24, kStalledLeaderStays, "a leader whose disk stalls does not hand over")                    \
   M(24, kStalledNodeCampaigns, "a node whose disk stalls campaigns")                             \
   M(25, kTakesWipedDisks, "a node whose disk was emptied takes part under its old id")           \

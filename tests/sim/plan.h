@@ -67,7 +67,7 @@ struct FaultPlan {
   Time disk_stall = 0;
   Time sync_failure = 0;
   Time disk_full = 0;
-  Time rot = 0;         // a flipped bit; found at the next start, and the node is lost
+  Time rot = 0;         // damage in what was durable; found at the next start: the node is lost
   Time wipe = 0;        // a disk is emptied; its node comes back under its old id
   Time membership = 0;  // a change is asked for
   Time transfer = 0;

@@ -443,4 +443,37 @@ bool SimDisk::rot(const std::string& path, std::uint64_t from, std::uint64_t to,
   return true;
 }
 
+bool SimDisk::misdirect(const Spot& from, const Spot& to) {
+  const InodePtr source = find(from.path);
+  const InodePtr target = find(to.path);
+  if (!source || !target || source->is_directory || target->is_directory) return false;
+  const std::uint64_t read_at = from.offset / write_unit_ * write_unit_;
+  const std::uint64_t write_at = to.offset / write_unit_ * write_unit_;
+  if (read_at + write_unit_ > source->durable.size()) return false;
+  if (write_at + write_unit_ > std::min(target->durable.size(), target->bytes.size())) return false;
+  const std::vector<std::uint8_t> unit(
+      source->durable.begin() + static_cast<std::ptrdiff_t>(read_at),
+      source->durable.begin() + static_cast<std::ptrdiff_t>(read_at + write_unit_));
+  if (std::memcmp(target->durable.data() + write_at, unit.data(), unit.size()) == 0) return false;
+  std::memcpy(target->durable.data() + write_at, unit.data(), unit.size());
+  std::memcpy(target->bytes.data() + write_at, unit.data(), unit.size());
+  return true;
+}
+
+bool SimDisk::exchange_names(const std::string& one, const std::string& other) {
+  const Place here = place_of(one);
+  const Place there = place_of(other);
+  if (!here.inode || !there.inode || here.directory != there.directory) return false;
+  Names& durable = here.directory->durable_names;
+  const auto first = durable.find(here.name);
+  const auto second = durable.find(there.name);
+  if (first == durable.end() || second == durable.end() || !here.directory->changes.empty()) {
+    return false;
+  }
+  std::swap(first->second, second->second);
+  here.directory->names[here.name] = there.inode;
+  here.directory->names[there.name] = here.inode;
+  return true;
+}
+
 }  // namespace bib::sim

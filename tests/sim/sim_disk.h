@@ -1,5 +1,5 @@
 // SimDisk: one node's disk in the simulation: it forgets or tears what was not synced, fails a
-// sync, runs full, rots, and is wiped.
+// sync, runs full, rots, misdirects a write, and is wiped.
 //
 // Keeps what the process sees and what survives. A sync makes a file's bytes survive,
 // sync_directory() the directory's names. A killed process loses nothing (the page cache lives on);
@@ -64,6 +64,15 @@ class SimDisk final : public engine::FileSystem {
   void limit_space(std::optional<std::uint64_t> more);
   // Flips one bit of what is durable between two offsets of a file; false when nothing is there.
   bool rot(const std::string& path, std::uint64_t from, std::uint64_t to, wire::Prng& random);
+  // One write unit, with which a write began that went to `from`, has gone to `to` as well, over
+  // what is durable there; false when either is not there, or when both hold the same.
+  struct Spot {
+    std::string path;
+    std::uint64_t offset = 0;  // anywhere in the unit
+  };
+  bool misdirect(const Spot& from, const Spot& to);
+  // Two durable names in one directory, each with the other's file; false when they are not there.
+  bool exchange_names(const std::string& one, const std::string& other);
 
   std::uint64_t used() const { return used_; }
 

@@ -162,7 +162,7 @@ wire::Status SimNode::boot_process() {
 // What anybody was told to be durable is there. (A write under way may have truncated since.)
 void SimNode::check_recovered(const engine::LogStore::Recovered& recovered) const {
   if (rotten_) {
-    violated("durability", "{}: a flipped bit in a durable entry was not noticed", name_);
+    violated("durability", "{}: damage in what was durable was not noticed", name_);
   }
   if (recovered.hard_state.term < durable_hard_state_.term ||
       (recovered.hard_state.term == durable_hard_state_.term &&
@@ -320,11 +320,33 @@ bool SimNode::rot() {
   const LogIndex index(world_.random.between(first.value(), last.value()));
   const auto location = durable_log_->find(index);
   if (!location || index >= cut_) return false;
-  const std::string path =
-      engine::join_path(kLogDirectory, wire::segment_file_name(location->segment));
-  rotten_ = disk_.rot(path, location->offset, location->offset + location->size, world_.random);
-  if (rotten_) world_.trace.line(name_, "a bit of entry {} flips on its disk", index.value());
+  const auto other =
+      durable_log_->find(LogIndex(world_.random.between(first.value(), last.value())));
+  rotten_ = other && damage(*location, *other);
   return rotten_;
+}
+
+std::string SimNode::segment_path(std::uint64_t segment) const {
+  return engine::join_path(kLogDirectory, wire::segment_file_name(segment));
+}
+
+bool SimNode::damage(const engine::EntryLocation& entry, const engine::EntryLocation& other) {
+  const std::string path = segment_path(entry.segment);
+  const std::string other_path = segment_path(other.segment);
+  const std::uint64_t kind = world_.random.below(4);
+  if (kind == 0 && entry.segment != other.segment && disk_.exchange_names(path, other_path)) {
+    world_.trace.line(name_, "segments {} and {} have each other's name", entry.segment,
+                      other.segment);
+    return true;
+  }
+  if (kind <= 1 && disk_.misdirect({other_path, other.offset}, {path, entry.offset})) {
+    world_.trace.line(name_, "what was written for entry {} stands where entry {} was",
+                      other.index.value(), entry.index.value());
+    return true;
+  }
+  if (!disk_.rot(path, entry.offset, entry.offset + entry.size, world_.random)) return false;
+  world_.trace.line(name_, "a bit of entry {} flips on its disk", entry.index.value());
+  return true;
 }
 
 void SimNode::heal() {

@@ -106,7 +106,8 @@ class SimNode final : public EventTarget,
   std::uint64_t log_id() const { return log_id_; }
   // With the disk that it has.
   bool is_member_of(const wire::Membership& membership) const;
-  // Flips a bit in an entry that is durable and has durable entries behind it. The node is down.
+  // Damages an entry that is durable and has durable entries behind it: a bit flips, another write
+  // has gone there, or its segment's file has another one's name. The node is down.
   bool rot();
 
   // ---- faults
@@ -259,6 +260,8 @@ class SimNode final : public EventTarget,
   void finish_append();
   void append_half();
   void store_half();
+  std::string segment_path(std::uint64_t segment) const;
+  bool damage(const engine::EntryLocation& entry, const engine::EntryLocation& other);
   void note_cut(const std::vector<engine::LogWrite>& writes);
   void finish_read(std::uint32_t slot);
   void housekeeping();
