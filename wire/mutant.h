@@ -66,6 +66,7 @@
   M(25, kTakesOtherClusters, "a message of another cluster is taken")                            \
   M(25, kTakesOtherBoots, "a message of another run of its sender is taken")                     \
   M(25, kForgetsRequests, "a follower does not remember requests, and carries one out again")    \
+  M(25, kExpiresLiveSessions, "requests are forgotten while their clients may repeat them")      \
   M(26, kSeenTermIsVote, "whoever brings a higher term has this node's vote in it")              \
   M(27, kStaleLeaderResetsTimer, "a message of a deposed leader starts the election timer anew") \
   M(28, kSuspectRefusesPreVotes, "a node that suspects its leader still refuses pre-votes")      \

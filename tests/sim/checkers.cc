@@ -44,6 +44,12 @@ bool may_campaign(const SimNode& node) {
   return before != nullptr && has_vote(before->membership, node);
 }
 
+// The one that was in effect when this node was last looked at. Its entry may have been cut off
+// since.
+const consensus::MembershipAt* membership_before(const Raft& raft, LogIndex index) {
+  return raft.membership_at(std::max(index, raft.log().base().index));
+}
+
 bool has_id(const std::vector<NodeId>& ids, NodeId id) {
   return std::binary_search(ids.begin(), ids.end(), id);
 }
@@ -238,7 +244,7 @@ void Oracle::on_sent(SimNode& node, const PeerMessage& message) {
   switch (message.kind) {
     case MessageKind::kTimeoutNow: {
       const Raft& raft = *node.raft();
-      const consensus::MembershipAt* before = raft.membership_at(known.membership_index);
+      const consensus::MembershipAt* before = membership_before(raft, known.membership_index);
       if (!has_id(raft.membership().voters, message.to) &&
           (before == nullptr || !has_id(before->membership.voters, message.to))) {
         violated("election", "{} hands over to n{}, which is no voter", node.name(),
@@ -532,7 +538,7 @@ void Oracle::check_own_commit(const SimNode& node, const Raft& raft, const Facts
     violated("commit", "{} leads term {} and commits entry {} of term {} by counting", node.name(),
              raft.term().value(), index.value(), term.value());
   }
-  const consensus::MembershipAt* before = raft.membership_at(known.membership_index);
+  const consensus::MembershipAt* before = membership_before(raft, known.membership_index);
   if (!quorum_has_durably(raft.membership(), index, term) &&
       (before == nullptr || !quorum_has_durably(before->membership, index, term))) {
     violated("commit", "{} commits entry {} of term {}, which no quorum has durably", node.name(),

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <initializer_list>
 
 namespace bib::sim {
@@ -164,6 +165,17 @@ void draw_wipes(Drawer& draw, Plan& plan) {
   if (plan.faults.wipe != 0) plan.faults.membership /= 2;
 }
 
+// A record outlives every repeat of its request, also one that a paused node reads late. (A clock
+// that jumps may end it sooner: then a late repeat is carried out again, as projections/sessions.h
+// says.)
+void draw_sessions(Drawer& draw, Plan& plan) {
+  if (!draw.one_in(3)) return;
+  if (plan.faults.clock_jump != 0 || plan.raft.election_ticks_min > 100) return;
+  plan.work.attempts_max = std::min(plan.work.attempts_max, 3U);
+  plan.work.patience = std::min<Time>(plan.work.patience, 300 * kMillisecond);
+  plan.work.session_retention = 2 * plan.work.attempts_max * plan.work.patience + 8 * kSecond;
+}
+
 }  // namespace
 
 Plan draw_plan(std::uint64_t seed) {
@@ -185,6 +197,7 @@ Plan draw_plan(std::uint64_t seed) {
   draw_work(draw, plan.work);
   draw_snapshots(draw, plan);
   draw_wipes(draw, plan);
+  draw_sessions(draw, plan);
   return plan;
 }
 

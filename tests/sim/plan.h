@@ -89,6 +89,7 @@ struct WorkloadPlan {
   std::uint32_t other_ppm = 0;        // of the writes: other kinds of command
   std::uint32_t duplicate_ppm = 0;    // requests that arrive twice
   std::uint32_t value_bytes_max = 16;
+  Time session_retention = 0;  // longer than any request is repeated; 0: sessions do not expire
 };
 
 struct Plan {

@@ -19,7 +19,6 @@ namespace {
 
 constexpr std::int64_t kEpochUs = 1'700'000'000'000'000;
 constexpr Time kIdleAfter = 50 * kMillisecond;  // as LogThreadOptions::watermark_after
-constexpr std::size_t kAppendEndsKept = 4;
 
 }  // namespace
 
@@ -294,61 +293,6 @@ void SimNode::handle(Deferred&& deferred) {
   }
 }
 
-void SimNode::wipe() {
-  BIB_CHECK(!process_);
-  world_.trace.line(name_, "its disk is emptied");
-  disk_.wipe();
-  state_.wipe();
-  lost_logs_[log_id_] = std::exchange(durable_log_, nullptr);
-  durable_hard_state_ = {};
-  founders_.reset();
-  append_ends_.clear();
-  cut_ = kNoCut;
-  maybe_cut_to_ = LogIndex();
-  decided_ = LogIndex();
-  rotten_ = false;
-  is_wiped_ = true;
-  log_id_ = world_.random.next() | 1;
-}
-
-bool SimNode::rot() {
-  BIB_CHECK(!process_);
-  if (rotten_ || !durable_log_ || append_ends_.size() < kAppendEndsKept) return false;
-  const LogIndex last = std::min(append_ends_.front(), durable_log_->last().index);
-  const LogIndex first = std::max(durable_log_->base().index, maybe_cut_to_) + 1;
-  if (last < first) return false;
-  const LogIndex index(world_.random.between(first.value(), last.value()));
-  const auto location = durable_log_->find(index);
-  if (!location || index >= cut_) return false;
-  const auto other =
-      durable_log_->find(LogIndex(world_.random.between(first.value(), last.value())));
-  rotten_ = other && damage(*location, *other);
-  return rotten_;
-}
-
-std::string SimNode::segment_path(std::uint64_t segment) const {
-  return engine::join_path(kLogDirectory, wire::segment_file_name(segment));
-}
-
-bool SimNode::damage(const engine::EntryLocation& entry, const engine::EntryLocation& other) {
-  const std::string path = segment_path(entry.segment);
-  const std::string other_path = segment_path(other.segment);
-  const std::uint64_t kind = world_.random.below(4);
-  if (kind == 0 && entry.segment != other.segment && disk_.exchange_names(path, other_path)) {
-    world_.trace.line(name_, "segments {} and {} have each other's name", entry.segment,
-                      other.segment);
-    return true;
-  }
-  if (kind <= 1 && disk_.misdirect({other_path, other.offset}, {path, entry.offset})) {
-    world_.trace.line(name_, "what was written for entry {} stands where entry {} was",
-                      other.index.value(), entry.index.value());
-    return true;
-  }
-  if (!disk_.rot(path, entry.offset, entry.offset + entry.size, world_.random)) return false;
-  world_.trace.line(name_, "a bit of entry {} flips on its disk", entry.index.value());
-  return true;
-}
-
 void SimNode::heal() {
   limit_space(std::nullopt);
   disk_.heal();
@@ -411,6 +355,8 @@ void SimNode::on_event(std::uint32_t code, std::uint64_t argument) {
       return input();
     case kProbe:
       return probe();
+    case kExpire:
+      return expire_sessions();
     default:
       return;
   }
@@ -657,6 +603,7 @@ void SimNode::housekeeping() {
   if (const auto age = process.driver->age_us()) {
     world_.oracle.on_age(*this, world_.queue.now(), *age, process.projector->applied_index());
   }
+  look_for_expired_sessions();
   // As RunningNode::carry_to_store().
   if (store_is_busy() || process.exchanging) return;
   if (process.projector->applied_index() > process.driver->raft().durable_index()) return;

@@ -205,6 +205,7 @@ class SimNode final : public EventTarget,
     kCompact,
     kCompacted,
     kProbe,
+    kExpire,
   };
   struct Process;
   struct LogRead {
@@ -238,6 +239,7 @@ class SimNode final : public EventTarget,
     std::function<void()> call;
   };
 
+  static constexpr std::size_t kAppendEndsKept = 4;
   static constexpr char kLogDirectory[] = "/log";
   static constexpr char kDataDirectory[] = "/data";
 
@@ -266,6 +268,8 @@ class SimNode final : public EventTarget,
   void finish_read(std::uint32_t slot);
   void housekeeping();
   void finish_store();
+  void look_for_expired_sessions();
+  void expire_sessions();
   void run_read(engine::Asker asker, const std::string& key);
   void turn_soon();
 

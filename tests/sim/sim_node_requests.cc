@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "projections/sessions.h"
 #include "sim_process.h"
 #include "violation.h"
 #include "wire/row.h"
@@ -16,6 +17,35 @@ void SimNode::on_command(engine::Asker asker, wire::ByteView body) {
   const auto command = wire::decode_command(body);
   if (!command) violated("wire", "a command cannot be read: {}", command.error().message);
   process_->commands->on_command(asker, *command);
+  input();
+}
+
+// As RunningNode::look_for_expired_sessions(). Not while the cluster heals: then requests are
+// repeated for ever.
+void SimNode::look_for_expired_sessions() {
+  Process& process = *process_;
+  const Time retention = world_.plan.work.session_retention;
+  if (retention == 0 || !world_.faults_are_on || process.expired || process.exchanging) return;
+  if (!process.driver->is_ready_to_decide() || world_.queue.now() < process.next_expiry) return;
+  process.next_expiry = world_.queue.now() + world_.random.below(2 * kSecond);
+  const auto view = process.projector->view();
+  if (!view) violated("once", "{}: {}", name_, view.error().message);
+  projections::SessionLimits limits;
+  limits.older_than_us = now_us() - static_cast<std::int64_t>(retention);
+  limits.records_max = SIZE_MAX;
+  limits.result_max = world_.random.between(1, 20);
+  auto found = projections::expired_sessions(view->state(), limits);
+  if (!found) violated("once", "{}: {}", name_, found.error().message);
+  if (found->records.empty()) return;
+  process.expired = *std::move(found);
+  schedule(world_.random.between(100, 50 * kMillisecond), kExpire);
+}
+
+void SimNode::expire_sessions() {
+  const projections::ExpiredSessions expired = *std::exchange(process_->expired, std::nullopt);
+  if (expired.more) process_->next_expiry = 0;
+  world_.trace.line(name_, "lets {} records of requests expire", expired.records.size());
+  process_->commands->expire_sessions(expired);
   input();
 }
 

@@ -14,6 +14,7 @@
 #include "engine/disk_watch.h"
 #include "engine/member_guard.h"
 #include "engine/probe_count.h"
+#include "projections/sessions.h"
 #include "sim_node.h"
 
 namespace bib::sim {
@@ -42,6 +43,8 @@ struct SimNode::Process {
   std::vector<projections::DeltaPtr> storing;
   std::map<std::uint64_t, std::pair<engine::Asker, std::string>> waiting_reads;
   std::uint64_t next_read_token = 1;
+  std::optional<projections::ExpiredSessions> expired;  // found; to be logged a little later
+  Time next_expiry = 0;
   std::map<std::uint32_t, Job> jobs;  // the pool's
   std::uint32_t next_job = 0;
   std::optional<Job> store_job;
