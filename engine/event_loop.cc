@@ -1,5 +1,8 @@
 #include "engine/event_loop.h"
 
+#include <poll.h>
+#include <sched.h>
+
 #include <utility>
 
 #include "wire/check.h"
@@ -22,6 +25,30 @@ EventLoop::~EventLoop() {
 void EventLoop::on_prepare(uv_prepare_t* handle) {
   auto* self = static_cast<EventLoop*>(handle->data);
   if (self->turn_handler_) self->turn_handler_();
+  if (std::exchange(self->poll_wanted_, false)) self->poll_before_sleep();
+}
+
+// libuv takes what is ready from its epoll descriptor right after this, so looking whether that is
+// readable is enough: nothing is taken from it here.
+void EventLoop::poll_before_sleep() {
+  if (uv_backend_timeout(&loop_) == 0) return;  // it will not sleep
+  if (poll_misses_ >= kPollMisses && ++poll_misses_ % kPollRetry != 0) {
+    ++poll_counters_.skipped;
+    return;
+  }
+  pollfd backend{uv_backend_fd(&loop_), POLLIN, 0};
+  const std::uint64_t end =
+      uv_hrtime() + static_cast<std::uint64_t>(std::chrono::nanoseconds(kPollTime).count());
+  do {
+    if (poll(&backend, 1, 0) != 0) {
+      poll_misses_ = 0;
+      ++poll_counters_.found;
+      return;
+    }
+    sched_yield();
+  } while (uv_hrtime() < end);
+  ++poll_misses_;
+  ++poll_counters_.missed;
 }
 
 void EventLoop::continue_soon() {

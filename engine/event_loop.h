@@ -6,12 +6,19 @@
 // thread that calls run(); everything on it is used from that thread only, except wake-ups through
 // Mailbox.
 //
+// A loop that sleeps is woken late: on a virtual machine whose core has gone idle, a wake-up takes
+// about as long as a small write to a disk. So a turn that has just sent something off whose answer
+// comes soon says so (poll_soon()), and the loop looks for it for up to kPollTime without sleeping,
+// yielding the core to whoever wants it. Where the answers take longer than that, it soon stops
+// trying.
+//
 // A libuv handle's memory is libuv's until its close callback: owners give up a handle with
 // close_and_delete() and never touch it again.
 #pragma once
 
 #include <uv.h>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -35,6 +42,20 @@ class EventLoop {
   // The next iteration does not block: the turn handler has more to do.
   void continue_soon();
 
+  // For the turn handler: something is about to happen, so look for it before sleeping, this time.
+  void poll_soon() { poll_wanted_ = true; }
+
+  static constexpr std::chrono::microseconds kPollTime{100};
+  // After so many looks in a row that found nothing, only one turn in kPollRetry looks.
+  static constexpr std::uint64_t kPollMisses = 8;
+  static constexpr std::uint64_t kPollRetry = 64;
+  struct PollCounters {
+    std::uint64_t found = 0;
+    std::uint64_t missed = 0;   // nothing came in time
+    std::uint64_t skipped = 0;  // not tried, because it was in vain lately
+  };
+  const PollCounters& poll_counters() const { return poll_counters_; }
+
   // Runs until stop() was called, then closes the loop's own handles and runs until all handles are
   // gone. Returns uv_loop_close()'s verdict: kIo if handles were left behind.
   wire::Status run();
@@ -45,11 +66,15 @@ class EventLoop {
 
  private:
   static void on_prepare(uv_prepare_t* handle);
+  void poll_before_sleep();
 
   uv_loop_t loop_;
   uv_prepare_t prepare_;
   uv_idle_t idle_;
   std::function<void()> turn_handler_;
+  bool poll_wanted_ = false;
+  std::uint64_t poll_misses_ = 0;  // in a row, and turns that were skipped since
+  PollCounters poll_counters_;
   bool stopping_ = false;
   bool closed_ = false;
 };

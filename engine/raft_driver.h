@@ -136,6 +136,11 @@ class RaftDriver {
   wire::Status run_effects();
   // run_effects() stopped at a limit: call it again in the next turn, do not wait for an input.
   bool has_more_work() const { return more_to_apply_; }
+  // The disk, or a quorum of the peers, will answer soon: a write is under way.
+  bool awaits_answer() const {
+    return !writes_.empty() ||
+           (raft_.role() == consensus::Role::kLeader && raft_.commit() < raft_.last_index());
+  }
 
   const consensus::Raft& raft() const { return raft_; }
   // A leader decides against all of the log before it: true once everything that it inherited is

@@ -159,6 +159,7 @@ void RunningNode::on_turn() {
   continue_snapshots();
   check_failures();
   if (driver_->has_more_work()) world_.loop.continue_soon();
+  if (driver_->awaits_answer()) world_.loop.poll_soon();
   const bool leads = driver_->raft().role() == consensus::Role::kLeader;
   if (stopping_ && !finished_ && (!leads || world_.loop.now_ms() >= stop_deadline_ms_)) finish();
 }
