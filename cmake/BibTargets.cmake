@@ -35,6 +35,7 @@ find_package(CLI11 REQUIRED)
 pkg_check_modules(LIBUV REQUIRED IMPORTED_TARGET libuv)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(LZ4 REQUIRED IMPORTED_TARGET liblz4)
+pkg_check_modules(JEMALLOC REQUIRED IMPORTED_TARGET jemalloc)
 # By file, because these packages' CMake files ask for much that we do not use (or do not exist).
 find_library(BIB_ROCKSDB_LIBRARY rocksdb REQUIRED)
 find_library(BIB_FLATBUFFERS_LIBRARY flatbuffers REQUIRED)
@@ -60,6 +61,12 @@ if(BIB_SANITIZE)
     # Instrumented code confuses these two; the plain build has them.
     target_compile_options(bib_flags INTERFACE -Wno-maybe-uninitialized -Wno-stringop-overflow)
   endif()
+endif()
+# jemalloc for what allocates much on one thread and frees it on another (decision 17). Sanitizers
+# have an allocator of their own.
+add_library(bib_allocator INTERFACE)
+if(NOT BIB_SANITIZE AND NOT BIB_FUZZ)
+  target_link_libraries(bib_allocator INTERFACE PkgConfig::JEMALLOC)
 endif()
 # bib_reads_at_any_address(TARGET): for wire and its tests, the only ones that see FlatBuffers'
 # generated code. FlatBuffers excepts its own loads from UBSan's alignment check, but not the calls

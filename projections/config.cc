@@ -70,6 +70,11 @@ class Config final : public Projection {
     return rows.put(Family::kConfig, keys::join_token(token.secret_sha256), wire::as_bytes(value));
   }
 
+  std::uint64_t foresee(const wire::Event& event) const override {
+    const auto* set = std::get_if<wire::ConfigSet>(&event.body);
+    return set == nullptr ? 0 : make_row_key(Family::kConfig, keys::config(set->key)).hash;
+  }
+
   Result<QueryPlan> plan(const wire::Query&) const override {
     return QueryPlan{Family::kConfig, std::string(1, keys::kConfigTag)};
   }

@@ -16,6 +16,8 @@ namespace {
 constexpr std::size_t kMergeRowsMax = 8192;
 constexpr std::size_t kRowBytesExpected = 256;
 constexpr std::size_t kSessionRowBytesExpected = 112;
+// How many changes ahead memory is asked for: a change takes about as long as a wait for memory.
+constexpr std::size_t kAhead = 3;
 }  // namespace
 
 void ChangeSet::clear() {
@@ -136,8 +138,30 @@ Status Layers::change_pending(RowPtr row, ChangeSet& set, bool known_new) {
   return {};
 }
 
+void Layers::prefetch_places(Family family, std::uint64_t hash) const {
+  cache_of(family).prefetch_place(hash);
+  active_.prefetch_place(hash);
+  pending_.prefetch_place(hash);
+}
+
+void Layers::prefetch_rows(Family family, std::uint64_t hash) const {
+  cache_of(family).prefetch_row(hash);
+  active_.prefetch_row(hash);
+}
+
 void Layers::apply_pending(ChangeSet& set) {
-  for (RowChange& change : set.changes) {
+  const std::size_t count = set.changes.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    if (i + 3 * kAhead < count) __builtin_prefetch(set.changes[i + 3 * kAhead].row.get());
+    if (i + 2 * kAhead < count) {
+      const StoredRow& row = *set.changes[i + 2 * kAhead].row;
+      prefetch_places(row.family(), row.hash());
+    }
+    if (i + kAhead < count) {
+      const StoredRow& row = *set.changes[i + kAhead].row;
+      prefetch_rows(row.family(), row.hash());
+    }
+    RowChange& change = set.changes[i];
     // A later entry's row of the same key stays on top.
     RowTable::Slot* slot = pending_.find(change.row->row_key());
     if (slot != nullptr && slot->row.get() == change.row.get()) pending_.erase(slot);

@@ -149,6 +149,11 @@ class Layers {
   // Puts `row` into the active delta and the digests. Only while nothing is pending.
   wire::Status change_applied(RowPtr row, bool known_new = false);
 
+  // For look-ups and changes to come, of rows with these hashes (row_table.h); nothing happens
+  // where nothing is known of them.
+  void prefetch_places(Family family, std::uint64_t hash) const;
+  void prefetch_rows(Family family, std::uint64_t hash) const;
+
   // All of the entry's rows are in: the state stands at it now.
   void set_applied(wire::LogIndex index, wire::Term term);
   const StateMark& mark() const { return mark_; }

@@ -105,6 +105,9 @@ class Projection {
   virtual wire::Result<Ruling> decide(const DecideInput& input, Draft& draft) const = 0;
   virtual wire::Status evolve(const wire::Event& event, const EventStamp& stamp,
                               RowWriter& rows) const = 0;
+  // The hash of the row that evolve() will look at first, so that it can be fetched from memory
+  // while other events are applied; 0: not worth it. A hint, which evolve() does not lean on.
+  virtual std::uint64_t foresee(const wire::Event&) const { return 0; }
   // kInvalid when the scope is not what the table needs.
   virtual wire::Result<QueryPlan> plan(const wire::Query& query) const = 0;
   // The row as the client sees it: `value`, or another encoded into `encoder`.

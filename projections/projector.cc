@@ -1,6 +1,7 @@
 #include "projections/projector.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <string>
 #include <utility>
@@ -25,6 +26,9 @@ namespace {
 // Well below an entry's limits, so that one more command always fits.
 constexpr std::size_t kOpenBatchBytesMax = 1U << 20;
 constexpr std::uint32_t kOpenBatchEventsMax = 4096;
+
+// Events of an entry that are read ahead of the one that is applied (evolve_entry).
+constexpr std::size_t kReadAhead = 8;
 
 // An entry of this leader's that is on its way, or the open batch (without a term).
 struct OwnEntry {
@@ -113,6 +117,7 @@ class Projector::Impl {
   Status evolve(const wire::Event& event, const EventStamp& stamp, bool known_new,
                 RowWriter& rows) const;
   Status evolve_entry(const wire::EntryReader& entry);
+  Status evolve_event(const Result<wire::Event>& event, const EventStamp& stamp);
   Status check_next(const wire::EntryHeader& header) const;
   bool is_own(const wire::EntryHeader& header) const {
     return !sealed.empty() && sealed.front().index == header.index &&
@@ -384,34 +389,62 @@ Result<Applied> Projector::Impl::apply_entry(const wire::EntryReader& entry) {
 
 Status Projector::Impl::evolve_entry(const wire::EntryReader& entry) {
   const wire::EntryHeader& header = entry.header();
-  for (std::size_t i = 0; i < entry.event_count(); ++i) {
+  const std::size_t count = entry.event_count();
+  // Events are read some places ahead of the one that is applied, and the rows that they will look
+  // at fetched from memory meanwhile: the first half of the way their places, the second the rows.
+  struct Upcoming {
+    Result<wire::Event> event{wire::Event{}};
+    const Projection* owner = nullptr;
+    std::uint64_t hash = 0;  // 0: nothing to fetch
+  };
+  std::array<Upcoming, kReadAhead> upcoming;
+  const auto read = [&](std::size_t i) {
+    Upcoming& next = upcoming[i % kReadAhead];
+    next.event = wire::read_event(entry.event(i));
+    next.owner = next.event ? projections->owner_of(next.event->body) : nullptr;
+    next.hash = next.owner == nullptr ? 0 : next.owner->foresee(*next.event);
+    if (next.hash != 0) layers.prefetch_places(next.owner->family(), next.hash);
+  };
+  const auto fetch_row = [&](std::size_t i) {
+    const Upcoming& next = upcoming[i % kReadAhead];
+    if (next.hash != 0) layers.prefetch_rows(next.owner->family(), next.hash);
+  };
+  for (std::size_t i = 0; i < std::min(count, kReadAhead - 1); ++i) read(i);
+  for (std::size_t i = 0; i < count; ++i) {
     if (BIB_MUTANT(kFreezesInsideEntry) && i > 0) layers.freeze();
+    if (i + kReadAhead - 1 < count) read(i + kReadAhead - 1);
+    if (i + kReadAhead / 2 < count) fetch_row(i + kReadAhead / 2);
     const EventStamp stamp{{header.index, static_cast<std::uint32_t>(i)}, header.time_us};
-    const auto event = wire::read_event(entry.event(i));
-    bool known_new = false;
-    Status status;
-    if (event) {
-      known_new =
-          event->origin && !clients.may_have_record(event->origin->client, event->origin->sequence);
-      status = evolve(*event, stamp, known_new, evolved);
-    } else {
-      status = tl::unexpected(event.error());
-    }
-    if (!status) {
-      return fail(status.error().code,
-                  "Event {} is committed but cannot be applied: {}. The node stops, because going "
-                  "on would let it diverge from the others. Compare its digests and its log with "
-                  "theirs (raft-inspect).",
-                  to_string(stamp.position), status.error().message);
-    }
-    if (event->origin) {
-      if (!BIB_MUTANT(kForgetsRequests)) clients.record(*event->origin, header.index, true);
-      outcomes.push_back(
-          {event->origin->client, event->origin->sequence, stamp.position, event->revision});
-    } else if (const auto* expired = std::get_if<wire::SessionsExpired>(&event->body)) {
-      for (const wire::SessionKey& key : expired->records) {
-        if (key.sequence == RequestSequence()) clients.finish(key.client, header.index);
-      }
+    BIB_TRY_VOID(evolve_event(upcoming[i % kReadAhead].event, stamp));
+  }
+  return {};
+}
+
+Status Projector::Impl::evolve_event(const Result<wire::Event>& event, const EventStamp& stamp) {
+  bool known_new = false;
+  Status status;
+  if (event) {
+    known_new =
+        event->origin && !clients.may_have_record(event->origin->client, event->origin->sequence);
+    status = evolve(*event, stamp, known_new, evolved);
+  } else {
+    status = tl::unexpected(event.error());
+  }
+  if (!status) {
+    return fail(status.error().code,
+                "Event {} is committed but cannot be applied: {}. The node stops, because going "
+                "on would let it diverge from the others. Compare its digests and its log with "
+                "theirs (raft-inspect).",
+                to_string(stamp.position), status.error().message);
+  }
+  const LogIndex index = stamp.position.index;
+  if (event->origin) {
+    if (!BIB_MUTANT(kForgetsRequests)) clients.record(*event->origin, index, true);
+    outcomes.push_back(
+        {event->origin->client, event->origin->sequence, stamp.position, event->revision});
+  } else if (const auto* expired = std::get_if<wire::SessionsExpired>(&event->body)) {
+    for (const wire::SessionKey& key : expired->records) {
+      if (key.sequence == RequestSequence()) clients.finish(key.client, index);
     }
   }
   return {};

@@ -6,33 +6,32 @@ RowCache::RowCache(std::size_t bytes_max, std::size_t row_bytes_expected) : byte
   std::size_t sets = 1;
   while (sets * kWays * row_bytes_expected < bytes_max) sets *= 2;
   set_mask_ = sets - 1;
-  if (bytes_max > 0) ways_.resize(sets * kWays);
+  if (bytes_max > 0) sets_.resize(sets);
 }
 
 const StoredRow* RowCache::find(const RowKey& key) const {
-  if (ways_.empty()) return nullptr;
-  const Way* set = &ways_[set_of(key.hash)];
-  for (std::size_t i = 0; i < kWays; ++i) {
-    if (set[i].hash == key.hash && set[i].row->is(key)) return set[i].row.get();
+  if (sets_.empty()) return nullptr;
+  for (const Way& way : set_of(key.hash).ways) {
+    if (way.hash == key.hash && way.row->is(key)) return way.row.get();
   }
   return nullptr;
 }
 
 void RowCache::update(const RowPtr& row) {
-  if (ways_.empty()) return;
+  if (sets_.empty()) return;
   const bool keep = !row->is_tombstone() && row->bytes() <= kRowBytesMax;
-  Way* set = &ways_[set_of(row->hash())];
+  auto& ways = set_of(row->hash()).ways;
   Way* victim = nullptr;
-  for (std::size_t i = 0; i < kWays; ++i) {
-    if (set[i].hash == row->hash() && set[i].row->is(row->row_key())) {
-      assign(set[i], keep ? row : RowPtr());
+  for (Way& way : ways) {
+    if (way.hash == row->hash() && way.row->is(row->row_key())) {
+      assign(way, keep ? row : RowPtr());
       return;
     }
-    if (set[i].hash == 0) victim = &set[i];
+    if (way.hash == 0) victim = &way;
   }
   if (!keep) return;
   // A full set gives up the way that other bits of the hash name: as good as chance.
-  if (victim == nullptr) victim = &set[(row->hash() >> 60) % kWays];
+  if (victim == nullptr) victim = &ways[(row->hash() >> 60) % kWays];
   assign(*victim, row);
   evict_until_it_fits();
 }
@@ -46,14 +45,25 @@ void RowCache::assign(Way& way, RowPtr row) {
 
 void RowCache::evict_until_it_fits() {
   while (bytes_ > bytes_max_) {
-    assign(ways_[hand_], RowPtr());
-    hand_ = (hand_ + 1) % ways_.size();
+    assign(sets_[hand_ / kWays].ways[hand_ % kWays], RowPtr());
+    hand_ = (hand_ + 1) % (sets_.size() * kWays);
   }
 }
 
 void RowCache::clear() {
-  for (Way& way : ways_) way = Way{};
+  for (Set& set : sets_) set = Set{};
   bytes_ = 0;
+}
+
+void RowCache::prefetch_place(std::uint64_t hash) const {
+  if (!sets_.empty()) __builtin_prefetch(&set_of(hash));
+}
+
+void RowCache::prefetch_row(std::uint64_t hash) const {
+  if (sets_.empty()) return;
+  for (const Way& way : set_of(hash).ways) {
+    if (way.hash == hash) way.row->prefetch();
+  }
 }
 
 }  // namespace bib::projections

@@ -32,6 +32,7 @@ libraries=(
   nlohmann-json3-dev      # JSON in and out
   libfmt-dev              # text
   libexpected-dev         # Result
+  libjemalloc-dev         # bibd's allocator
 )
 test=(
   catch2                  # unit tests

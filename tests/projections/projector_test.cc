@@ -363,6 +363,27 @@ TEST_CASE("entries are applied in order, each once, and a fact that fits nothing
   CHECK(applied.error().message.find("nobody") != std::string::npos);
 }
 
+TEST_CASE("an event that cannot be read is named by its place, after those before it") {
+  MemoryStore store;
+  const auto projector = must(Projector::open(store));
+  wire::EventEncoder encoder;
+  wire::EntryBuilder builder;
+  // More events than are read ahead.
+  for (int i = 0; i < 40; ++i) {
+    if (i == 29) builder.add_event(wire::as_bytes("not an event"));
+    const std::string key = fmt::format("k{}", i);
+    wire::Event event;
+    event.revision = wire::Revision(1);
+    event.body = wire::ConfigSet{key, "v"};
+    builder.add_event(encoder.encode(event));
+  }
+  const auto applied =
+      projector->apply(builder.seal({wire::ClusterId(), wire::Term(1), wire::LogIndex(1), 1}));
+  REQUIRE_FALSE(applied);
+  CHECK(applied.error().message.find("1:29") != std::string::npos);
+  CHECK(projector->sizes().active_rows == 29);
+}
+
 TEST_CASE("damaged entries are errors, not aborts") {
   const History history = make_history(4, 30);
   for (std::size_t i = 0; i < history.log.size(); ++i) {
