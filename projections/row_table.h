@@ -3,9 +3,10 @@
 // graves. Not ordered: a frozen delta sorts its rows when somebody needs the order (delta.h).
 // No locks; whoever owns it says which thread.
 //
-// A table that is larger than the processor's caches costs two waits for memory at each look-up, one
-// for the slot and one for the row. Who knows the keys of several look-ups beforehand lets these
-// waits run at the same time: prefetch_place() some rows ahead, prefetch_row() a few rows ahead.
+// A table that is larger than the processor's caches costs two waits for memory at each look-up,
+// one for the slot and one for the row. Who knows the keys of several look-ups beforehand lets
+// these waits run at the same time: prefetch_place() some rows ahead, prefetch_row() a few rows
+// ahead.
 #pragma once
 
 #include <cstddef>
