@@ -59,6 +59,11 @@ bool is_unclosed(std::string_view text, const YAML::Mark& mark) {
   return true;
 }
 
+bool is_loopback(const std::string& address) {
+  auto parsed = parse_host_port(address);
+  return parsed && wire::is_loopback(parsed->host);
+}
+
 // Collects values and problems from one source after another.
 class Loader {
  public:
@@ -71,7 +76,8 @@ class Loader {
     for (const ConfigOverride& given : sources_.overrides)
       set(*find_config_key(given.key), given.value, fmt::format("option {}", given.option));
     fill_in();
-    check_together();
+    // What is missing, or does not fit, may stand in the part that could not be read.
+    if (!unread_) check_together();
     return std::move(loaded_);
   }
 
@@ -86,6 +92,12 @@ class Loader {
   }
   void problem_at(const YAML::Mark& mark, std::string_view key, std::string message) {
     problem(place(mark), key, std::move(message), mark.line + 1);
+  }
+
+  // A value that is there and cannot be taken.
+  void wrong_at(const YAML::Mark& mark, const ConfigKey& key, std::string message) {
+    problem_at(mark, key.name, std::move(message));
+    wrong_.insert(key.name);
   }
 
   void set(const ConfigKey& key, std::string_view text, std::string where, int line = 0) {
@@ -110,6 +122,7 @@ class Loader {
     std::string text(kFileSizeMax + 1, '\0');
     file.read(text.data(), static_cast<std::streamsize>(text.size()));
     text.resize(static_cast<std::size_t>(file.gcount()));
+    unread_ = true;
     if (file.bad() || (text.empty() && !file.eof()))
       return problem(sources_.path, "", "cannot be read; is it a file?");
     if (text.size() > kFileSizeMax)
@@ -126,6 +139,7 @@ class Loader {
       if (documents.size() > 1)
         return problem_at(documents[1].Mark(), "",
                           "a second YAML document begins here; the configuration is one");
+      unread_ = false;
       if (documents.empty() || documents[0].IsNull()) return;
       read_section(documents[0], "");
     } catch (const YAML::Exception& error) {
@@ -135,9 +149,15 @@ class Loader {
     }
   }
 
+  // Nobody can say which of its keys were meant to be there.
+  void not_read(const YAML::Mark& mark, const std::string& section, std::string message) {
+    problem_at(mark, section, std::move(message));
+    unread_ = true;
+  }
+
   void read_section(const YAML::Node& section, const std::string& name) {
     if (!section.IsMap())
-      return problem_at(
+      return not_read(
           section.Mark(), name,
           fmt::format("must be a section with the keys {}", fmt::join(names_in(name), ", ")));
     std::set<std::string> seen;
@@ -162,10 +182,14 @@ class Loader {
     if (is_name && find_config_key(full) != nullptr)
       return read_value(name, value, *find_config_key(full));
     if (is_name && !names_in(full).empty()) {
-      if (!value.IsNull()) read_section(value, full);
-      return;
+      if (!value.IsNull()) return read_section(value, full);
+      // As with a key, what is not there has no place of its own.
+      return not_read(name.Mark(), full,
+                      fmt::format("has no value; give the keys {}, or remove the line",
+                                  fmt::join(names_in(full), ", ")));
     }
     problem_at(name.Mark(), full, unknown_key(section, name.Scalar()));
+    if (const ConfigKey* meant = find_config_key(full)) wrong_.insert(meant->name);
   }
 
   static std::string unknown_key(const std::string& section, const std::string& name) {
@@ -187,28 +211,27 @@ class Loader {
   void read_value(const YAML::Node& name, const YAML::Node& value, const ConfigKey& key) {
     // What is not there has no place of its own.
     if (value.IsNull())
-      return problem_at(
-          name.Mark(), key.name,
-          fmt::format("has no value; give {}, or remove the line", allowed_text(key)));
+      return wrong_at(name.Mark(), key,
+                      fmt::format("has no value; give {}, or remove the line", allowed_text(key)));
     if (key.kind == ValueKind::kAddressList) return read_list(value, key);
     if (!value.IsScalar())
-      return problem_at(
-          value.Mark(), key.name,
+      return wrong_at(
+          value.Mark(), key,
           fmt::format("is a {}; give {}", value.IsMap() ? "section" : "list", allowed_text(key)));
     if (is_unclosed(text_, value.Mark()))
-      return problem_at(value.Mark(), key.name, "begins with a quote that is never closed");
+      return wrong_at(value.Mark(), key, "begins with a quote that is never closed");
     set(key, value.Scalar(), place(value.Mark()), value.Mark().line + 1);
   }
 
   void read_list(const YAML::Node& value, const ConfigKey& key) {
     if (!value.IsSequence())
-      return problem_at(
-          value.Mark(), key.name,
+      return wrong_at(
+          value.Mark(), key,
           fmt::format("is not a list; give {}, such as [10.0.0.1:4002]", allowed_text(key)));
     std::vector<std::string> items;
     for (const auto& item : value) {
       if (!item.IsScalar()) {
-        problem_at(item.Mark(), key.name, fmt::format("give {}", allowed_text(key)));
+        wrong_at(item.Mark(), key, fmt::format("give {}", allowed_text(key)));
         continue;
       }
       set(key, item.Scalar(), place(item.Mark()), item.Mark().line + 1);
@@ -240,7 +263,7 @@ class Loader {
   void fill_in() {
     Config& config = loaded_.config;
     if (config.data_dir.empty()) config.data_dir = environment_.data_dir();
-    if (config.data_dir.front() != '/')
+    if (config.data_dir.front() != '/' && !unread_)
       problem(sources_.path, "cluster.data_dir",
               "is not set, and neither is HOME; give an absolute path");
     if (config.enable_dht_discovery)
@@ -292,6 +315,22 @@ class Loader {
                    fmt::format("is the same as cluster.listen_addr ({}); nodes and clients need a "
                                "port each",
                                config.listen_addr));
+    if (loaded_.problems.empty()) check_reach();
+  }
+
+  // A client is sent on to the leader's address; on its own machine it would find another node.
+  void check_reach() {
+    const Config& config = loaded_.config;
+    const std::string& raft =
+        config.advertise_addr.empty() ? config.listen_addr : config.advertise_addr;
+    const std::string& api =
+        config.api_advertise_addr.empty() ? config.api_listen_addr : config.api_advertise_addr;
+    if (!config.enabled || is_loopback(raft) || !is_loopback(api)) return;
+    loaded_.warnings.push_back(fmt::format(
+        "{}: {} is this machine only, while the other nodes reach this one at {}: when it leads, "
+        "clients on other machines are sent to an address where they find another node or none. "
+        "Set api.listen_addr, or api.advertise_addr, to an address that they can dial",
+        config.api_advertise_addr.empty() ? "api.listen_addr" : "api.advertise_addr", api, raft));
   }
 
   void check_listen(std::string_view listen_key, std::string_view advertise_key) {
@@ -305,12 +344,12 @@ class Loader {
           fmt::format("'{}' cannot be dialled; give the address of this machine", advertise));
     if (!listen) return;
     if (wire::is_wildcard(listen->host) && advertise.empty())
-      problem_with({listen_key},
+      problem_with({listen_key, advertise_key},
                    fmt::format("'{}' is every interface, so others cannot be told what to dial; "
                                "set {} to this machine's address",
                                to_string(*listen), advertise_key));
     if (!wire::is_loopback(listen->host) && !config.insecure)
-      problem_with({listen_key},
+      problem_with({listen_key, "insecure"},
                    fmt::format("'{}' is beyond loopback, and connections are not encrypted or "
                                "authenticated yet (no TLS): whoever reaches the port can read and "
                                "change everything. Listen on 127.0.0.1, or accept the risk with "
@@ -321,6 +360,7 @@ class Loader {
   const ConfigSources& sources_;
   const Environment& environment_;
   LoadedConfig loaded_;
+  bool unread_ = false;                       // the file, or a section of it, could not be read
   std::string_view text_;                     // the file's, while it is read
   std::map<std::string_view, Place> places_;  // keys that someone set
   std::set<std::string_view> wrong_;          // keys whose value was refused

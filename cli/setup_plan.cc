@@ -82,6 +82,17 @@ std::string raft_address(const Config& config) {
   return config.advertise_addr.empty() ? config.listen_addr : config.advertise_addr;
 }
 
+// What nodes dial, clients dial: --advertise names this machine once for both, where both listen on
+// every interface.
+wire::Status follow_advertised(Config& config) {
+  if (config.advertise_addr.empty() || !config.api_advertise_addr.empty()) return {};
+  BIB_TRY(const wire::Address advertised, parse_host_port(config.advertise_addr));
+  BIB_TRY(const wire::Address api, parse_host_port(config.api_listen_addr));
+  if (wire::is_wildcard(api.host))
+    config.api_advertise_addr = to_string(wire::Address{advertised.host, api.port});
+  return {};
+}
+
 wire::Result<std::string> plan_join(Config& config, const SetupOptions& options) {
   BIB_TRY(wire::JoinToken token, read_token(options.join_token));
   if (!options.cluster_name.empty() && options.cluster_name != token.cluster_name)
@@ -132,6 +143,7 @@ wire::Result<SetupPlan> plan_setup(const SetupOptions& options, const Environmen
   config.bootstrap = options.mode != SetupMode::kJoin;
   BIB_TRY_VOID(settle_door({"--listen", "--advertise", config.listen_addr, config.advertise_addr},
                            options.insecure, machine_address));
+  BIB_TRY_VOID(follow_advertised(config));
   BIB_TRY_VOID(settle_door(
       {"--api-listen", "--api-advertise", config.api_listen_addr, config.api_advertise_addr},
       options.insecure, machine_address));

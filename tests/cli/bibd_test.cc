@@ -94,3 +94,31 @@ TEST_CASE("listening beyond loopback needs insecure, from the command line too")
   REQUIRE(start.run);
   REQUIRE(start.config.insecure);
 }
+
+TEST_CASE("a member that nodes reach and clients do not is warned of, and starts all the same") {
+  support::TempDir dir;
+  Environment environment({{"HOME", dir.path().string()}});
+  std::string path = (dir / "c.yaml").string();
+  const auto warnings = [&](const std::string& cluster, const std::string& api,
+                            std::vector<std::string> options) {
+    support::write_file(path, fmt::format("cluster: {{node_id: a1b2c3d4e5f60718, {}}}\n"
+                                          "api: {{{}}}\ninsecure: true\n",
+                                          cluster, api));
+    options.insert(options.begin(), {"--config", path});
+    BibdStart start = parse_bibd(options, environment);
+    REQUIRE(start.code == ExitCode::kOk);
+    return start.err;
+  };
+  for (std::vector<std::string> options : {std::vector<std::string>{"--check-config"}, {}}) {
+    const std::string said = warnings("listen_addr: \"10.0.0.1:4002\"", "", options);
+    CAPTURE(said);
+    REQUIRE(said.find("warning: api.listen_addr: 127.0.0.1:4000") != std::string::npos);
+    REQUIRE(said.find("10.0.0.1:4002") != std::string::npos);
+  }
+  REQUIRE(warnings("listen_addr: \"10.0.0.1:4002\"",
+                   "listen_addr: \"10.0.0.1:4000\", advertise_addr: \"127.0.0.1:4000\"", {})
+              .find("warning: api.advertise_addr: 127.0.0.1:4000") != std::string::npos);
+  REQUIRE(warnings("listen_addr: \"10.0.0.1:4002\"", "listen_addr: \"10.0.0.1:4000\"", {}).empty());
+  REQUIRE(warnings("listen_addr: \"127.0.0.1:4002\"", "", {}).empty());
+  REQUIRE(warnings("listen_addr: \"10.0.0.1:4002\", enabled: false", "", {}).empty());
+}

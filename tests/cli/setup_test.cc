@@ -197,6 +197,28 @@ TEST_CASE("a wildcard never becomes the address in a token") {
   REQUIRE(plan.error().message.find("--advertise") != std::string::npos);
 }
 
+TEST_CASE("where all interfaces are listened on, clients dial the host that --advertise names") {
+  Environment environment(std::map<std::string, std::string>{{"HOME", "/home/someone"}});
+  SetupOptions options;
+  options.mode = SetupMode::kNewCluster;
+  options.listen = "0.0.0.0:4012";
+  options.advertise = "node1.example:4002";
+  options.insecure = true;
+  auto plan = plan_setup(options, environment, this_machine);
+  REQUIRE(plan);
+  REQUIRE(plan->config.api_listen_addr == "0.0.0.0:4000");
+  REQUIRE(plan->config.api_advertise_addr == "node1.example:4000");
+
+  options.api_advertise = "front.example:80";
+  plan = plan_setup(options, environment, this_machine);
+  REQUIRE(plan->config.api_advertise_addr == "front.example:80");
+
+  options.api_advertise.clear();
+  options.api_listen = "10.0.0.1:4000";  // can be dialled as it is
+  plan = plan_setup(options, environment, this_machine);
+  REQUIRE(plan->config.api_advertise_addr.empty());
+}
+
 TEST_CASE("an address beyond loopback needs --insecure, and the message says why") {
   Home home;
   Session session({"setup", "--daemon", "--cluster", "--listen", "10.0.0.1:4002"}, "",
