@@ -155,7 +155,7 @@ class Bench {
     if (!context_.err_is_terminal) return;
     auto left = std::chrono::duration<double>(measure_to_ - now).count();
     context_.err << fmt::format(
-                        "\r\x1b[K{}{:>9} events/s, p50 {:.2f} ms, p99 {:.2f} ms, {:.0f} s left",
+                        "\r\x1b[K{}{:>9} operations/s, p50 {:.2f} ms, p99 {:.2f} ms, {:.0f} s left",
                         now < measure_from_ ? "warm-up: " : "", since, ms(0.5), ms(0.99),
                         std::max(left, 0.0))
                  << std::flush;
@@ -178,12 +178,13 @@ class Bench {
                    {"p99_ms", ms(0.99)},
                    {"p999_ms", ms(0.999)},
                    {"errors", errors_}},
-                  render_fields({{"Events per second", fmt::format("{:.0f}", rate)},
+                  render_fields({{"Operations per second", fmt::format("{:.0f}", rate)},
                                  {"Latency p50", fmt::format("{:.3f} ms", ms(0.5))},
                                  {"Latency p99", fmt::format("{:.3f} ms", ms(0.99))},
                                  {"Latency p99.9", fmt::format("{:.3f} ms", ms(0.999))},
-                                 {"Events", std::to_string(latencies_.count())},
+                                 {"Operations", std::to_string(latencies_.count())},
                                  {"Errors", std::to_string(errors_)},
+                                 {"Read ratio", fmt::format("{:g}", options_.read_ratio)},
                                  {"In flight", std::to_string(options_.inflight)},
                                  {"Value size", fmt::format("{} B", options_.size)},
                                  {"Duration", fmt::format("{:g} s", seconds)}}));
@@ -210,15 +211,9 @@ class Bench {
   std::uint64_t answered_shown_ = 0;
 };
 
-// A plain number is seconds, as other load generators take it.
-wire::Result<std::uint64_t> parse_seconds(const std::string& text) {
-  bool plain = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
-  return parse_duration(plain ? text + "s" : text);
-}
-
 ExitCode bench(const Context& context, const BenchOptions& options) {
-  auto duration = parse_seconds(options.duration);
-  auto warmup = parse_seconds(options.warmup);
+  auto duration = parse_duration(options.duration);
+  auto warmup = parse_duration(options.warmup);
   if (!duration || *duration == 0)
     return context.report(
         ExitCode::kUsage,
@@ -241,8 +236,10 @@ void add_bench_command(Commands& commands) {
       ->check(CLI::Range(std::size_t{1}, std::size_t{65536}));
   command->add_option("--size", options.size, "Bytes of a value, incompressible (256)")
       ->check(CLI::Range(std::size_t{1}, wire::kValueSizeMax));
-  command->add_option("--duration", options.duration, "What is measured (10s)");
-  command->add_option("--warmup", options.warmup, "What goes before (1s)");
+  command->add_option("--duration", options.duration, "How long to measure (10s)")
+      ->type_name("DURATION");
+  command->add_option("--warmup", options.warmup, "How long to run before that (1s)")
+      ->type_name("DURATION");
   command->add_option("--read-ratio", options.read_ratio, "Share of reads, 0 to 1 (0)")
       ->check(CLI::Range(0.0, 1.0));
   command->add_option("--keys", options.keys, "Different keys (100000)")

@@ -54,6 +54,40 @@ std::string title_of(const json& item, std::initializer_list<const char*> names)
   return {};
 }
 
+std::string to_lower(std::string text) {
+  for (char& c : text) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  return text;
+}
+
+struct HashAlgorithm {
+  std::string_view name;
+  std::size_t digits;
+};
+constexpr HashAlgorithm kHashAlgorithms[] = {
+    {"md5", 32}, {"sha1", 40}, {"sha256", 64}, {"sha512", 128}};
+
+// "sha256:<64 hex digits>" in small letters; without an algorithm it is MD5. What another algorithm
+// makes is not known here and stays as it is.
+wire::Result<std::string> checked_hash(std::string text) {
+  if (text.empty()) return text;
+  if (text.find(':') == std::string::npos) text.insert(0, "md5:");
+  const std::size_t colon = text.find(':');
+  const std::string name = to_lower(text.substr(0, colon));
+  const std::string_view digits = std::string_view(text).substr(colon + 1);
+  for (const HashAlgorithm& algorithm : kHashAlgorithms) {
+    if (name != algorithm.name) continue;
+    if (digits.size() != algorithm.digits ||
+        digits.find_first_not_of("0123456789abcdefABCDEF") != digits.npos)
+      return wire::fail(wire::ErrorCode::kInvalid, "'hash' is not {} hex digits, as {} has{}",
+                        algorithm.digits, algorithm.name,
+                        name == "md5" ? "; another algorithm is named before a colon" : "");
+    return to_lower(std::move(text));
+  }
+  if (name.empty() || digits.empty())
+    return wire::fail(wire::ErrorCode::kInvalid, "'hash' is not an algorithm, a colon and a hash");
+  return text;
+}
+
 std::string short_hash(std::string_view text) {
   auto hash = wire::sha256(wire::as_bytes(text));
   return wire::to_hex(hash.data(), hash.size()).substr(0, kShortHashDigits);
@@ -135,15 +169,15 @@ class FrictionlessSource final : public RecordSource {
         return ImportProblem{record.place, "'bytes' is not a whole number"};
       version.size = bytes->get<std::uint64_t>();
     }
-    set_identity(version, resource);
+    auto hash = checked_hash(text_in(resource, "hash"));
+    if (!hash) return ImportProblem{record.place, hash.error().message};
+    set_identity(version, resource, std::move(*hash));
     set_texts(version, resource);
     set_lists(version, resource);
     return record;
   }
 
-  void set_identity(wire::DatasetVersionAdded& version, const json& resource) {
-    std::string hash = text_in(resource, "hash");
-    if (!hash.empty() && hash.find(':') == std::string::npos) hash = "md5:" + hash;
+  void set_identity(wire::DatasetVersionAdded& version, const json& resource, std::string hash) {
     std::string name = text_in(resource, "version");
     if (name.empty()) name = text_in(package_, "version");
     if (name.empty() && !hash.empty()) {

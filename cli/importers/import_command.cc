@@ -78,7 +78,8 @@ class ImportRun {
     seconds_ = std::chrono::duration<double>(Clock::now() - begin).count();
     if (problem_count_ > kProblemsShown)
       context_.note(fmt::format("... and {} more problems", problem_count_ - kProblemsShown));
-    print_summary();
+    // Of an import that ended before anything came of it there is nothing to sum up.
+    if (status || has_results()) print_summary();
     if (!status) return failed(status.error());
     return problem_count_ == 0 ? ExitCode::kOk : ExitCode::kGeneral;
   }
@@ -100,7 +101,7 @@ class ImportRun {
   }
 
   wire::Status import_file(const std::string& file) {
-    if (file == "-") return import_stream(context_.in, "-", 0);
+    if (file == "-") return import_stream(context_.in, "standard input", 0);
     std::ifstream stream(file, std::ios::binary);
     std::error_code error;
     if (!stream || std::filesystem::is_directory(file, error)) {
@@ -127,6 +128,13 @@ class ImportRun {
       context_.note(printable(problem.place + ": " + problem.message));
     }
     ++problem_count_;
+  }
+
+  bool has_results() const {
+    const ImportSummary& summary = importer_->summary();
+    return summary.added + summary.unchanged + summary.refused + summary.bad +
+               summary.topics_created >
+           0;
   }
 
   void print_summary() {

@@ -41,7 +41,7 @@ class RecordSource {
 };
 
 struct SourceOptions {
-  std::string name;    // of the input, for places: a path, or "-"
+  std::string name;    // of the input, for places: a path, or "standard input"
   std::string topic;   // --topic
   std::string format;  // "frictionless", "deb822", or empty: look at the content
 };

@@ -240,7 +240,7 @@ start_bibd_cluster() {
 # load_bib OUTPUT INFLIGHT: one run; its JSON goes to OUTPUT.
 load_bib() {
   run_client "$1" "${bib_client[@]}" bench --inflight "$2" --size "$size" --keys "$keys" \
-    --duration "$duration" --warmup "$warmup" -o json
+    --duration "${duration}s" --warmup "${warmup}s" -o json
 }
 
 # --- Rounds --------------------------------------------------------------------------------------

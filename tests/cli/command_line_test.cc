@@ -1,6 +1,7 @@
 // bib as a user meets it: usage errors, exit codes, what goes to which stream.
 #include <catch2/catch.hpp>
 #include <cstdlib>
+#include <regex>
 
 #include "cli/cluster_view.h"
 #include "cli/exit_code.h"
@@ -117,6 +118,8 @@ TEST_CASE("wrong command lines are exit code 2, with the way to the right one") 
       {{"events", "list", "--from", "x"}, "INDEX:OFFSET"},
       {{"bench", "--read-ratio", "2"}, "read-ratio"},
       {{"bench", "--duration", "5x"}, "--duration"},
+      {{"bench", "--duration", "5"}, "--duration: '5' has no unit"},
+      {{"bench", "--warmup", "1"}, "--warmup: '1' has no unit"},
   };
   for (const auto& [arguments, part] : lines) {
     CAPTURE(arguments);
@@ -367,6 +370,7 @@ TEST_CASE("bench measures what the cluster answers, and says when requests faile
   Json data = Json::parse(session.out());
   REQUIRE(data["system"] == "bib");
   REQUIRE(data["ops"] > 0);
+  REQUIRE(data["read_ratio"] == 0.5);
   REQUIRE(data["errors"] == 0);
   REQUIRE(data["p50_ms"] > 0.0);
   REQUIRE(data["p50_ms"] <= data["p99_ms"]);
@@ -382,12 +386,21 @@ TEST_CASE("bench measures what the cluster answers, and says when requests faile
   REQUIRE(reads > 0);
   REQUIRE(writes > 0);
 
+  // Reads are no events.
+  Session table({"bench", "--duration", "50ms", "--warmup", "0s", "--read-ratio", "0.25",
+                 "--server", node.address()});
+  REQUIRE(table.run() == 0);
+  CAPTURE(table.out());
+  REQUIRE(table.out().find("Operations per second") != std::string::npos);
+  REQUIRE(std::regex_search(table.out(), std::regex("Read ratio: +0\\.25\n")));
+  REQUIRE(table.out().find("vents") == std::string::npos);
+
   FakeNode refusing(1, [](const Received& request) -> Answer {
     if (request.kind == FrameKind::kStatus)
       return status_answer(three_members(1, {true, true, true}));
     return test::refused(ErrorCode::kForbidden, "not you");
   });
-  Session failing({"bench", "--duration", "100ms", "--warmup", "0", "-o", "json", "--server",
+  Session failing({"bench", "--duration", "100ms", "--warmup", "0s", "-o", "json", "--server",
                    refusing.address()});
   REQUIRE(failing.run() == 6);
   REQUIRE(Json::parse(failing.out())["errors"] > 0);

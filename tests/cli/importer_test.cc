@@ -172,7 +172,7 @@ TEST_CASE("a resource of a Data Package becomes a dataset, and inherits what the
     "contributors": [{"title": "Ada"}], "keywords": ["rain", "sun"],
     "resources": [
       {"name": "daily", "path": "data/daily.csv", "format": ".csv", "bytes": 77,
-       "hash": "sha256:abc", "sources": [{"title": "Office"}, {"title": "Ada"}],
+       "hash": "sha1:0123456789abcdef0123456789abcdef01234567", "sources": [{"title": "Office"}, {"title": "Ada"}],
        "keywords": ["rain", "daily"]},
       {"name": "own", "version": "1", "hash": "0123456789abcdef0123456789abcdef",
        "licenses": [{"path": "https://l"}], "path": ["a.json", "b.json"], "title": "T"}
@@ -184,7 +184,7 @@ TEST_CASE("a resource of a Data Package becomes a dataset, and inherits what the
   REQUIRE(daily.topic == "weather");
   REQUIRE(daily.dataset == "daily");
   REQUIRE(daily.version == "3.2");
-  REQUIRE(daily.hash == "sha256:abc");
+  REQUIRE(daily.hash == "sha1:0123456789abcdef0123456789abcdef01234567");
   REQUIRE(daily.size == 77U);
   REQUIRE(daily.format == "csv");
   REQUIRE(daily.licence == "CC0-1.0, Another");
@@ -204,15 +204,42 @@ TEST_CASE("a version that nobody states follows from the content, the same each 
   auto version_of = [](const std::string& resource) {
     return parse_text(R"({"name": "p", "resources": [)" + resource + "]}").records[0].version;
   };
-  REQUIRE(version_of(R"({"name": "a", "hash": "sha256:0123456789abcdef"})") ==
-          "sha256-0123456789ab");
-  REQUIRE(version_of(R"({"name": "a", "hash": "0123456789abcdef"})") == "md5-0123456789ab");
+  REQUIRE(version_of(R"({"name": "a", "hash": "sha256:)" + kHash + R"("})") ==
+          "sha256-aaaaaaaaaaaa");
+  REQUIRE(version_of(R"({"name": "a", "hash": "0123456789abcdef0123456789abcdef"})") ==
+          "md5-0123456789ab");
   std::string derived = version_of(R"({"name": "a", "path": "x.csv"})");
   REQUIRE(derived.rfind("descriptor-", 0) == 0);
   REQUIRE(derived.size() == std::string("descriptor-").size() + 12);
   // The order of keys and blanks do not matter; the content does.
   REQUIRE(version_of(R"({"path":"x.csv",   "name":"a"})") == derived);
   REQUIRE(version_of(R"({"name": "a", "path": "y.csv"})") != derived);
+}
+
+TEST_CASE("a hash has the digits that its algorithm has, or the resource is a bad one") {
+  const auto parsed_hash = [](const std::string& hash) {
+    return parse_text(R"({"name": "p", "resources": [{"name": "x", "hash": ")" + hash + R"("}]})");
+  };
+  for (const auto& [name, digits] : std::map<std::string, std::size_t>{
+           {"md5:", 32}, {"", 32}, {"sha1:", 40}, {"sha256:", 64}, {"sha512:", 128}}) {
+    const std::string algorithm = name.empty() ? "md5:" : name;
+    CAPTURE(name);
+    CHECK(parsed_hash(name + std::string(digits, 'a')).records.at(0).hash ==
+          algorithm + std::string(digits, 'a'));
+    for (const std::string& wrong : {std::string(digits - 1, 'a'), std::string(digits + 1, 'a'),
+                                     std::string(digits - 1, 'a') + 'g', std::string("zzz")}) {
+      const Parsed parsed = parsed_hash(name + wrong);
+      CHECK(parsed.records.empty());
+      CHECK(parsed.problems.size() == 1);
+      CHECK(parsed.problems.at(0).rfind(
+                fmt::format("input: resource 1 (x): 'hash' is not {} hex digits", digits), 0) == 0);
+    }
+  }
+  // Hex digits may be written in capitals; the same hash is stored the same.
+  CHECK(parsed_hash("SHA256:" + kHash).records.at(0).hash == "sha256:" + std::string(64, 'a'));
+  CHECK(parsed_hash("crc32:Xyz").records.at(0).hash == "crc32:Xyz");
+  CHECK(parsed_hash("crc32:").problems.size() == 1);
+  CHECK(parsed_hash(":abc").problems.size() == 1);
 }
 
 TEST_CASE("what is no Data Package, or a bad resource of one, is reported with its place") {
@@ -277,8 +304,8 @@ TEST_CASE("an import creates each topic once, sends every record, and counts the
   REQUIRE(summary["bad"] == 1);
   REQUIRE(summary["topics_created"] == 1);
   REQUIRE(summary["problems"].size() == 2);
-  REQUIRE(session.err().find("-:29: a version never changes") != std::string::npos);
-  REQUIRE(session.err().find("-:8001: ") != std::string::npos);
+  REQUIRE(session.err().find("standard input:29: a version never changes") != std::string::npos);
+  REQUIRE(session.err().find("standard input:8001: ") != std::string::npos);
   std::lock_guard lock(mutex);
   REQUIRE(topics == std::map<std::string, int>{{"new", 1}, {"old", 1}});
   REQUIRE(datasets.size() == 2000);
@@ -337,6 +364,29 @@ TEST_CASE("an import goes on at another member when its node dies, with the same
     sent[request.id] = request.body;
   }
   REQUIRE(sent.size() == 1001);
+}
+
+TEST_CASE("an import that ends before its first record prints the reason and no summary") {
+  FakeNode node(1);
+  for (const char* format : {"table", "json"}) {
+    Session session(
+        {"catalog", "import", "/nonexistent/packages", "-o", format, "--server", node.address()});
+    CHECK(session.run() == 1);
+    CHECK(session.out().empty());
+    CHECK(session.err().find("/nonexistent/packages cannot be read: ") != std::string::npos);
+  }
+  Session empty({"catalog", "import", "-", "--server", node.address()}, "");
+  CHECK(empty.run() == 1);
+  CHECK(empty.out().empty());
+  CHECK(empty.err() == "bib: standard input is empty: there is nothing to import\n");
+
+  // What went in before is summed up.
+  support::TempDir dir;
+  support::write_file(dir / "packages", kPackages);
+  Session second({"catalog", "import", (dir / "packages").string(), "/nonexistent/packages",
+                  "--server", node.address()});
+  CHECK(second.run() == 1);
+  CHECK(second.out().find("2 added") != std::string::npos);
 }
 
 TEST_CASE("a dry run sends nothing") {
