@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cli/cluster_view.h"
 #include "cli/units.h"
 
 namespace bib::cli {
@@ -10,6 +11,7 @@ namespace {
 using wire::ErrorCode;
 
 constexpr std::uint32_t kPageSize = 1000;
+constexpr std::chrono::milliseconds kExplainWithin{1000};
 
 // A reply that does not decode is the node's mistake, not one in the user's arguments.
 tl::unexpected<wire::Error> bad_reply(const wire::Error& error) {
@@ -36,13 +38,30 @@ void tell_age(const Context& context, const wire::QueryReply& reply) {
   context.note(fmt::format("As of entry {}, {}.", reply.applied_index.value(), age));
 }
 
+// A leader without a majority takes a request and cannot answer it. Whoever waited in vain is told
+// so, as far as a node that can be reached knows.
+wire::Error explained(const Context& context, wire::Error error) {
+  if (error.code != ErrorCode::kTimeout) return error;
+  Context asking = context;
+  asking.timeout = std::min(asking.timeout, kExplainWithin);
+  const auto view = fetch_cluster_view(asking);
+  if (!view) return error;
+  const Quorum quorum = judge(*view);
+  if (quorum.known && quorum.has_quorum()) return error;
+  std::string why = quorum.known ? fmt::format("the leader reaches {} of {} voters and needs {}",
+                                               quorum.healthy, quorum.voters, quorum.needed)
+                                 : "no leader is known";
+  return {ErrorCode::kNoQuorum,
+          fmt::format("no quorum: {} (`bib cluster status`); {}", why, error.message)};
+}
+
 }  // namespace
 
 wire::Result<wire::CommandReply> send_command(const Context& context, const wire::CommandBody& body,
                                               std::optional<wire::Revision> expected_revision) {
   BIB_TRY(auto client, context.make_client(true));
   Completion completion = client->call(body, expected_revision);
-  if (!completion.reply) return tl::unexpected(completion.reply.error());
+  if (!completion.reply) return tl::unexpected(explained(context, completion.reply.error()));
   auto reply = wire::decode_command_reply(completion.reply->body.view());
   if (!reply) return bad_reply(reply.error());
   return *reply;
@@ -60,7 +79,7 @@ wire::Status visit_rows(const Context& context, wire::Query query, std::uint64_t
       query.limit = static_cast<std::uint32_t>(std::min<std::uint64_t>(kPageSize, limit - seen));
     query.after = after;
     Completion completion = client->call(query);
-    if (!completion.reply) return tl::unexpected(completion.reply.error());
+    if (!completion.reply) return tl::unexpected(explained(context, completion.reply.error()));
     auto reply = wire::decode_query_reply(completion.reply->body.view());
     if (!reply) return bad_reply(reply.error());
     if (seen == 0) tell_age(context, *reply);
@@ -80,7 +99,7 @@ wire::Status visit_row(const Context& context, wire::Query query, const std::str
   BIB_TRY(auto client, reader(context));
   set_consistency(context, query);
   Completion completion = client->call(query);
-  if (!completion.reply) return tl::unexpected(completion.reply.error());
+  if (!completion.reply) return tl::unexpected(explained(context, completion.reply.error()));
   auto reply = wire::decode_query_reply(completion.reply->body.view());
   if (!reply) return bad_reply(reply.error());
   tell_age(context, *reply);

@@ -144,6 +144,24 @@ TEST_CASE("all three nodes are killed at once and nothing acknowledged is missin
   require_nothing_lost(cluster, writer.acknowledged());
 }
 
+TEST_CASE("a write that finds no quorum ends with 7, says so, and may be carried out later") {
+  Cluster cluster;  // with default timeouts the leader goes on for some seconds without a majority
+  cluster.form(3);
+  const std::size_t leader = cluster.leader().value();
+  for (std::size_t node = 0; node < 3; ++node) {
+    if (node != leader) cluster.kill_9(node);
+  }
+  const auto set = cluster.bib({"config", "set", "k", "v", "--timeout", "2s"});
+  INFO(set.err);
+  CHECK(set.exit_code == 7);
+  CHECK(set.err.find("no quorum") != std::string::npos);
+  CHECK(set.err.find("the outcome is unknown") != std::string::npos);
+  CHECK(set.out.empty());
+  const auto get = cluster.bib({"config", "get", "k", "--timeout", "1s"});
+  INFO(get.err);
+  CHECK(get.exit_code == 7);
+}
+
 TEST_CASE("a follower that was away for longer than the leader's memory holds catches up") {
   Environment environment = quick_timeouts();
   environment["BIBD_LOG_CACHE_BYTES"] = "1MiB";
