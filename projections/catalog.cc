@@ -71,8 +71,8 @@ class Catalog final : public Projection {
     // Its stream is named topic/dataset: a second slash would make two datasets one stream.
     if (added.dataset.find('/') != std::string_view::npos) {
       return refuse(ErrorCode::kInvalid, Revision(),
-                    "The dataset's name '{}' has a slash, which parts topics: name it without one, "
-                    "in a topic of its own if need be.",
+                    "The dataset's name '{}' has a slash, which separates topics: name it without "
+                    "one, in a topic of its own if need be.",
                     added.dataset);
     }
     RowPtr holder;

@@ -35,73 +35,78 @@ CommandBody read_body(const fbs::CreateTopic& table, FieldChecker& check) {
                    .tags = texts_of(table.tags(), kListReadMax),
                    .parents = table.parents(),
                    .may_exist = table.may_exist()};
-  check.required_name("path", body.path);
-  check.text("description", body.description);
-  check.text("schema", body.schema);
-  check.names("owners", body.owners);
-  check.names("tags", body.tags);
+  check.required_name("the topic's path", body.path);
+  check.text("the topic's description", body.description);
+  check.text("the topic's schema", body.schema);
+  check.names("the list of the topic\'s owners", "an owner of the topic", body.owners);
+  check.names("the list of the topic\'s tags", "a tag of the topic", body.tags);
   return body;
 }
 
-std::optional<TextList> optional_names(const char* field, const flatbuffers::Vector<FbText>* texts,
+std::optional<TextList> optional_names(const char* list, const char* element,
+                                       const flatbuffers::Vector<FbText>* texts,
                                        FieldChecker& check) {
   if (texts == nullptr) return std::nullopt;
-  TextList list = texts_of(texts, kListReadMax);
-  check.names(field, list);
-  return list;
+  TextList names = texts_of(texts, kListReadMax);
+  check.names(list, element, names);
+  return names;
 }
 
 CommandBody read_body(const fbs::UpdateTopic& table, FieldChecker& check) {
   UpdateTopic body{.path = text_of(table.path()),
                    .description = optional_text_of(table.description()),
                    .schema = optional_text_of(table.schema()),
-                   .owners = optional_names("owners", table.owners(), check),
-                   .tags = optional_names("tags", table.tags(), check)};
-  check.required_name("path", body.path);
-  check.text("description", body.description.value_or(""));
-  check.text("schema", body.schema.value_or(""));
+                   .owners = optional_names("the list of the topic\'s owners",
+                                            "an owner of the topic", table.owners(), check),
+                   .tags = optional_names("the list of the topic\'s tags", "a tag of the topic",
+                                          table.tags(), check)};
+  check.required_name("the topic's path", body.path);
+  check.text("the topic's description", body.description.value_or(""));
+  check.text("the topic's schema", body.schema.value_or(""));
   return body;
 }
 
 CommandBody read_body(const fbs::SetTopicStatus& table, FieldChecker& check) {
-  check.at_most("status", table.status(), static_cast<std::uint8_t>(TopicStatus::kArchived));
-  check.required_name("path", text_of(table.path()));
+  check.at_most("the topic's status", table.status(),
+                static_cast<std::uint8_t>(TopicStatus::kArchived));
+  check.required_name("the topic's path", text_of(table.path()));
   return SetTopicStatus{.path = text_of(table.path()),
                         .status = static_cast<TopicStatus>(table.status())};
 }
 
 CommandBody read_body(const fbs::AddDatasetVersion& table, FieldChecker& check) {
   DatasetVersionAdded version = dataset_version_of(table, kListReadMax);
-  check.required_name("topic", version.topic);
-  check.required_name("dataset", version.dataset);
-  check.required_name("version", version.version);
-  check.name("hash", version.hash);
-  check.name("format", version.format);
-  check.name("licence", version.licence);
-  check.text("description", version.description);
-  check.text("homepage", version.homepage);
-  check.names("owners", version.owners);
-  check.names("tags", version.tags);
-  check.list_size("holders", version.holders.size(), kListSizeMax);
-  check.text("source", version.source);
+  check.required_name("the dataset's topic", version.topic);
+  check.required_name("the dataset's name", version.dataset);
+  check.required_name("the dataset's version", version.version);
+  check.name("the dataset's hash", version.hash);
+  check.name("the dataset's format", version.format);
+  check.name("the dataset's licence", version.licence);
+  check.text("the dataset's description", version.description);
+  check.text("the dataset's homepage", version.homepage);
+  check.names("the list of the dataset\'s owners", "an owner of the dataset", version.owners);
+  check.names("the list of the dataset\'s tags", "a tag of the dataset", version.tags);
+  check.list_size("the list of the dataset\'s holders", version.holders.size(), kListSizeMax);
+  check.text("the dataset's source", version.source);
   return AddDatasetVersion{std::move(version)};
 }
 
 CommandBody read_body(const fbs::SetConfig& table, FieldChecker& check) {
   SetConfig body{.key = text_of(table.key()), .value = text_of(table.value())};
-  check.required_name("key", body.key);
-  check.value("value", body.value);
+  check.required_name("the key", body.key);
+  check.value("the value", body.value);
   return body;
 }
 
 CommandBody read_body(const fbs::UnsetConfig& table, FieldChecker& check) {
-  check.required_name("key", text_of(table.key()));
+  check.required_name("the key", text_of(table.key()));
   return UnsetConfig{.key = text_of(table.key())};
 }
 
 CommandBody read_body(const fbs::IssueJoinToken& table, FieldChecker& check) {
   const ByteView secret = bytes_of(table.secret_sha256());
-  check.require("secret_sha256", secret.size() == kSecretHashSize, "does not have 32 bytes");
+  check.require("the SHA-256 of the join token's secret", secret.size() == kSecretHashSize,
+                "does not have 32 bytes");
   return IssueJoinToken{.secret_sha256 = secret, .expires_at_us = table.expires_at_us()};
 }
 
@@ -110,10 +115,10 @@ CommandBody read_body(const fbs::RegisterTask& table, FieldChecker& check) {
                     .version = text_of(table.version()),
                     .definition = text_of(table.definition()),
                     .description = text_of(table.description())};
-  check.required_name("name", body.name);
-  check.required_name("version", body.version);
-  check.value("definition", body.definition);
-  check.text("description", body.description);
+  check.required_name("the task's name", body.name);
+  check.required_name("the task's version", body.version);
+  check.value("the task's definition", body.definition);
+  check.text("the task's description", body.description);
   return body;
 }
 
@@ -122,26 +127,26 @@ CommandBody read_body(const fbs::SubmitJob& table, FieldChecker& check) {
                  .task = text_of(table.task()),
                  .task_version = text_of(table.task_version()),
                  .parameters = text_of(table.parameters())};
-  check.required_name("id", body.id);
-  check.required_name("task", body.task);
-  check.name("task_version", body.task_version);
-  check.value("parameters", body.parameters);
+  check.required_name("the job's id", body.id);
+  check.required_name("the job's task", body.task);
+  check.name("the version of the job's task", body.task_version);
+  check.value("the text of the job's parameters", body.parameters);
   return body;
 }
 
 CommandBody read_body(const fbs::SetJobState& table, FieldChecker& check) {
-  check.at_most("state", table.state(), static_cast<std::uint8_t>(JobState::kCancelled));
+  check.at_most("the job's state", table.state(), static_cast<std::uint8_t>(JobState::kCancelled));
   SetJobState body{.id = text_of(table.id()),
                    .state = static_cast<JobState>(table.state()),
                    .message = text_of(table.message())};
-  check.required_name("id", body.id);
-  check.text("message", body.message);
+  check.required_name("the job's id", body.id);
+  check.text("the job's message", body.message);
   return body;
 }
 
 template <typename Table>
 Result<CommandBody> read_checked(const Table* table) {
-  FieldChecker check(fbs::EnumNameCommandBody(fbs::CommandBodyTraits<Table>::enum_value));
+  FieldChecker check;
   CommandBody body = read_body(*table, check);
   BIB_TRY_VOID(std::move(check).status());
   return body;
@@ -170,7 +175,7 @@ Result<CommandBody> read_union(const fbs::Command& command) {
     case fbs::CommandBody::SetJobState:
       return read_checked(command.body_as_SetJobState());
     case fbs::CommandBody::NONE:
-      return fail(ErrorCode::kInvalid, "Command.body has no type");
+      return fail(ErrorCode::kInvalid, "the command has no body");
   }
   return fail(ErrorCode::kUnsupported,
               "command number {} is not known here (1 to {} are): the client is newer than the "
@@ -185,9 +190,9 @@ Result<ClientHello> decode_client_hello(ByteView body) {
   ClientHello hello{.protocol = table->protocol(),
                     .client = id_of<ClientId>(table->client()),
                     .program = text_of(table->program())};
-  FieldChecker check("ClientHello");
-  check.require("client", !hello.client.is_none(), "is zero; draw 16 random bytes");
-  check.name("program", hello.program);
+  FieldChecker check;
+  check.require("the client's id", !hello.client.is_none(), "is zero; draw 16 random bytes");
+  check.name("the client program's name", hello.program);
   BIB_TRY_VOID(std::move(check).status());
   return hello;
 }
@@ -203,10 +208,12 @@ Result<Command> decode_command(ByteView body) {
   command.acknowledged_below = RequestSequence(load_u64(body.data() + kAcknowledgedPlace));
   const std::uint64_t expected_revision = load_u64(body.data() + kExpectedRevisionPlace);
   if (expected_revision != kAnyRevision) command.expected_revision = Revision(expected_revision);
-  FieldChecker check("Command");
-  check.require("client", !command.client.is_none(), "is zero; draw 16 random bytes");
-  check.require("sequence", command.sequence.value() != 0, "is 0; a client counts from 1");
-  check.require("acknowledged_below", command.acknowledged_below <= command.sequence,
+  FieldChecker check;
+  check.require("the command's client id", !command.client.is_none(),
+                "is zero; draw 16 random bytes");
+  check.require("the command's sequence", command.sequence.value() != 0,
+                "is 0; a client counts from 1");
+  check.require("the command's acknowledgement", command.acknowledged_below <= command.sequence,
                 "is larger than the command's own sequence, which is not answered yet");
   BIB_TRY_VOID(std::move(check).status());
   BIB_TRY(const auto* table,
@@ -218,12 +225,13 @@ Result<Command> decode_command(ByteView body) {
 
 Result<Query> decode_query(ByteView body) {
   BIB_TRY(const auto* table, open_envelope<fbs::Query>(body, kRequestTablesMax));
-  FieldChecker check("Query");
-  check.at_most("consistency", static_cast<std::uint8_t>(table->consistency()),
+  FieldChecker check;
+  check.at_most("the query's consistency", static_cast<std::uint8_t>(table->consistency()),
                 static_cast<std::uint8_t>(fbs::Consistency::MAX));
-  check.require("table", table->table_() >= static_cast<std::uint8_t>(QueryTable::kTopics),
+  check.require("the query's table",
+                table->table_() >= static_cast<std::uint8_t>(QueryTable::kTopics),
                 "is 0; say which table to read");
-  check.at_most("table", table->table_(), static_cast<std::uint8_t>(QueryTable::kJobs));
+  check.at_most("the query's table", table->table_(), static_cast<std::uint8_t>(QueryTable::kJobs));
   Query query{.consistency = static_cast<Consistency>(table->consistency()),
               .table = static_cast<QueryTable>(table->table_()),
               .key = optional_text_of(table->key()),
@@ -232,13 +240,15 @@ Result<Query> decode_query(ByteView body) {
               .after = text_of(table->after()),
               .limit = table->limit(),
               .max_age_us = table->max_age_us()};
-  check.query_key("key", query.key.value_or(""));
-  check.query_key("scope", query.scope);
-  check.query_key("prefix", query.prefix);
-  check.query_key("after", query.after);
-  check.require("limit", query.key || query.limit != 0, "is 0; ask for at least one row");
-  check.at_most("limit", query.limit, kQueryLimitMax);
-  check.require("max_age_us", query.max_age_us == 0 || query.consistency == Consistency::kStale,
+  check.query_key("the query's key", query.key.value_or(""));
+  check.query_key("the query's scope", query.scope);
+  check.query_key("the query's prefix", query.prefix);
+  check.query_key("the key after which the query goes on", query.after);
+  check.require("the query's limit", query.key || query.limit != 0,
+                "is 0; ask for at least one row");
+  check.at_most("the query's limit", query.limit, kQueryLimitMax);
+  check.require("the query's largest age",
+                query.max_age_us == 0 || query.consistency == Consistency::kStale,
                 "is given, but only stale reads have an age");
   BIB_TRY_VOID(std::move(check).status());
   return query;
@@ -251,8 +261,8 @@ Result<Snapshots> decode_snapshots(ByteView body) {
 
 Result<ReadEvents> decode_read_events(ByteView body) {
   BIB_TRY(const auto* table, open_envelope<fbs::ReadEvents>(body, kRequestTablesMax));
-  FieldChecker check("ReadEvents");
-  check.at_most("consistency", static_cast<std::uint8_t>(table->consistency()),
+  FieldChecker check;
+  check.at_most("the consistency of the events", static_cast<std::uint8_t>(table->consistency()),
                 static_cast<std::uint8_t>(Consistency::kStale));
   ReadEvents request{
       .from = {.index = LogIndex(table->from_index()), .offset = table->from_offset()},
@@ -260,7 +270,7 @@ Result<ReadEvents> decode_read_events(ByteView body) {
       .follow = table->follow(),
       .stream_prefix = text_of(table->stream_prefix()),
       .consistency = static_cast<Consistency>(table->consistency())};
-  check.query_key("stream_prefix", request.stream_prefix);
+  check.query_key("the prefix of the streams", request.stream_prefix);
   BIB_TRY_VOID(std::move(check).status());
   return request;
 }
@@ -268,21 +278,24 @@ Result<ReadEvents> decode_read_events(ByteView body) {
 Result<ChangeMembership> decode_change_membership(ByteView body) {
   BIB_TRY(const auto* table,
           open_envelope<fbs::ChangeMembership>(body, kMemberChangesMax + kRequestTablesMax));
-  FieldChecker check("ChangeMembership");
+  FieldChecker check;
   ChangeMembership request{.explicit_leave = table->explicit_leave(), .force = table->force()};
   const auto* changes = table->changes();
-  check.list_size("changes", changes == nullptr ? 0 : changes->size(), kMemberChangesMax);
+  check.list_size("the list of changes of members", changes == nullptr ? 0 : changes->size(),
+                  kMemberChangesMax);
   for (flatbuffers::uoffset_t i = 0; changes != nullptr && i < changes->size(); ++i) {
     const fbs::MemberChange& row = *changes->Get(i);
-    check.require("changes.kind", row.kind() != 0, "is 0; say what is to change");
-    check.at_most("changes.kind", row.kind(), static_cast<std::uint8_t>(MemberChangeKind::kUpdate));
-    check.require("changes.id", row.id() != 0, "is 0; name the member");
+    check.require("the kind of a change of members", row.kind() != 0,
+                  "is 0; say what is to change");
+    check.at_most("the kind of a change of members", row.kind(),
+                  static_cast<std::uint8_t>(MemberChangeKind::kUpdate));
+    check.require("the member's id", row.id() != 0, "is 0; name the member");
     const MemberChange change{.kind = static_cast<MemberChangeKind>(row.kind()),
                               .id = NodeId(row.id()),
                               .raft_address = text_of(row.raft_address()),
                               .api_address = text_of(row.api_address())};
-    check.name("changes.raft_address", change.raft_address);
-    check.name("changes.api_address", change.api_address);
+    check.name("the member's address for nodes", change.raft_address);
+    check.name("the member's address for clients", change.api_address);
     request.changes.push_back(change);
   }
   BIB_TRY_VOID(std::move(check).status());

@@ -7,30 +7,34 @@
 
 namespace bib::wire {
 
+std::string FieldChecker::subject(const char* field) const {
+  return message_ == nullptr ? field : fmt::format("{}.{}", message_, field);
+}
+
 void FieldChecker::require(const char* field, bool ok, const char* what_is_wrong) {
   if (ok || error_) return;
-  error_ = Error{ErrorCode::kInvalid, fmt::format("{}.{} {}", message_, field, what_is_wrong)};
+  error_ = Error{ErrorCode::kInvalid, fmt::format("{} {}", subject(field), what_is_wrong)};
 }
 
 void FieldChecker::at_most(const char* field, std::uint64_t number, std::uint64_t number_max) {
   if (number <= number_max || error_) return;
-  error_ = Error{ErrorCode::kInvalid, fmt::format("{}.{} is {}; the largest allowed is {}",
-                                                  message_, field, number, number_max)};
+  error_ = Error{ErrorCode::kInvalid, fmt::format("{} is {}; the largest allowed is {}",
+                                                  subject(field), number, number_max)};
 }
 
 void FieldChecker::list_size(const char* field, std::size_t size, std::size_t size_max) {
   if (size <= size_max || error_) return;
-  error_ = Error{ErrorCode::kInvalid,
-                 fmt::format("{}.{} has more than the {} elements allowed; send fewer", message_,
-                             field, size_max)};
+  error_ =
+      Error{ErrorCode::kInvalid, fmt::format("{} has more than the {} elements allowed; send fewer",
+                                             subject(field), size_max)};
 }
 
 void FieldChecker::utf8_text(const char* field, std::string_view text, std::size_t size_max) {
   if (error_) return;
   if (text.size() > size_max) {
     error_ = Error{ErrorCode::kInvalid,
-                   fmt::format("{}.{} has {} bytes and may have at most {}; shorten it", message_,
-                               field, text.size(), size_max)};
+                   fmt::format("{} has {} bytes and may have at most {}; shorten it",
+                               subject(field), text.size(), size_max)};
     return;
   }
   require(field, is_valid_utf8(text), "is not valid UTF-8; send text in that encoding");
@@ -47,10 +51,10 @@ void FieldChecker::required_name(const char* field, std::string_view text) {
   name(field, text);
 }
 
-void FieldChecker::names(const char* field, const TextList& names) {
-  list_size(field, names.size(), kListSizeMax);
+void FieldChecker::names(const char* list, const char* element, const TextList& names) {
+  list_size(list, names.size(), kListSizeMax);
   if (error_) return;
-  for (std::string_view text : names) name(field, text);
+  for (std::string_view text : names) name(element, text);
 }
 
 void FieldChecker::text(const char* field, std::string_view text) {

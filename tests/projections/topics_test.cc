@@ -116,7 +116,10 @@ TEST_CASE("a dataset's name has no slash, so that its stream is its own") {
   auto& machine = world.machine;
   machine.ask(wire::CreateTopic{.path = "t"});
   machine.ask(wire::CreateTopic{.path = "t/x"});
-  refused(machine.ask(wire::AddDatasetVersion{version("t", "x/y", "1")}), ErrorCode::kInvalid);
+  CHECK(refused(machine.ask(wire::AddDatasetVersion{version("t", "x/y", "1")}), ErrorCode::kInvalid)
+            .error.message ==
+        "The dataset's name 'x/y' has a slash, which separates topics: name it without one, in a "
+        "topic of its own if need be.");
   accepted(machine.ask(wire::AddDatasetVersion{version("t/x", "y", "1")}));
 }
 

@@ -18,7 +18,7 @@ using flatbuffers::Offset;
 
 // A text field of a command: how to fill it, and how long it may be.
 struct TextField {
-  std::string field;  // "CreateTopic.path"
+  std::string field;  // in words, as the message begins
   std::size_t size_max;
   bool is_name;
   std::function<CommandBody(std::string_view)> body;
@@ -35,57 +35,56 @@ std::vector<TextField> text_fields() {
   };
   using Added = DatasetVersionAdded;
   return {
-      {"CreateTopic.path", kNameSizeMax, true, [](View t) { return CreateTopic{.path = t}; }},
-      {"CreateTopic.description", kTextSizeMax, false,
+      {"the topic's path", kNameSizeMax, true, [](View t) { return CreateTopic{.path = t}; }},
+      {"the topic's description", kTextSizeMax, false,
        [](View t) { return CreateTopic{.path = "a", .description = t}; }},
-      {"CreateTopic.schema", kTextSizeMax, false,
+      {"the topic's schema", kTextSizeMax, false,
        [](View t) { return CreateTopic{.path = "a", .schema = t}; }},
-      {"CreateTopic.owners", kNameSizeMax, true,
+      {"an owner of the topic", kNameSizeMax, true,
        [](View t) {
          return CreateTopic{.path = "a", .owners = {"x", t}};
        }},
-      {"CreateTopic.tags", kNameSizeMax, true,
+      {"a tag of the topic", kNameSizeMax, true,
        [](View t) { return CreateTopic{.path = "a", .tags = {t}}; }},
-      {"UpdateTopic.path", kNameSizeMax, true, [](View t) { return UpdateTopic{.path = t}; }},
-      {"UpdateTopic.description", kTextSizeMax, false,
+      {"the topic's path", kNameSizeMax, true, [](View t) { return UpdateTopic{.path = t}; }},
+      {"the topic's description", kTextSizeMax, false,
        [](View t) { return UpdateTopic{.path = "a", .description = t}; }},
-      {"UpdateTopic.schema", kTextSizeMax, false,
+      {"the topic's schema", kTextSizeMax, false,
        [](View t) { return UpdateTopic{.path = "a", .schema = t}; }},
-      {"UpdateTopic.owners", kNameSizeMax, true,
+      {"an owner of the topic", kNameSizeMax, true,
        [](View t) { return UpdateTopic{.path = "a", .owners = TextList{t}}; }},
-      {"UpdateTopic.tags", kNameSizeMax, true,
+      {"a tag of the topic", kNameSizeMax, true,
        [](View t) { return UpdateTopic{.path = "a", .tags = TextList{t}}; }},
-      {"SetTopicStatus.path", kNameSizeMax, true, [](View t) { return SetTopicStatus{.path = t}; }},
-      {"AddDatasetVersion.topic", kNameSizeMax, true, dataset(&Added::topic)},
-      {"AddDatasetVersion.dataset", kNameSizeMax, true, dataset(&Added::dataset)},
-      {"AddDatasetVersion.version", kNameSizeMax, true, dataset(&Added::version)},
-      {"AddDatasetVersion.hash", kNameSizeMax, true, dataset(&Added::hash)},
-      {"AddDatasetVersion.format", kNameSizeMax, true, dataset(&Added::format)},
-      {"AddDatasetVersion.licence", kNameSizeMax, true, dataset(&Added::licence)},
-      {"AddDatasetVersion.description", kTextSizeMax, false, dataset(&Added::description)},
-      {"AddDatasetVersion.homepage", kTextSizeMax, false, dataset(&Added::homepage)},
-      {"AddDatasetVersion.source", kTextSizeMax, false, dataset(&Added::source)},
-      {"SetConfig.key", kNameSizeMax, true, [](View t) { return SetConfig{.key = t}; }},
-      {"SetConfig.value", kValueSizeMax, false,
-       [](View t) { return SetConfig{.key = "k", .value = t}; }},
-      {"UnsetConfig.key", kNameSizeMax, true, [](View t) { return UnsetConfig{.key = t}; }},
-      {"RegisterTask.name", kNameSizeMax, true,
+      {"the topic's path", kNameSizeMax, true, [](View t) { return SetTopicStatus{.path = t}; }},
+      {"the dataset's topic", kNameSizeMax, true, dataset(&Added::topic)},
+      {"the dataset's name", kNameSizeMax, true, dataset(&Added::dataset)},
+      {"the dataset's version", kNameSizeMax, true, dataset(&Added::version)},
+      {"the dataset's hash", kNameSizeMax, true, dataset(&Added::hash)},
+      {"the dataset's format", kNameSizeMax, true, dataset(&Added::format)},
+      {"the dataset's licence", kNameSizeMax, true, dataset(&Added::licence)},
+      {"the dataset's description", kTextSizeMax, false, dataset(&Added::description)},
+      {"the dataset's homepage", kTextSizeMax, false, dataset(&Added::homepage)},
+      {"the dataset's source", kTextSizeMax, false, dataset(&Added::source)},
+      {"the key", kNameSizeMax, true, [](View t) { return SetConfig{.key = t}; }},
+      {"the value", kValueSizeMax, false, [](View t) { return SetConfig{.key = "k", .value = t}; }},
+      {"the key", kNameSizeMax, true, [](View t) { return UnsetConfig{.key = t}; }},
+      {"the task's name", kNameSizeMax, true,
        [](View t) { return RegisterTask{.name = t, .version = "1"}; }},
-      {"RegisterTask.version", kNameSizeMax, true,
+      {"the task's version", kNameSizeMax, true,
        [](View t) { return RegisterTask{.name = "n", .version = t}; }},
-      {"RegisterTask.definition", kValueSizeMax, false,
+      {"the task's definition", kValueSizeMax, false,
        [](View t) { return RegisterTask{.name = "n", .version = "1", .definition = t}; }},
-      {"RegisterTask.description", kTextSizeMax, false,
+      {"the task's description", kTextSizeMax, false,
        [](View t) { return RegisterTask{.name = "n", .version = "1", .description = t}; }},
-      {"SubmitJob.id", kNameSizeMax, true, [](View t) { return SubmitJob{.id = t, .task = "t"}; }},
-      {"SubmitJob.task", kNameSizeMax, true,
+      {"the job's id", kNameSizeMax, true, [](View t) { return SubmitJob{.id = t, .task = "t"}; }},
+      {"the job's task", kNameSizeMax, true,
        [](View t) { return SubmitJob{.id = "i", .task = t}; }},
-      {"SubmitJob.task_version", kNameSizeMax, true,
+      {"the version of the job's task", kNameSizeMax, true,
        [](View t) { return SubmitJob{.id = "i", .task = "t", .task_version = t}; }},
-      {"SubmitJob.parameters", kValueSizeMax, false,
+      {"the text of the job's parameters", kValueSizeMax, false,
        [](View t) { return SubmitJob{.id = "i", .task = "t", .parameters = t}; }},
-      {"SetJobState.id", kNameSizeMax, true, [](View t) { return SetJobState{.id = t}; }},
-      {"SetJobState.message", kTextSizeMax, false,
+      {"the job's id", kNameSizeMax, true, [](View t) { return SetJobState{.id = t}; }},
+      {"the job's message", kTextSizeMax, false,
        [](View t) { return SetJobState{.id = "i", .message = t}; }},
   };
 }
@@ -130,21 +129,21 @@ TEST_CASE("control characters are refused in names and taken in texts and values
   }
 }
 
-TEST_CASE("a command without a name that it needs is refused by the name's field") {
+TEST_CASE("a command without a name that it needs is refused in words, not by the schema's field") {
   const std::vector<std::pair<CommandBody, std::string>> commands = {
-      {CreateTopic{}, "CreateTopic.path"},
-      {UpdateTopic{}, "UpdateTopic.path"},
-      {SetTopicStatus{}, "SetTopicStatus.path"},
-      {AddDatasetVersion{{.dataset = "d", .version = "v"}}, "AddDatasetVersion.topic"},
-      {AddDatasetVersion{{.topic = "t", .version = "v"}}, "AddDatasetVersion.dataset"},
-      {AddDatasetVersion{{.topic = "t", .dataset = "d"}}, "AddDatasetVersion.version"},
-      {SetConfig{.value = "v"}, "SetConfig.key"},
-      {UnsetConfig{}, "UnsetConfig.key"},
-      {RegisterTask{.version = "1"}, "RegisterTask.name"},
-      {RegisterTask{.name = "n"}, "RegisterTask.version"},
-      {SubmitJob{.task = "t"}, "SubmitJob.id"},
-      {SubmitJob{.id = "i"}, "SubmitJob.task"},
-      {SetJobState{}, "SetJobState.id"},
+      {CreateTopic{}, "the topic's path"},
+      {UpdateTopic{}, "the topic's path"},
+      {SetTopicStatus{}, "the topic's path"},
+      {AddDatasetVersion{{.dataset = "d", .version = "v"}}, "the dataset's topic"},
+      {AddDatasetVersion{{.topic = "t", .version = "v"}}, "the dataset's name"},
+      {AddDatasetVersion{{.topic = "t", .dataset = "d"}}, "the dataset's version"},
+      {SetConfig{.value = "v"}, "the key"},
+      {UnsetConfig{}, "the key"},
+      {RegisterTask{.version = "1"}, "the task's name"},
+      {RegisterTask{.name = "n"}, "the task's version"},
+      {SubmitJob{.task = "t"}, "the job's id"},
+      {SubmitJob{.id = "i"}, "the job's task"},
+      {SetJobState{}, "the job's id"},
   };
   for (const auto& [body, field] : commands) {
     CHECK(refusal(body) == field + " is empty; it must be given");
@@ -167,13 +166,13 @@ TEST_CASE("every list of a command is taken at its limit and refused one element
   CHECK(refusal(UpdateTopic{.path = "a", .owners = full, .tags = full}).empty());
   CHECK(refusal(add(full, full, full_ids)).empty());
   const std::vector<std::pair<CommandBody, std::string>> commands = {
-      {CreateTopic{.path = "a", .owners = over}, "CreateTopic.owners"},
-      {CreateTopic{.path = "a", .tags = over}, "CreateTopic.tags"},
-      {UpdateTopic{.path = "a", .owners = over}, "UpdateTopic.owners"},
-      {UpdateTopic{.path = "a", .tags = over}, "UpdateTopic.tags"},
-      {add(over, {}, {}), "AddDatasetVersion.owners"},
-      {add({}, over, {}), "AddDatasetVersion.tags"},
-      {add({}, {}, over_ids), "AddDatasetVersion.holders"},
+      {CreateTopic{.path = "a", .owners = over}, "the list of the topic's owners"},
+      {CreateTopic{.path = "a", .tags = over}, "the list of the topic's tags"},
+      {UpdateTopic{.path = "a", .owners = over}, "the list of the topic's owners"},
+      {UpdateTopic{.path = "a", .tags = over}, "the list of the topic's tags"},
+      {add(over, {}, {}), "the list of the dataset's owners"},
+      {add({}, over, {}), "the list of the dataset's tags"},
+      {add({}, {}, over_ids), "the list of the dataset's holders"},
   };
   for (const auto& [body, field] : commands) {
     CHECK(refusal(body) == field + " has more than the 1024 elements allowed; send fewer");
@@ -184,15 +183,15 @@ TEST_CASE("a join token's hash has 32 bytes in a command, too") {
   for (const std::size_t size : {0U, 31U, 33U}) {
     const std::vector<std::uint8_t> hash(size, 7);
     CHECK(refusal(IssueJoinToken{.secret_sha256 = hash}) ==
-          "IssueJoinToken.secret_sha256 does not have 32 bytes");
+          "the SHA-256 of the join token's secret does not have 32 bytes");
   }
 }
 
 TEST_CASE("a status or state behind the last is refused") {
   CHECK(refusal(SetTopicStatus{.path = "a", .status = static_cast<TopicStatus>(3)}) ==
-        "SetTopicStatus.status is 3; the largest allowed is 2");
+        "the topic's status is 3; the largest allowed is 2");
   CHECK(refusal(SetJobState{.id = "i", .state = static_cast<JobState>(5)}) ==
-        "SetJobState.state is 5; the largest allowed is 4");
+        "the job's state is 5; the largest allowed is 4");
 }
 
 TEST_CASE("a command's head needs a client, a sequence, and an acknowledgement below it") {
@@ -208,13 +207,13 @@ TEST_CASE("a command's head needs a client, a sequence, and an acknowledgement b
   CHECK(refused(good).empty());
   Command wrong = good;
   wrong.client = {};
-  CHECK(refused(wrong).find("Command.client") == 0);
+  CHECK(refused(wrong).find("the command's client id") == 0);
   wrong = good;
   wrong.sequence = RequestSequence(0);
-  CHECK(refused(wrong).find("Command.sequence") == 0);
+  CHECK(refused(wrong).find("the command's sequence") == 0);
   wrong = good;
   wrong.acknowledged_below = RequestSequence(6);
-  CHECK(refused(wrong).find("Command.acknowledged_below") == 0);
+  CHECK(refused(wrong).find("the command's acknowledgement") == 0);
 }
 
 // A command's head of ones in front of the finished buffer.
@@ -261,20 +260,20 @@ std::string refusal(const ReadEvents& request) {
 TEST_CASE("a query's numbers are taken at their limits and refused beyond them") {
   CHECK(refusal(Query{.limit = 1}).empty());
   CHECK(refusal(Query{.limit = kQueryLimitMax}).empty());
-  CHECK(refusal(Query{.limit = 0}) == "Query.limit is 0; ask for at least one row");
+  CHECK(refusal(Query{.limit = 0}) == "the query's limit is 0; ask for at least one row");
   CHECK(refusal(Query{.limit = kQueryLimitMax + 1}) ==
-        "Query.limit is 10001; the largest allowed is 10000");
+        "the query's limit is 10001; the largest allowed is 10000");
   CHECK(refusal(Query{.table = QueryTable::kJobs}).empty());
   CHECK(refusal(Query{.table = static_cast<QueryTable>(0)}) ==
-        "Query.table is 0; say which table to read");
+        "the query's table is 0; say which table to read");
   CHECK(refusal(Query{.table = static_cast<QueryTable>(7)}) ==
-        "Query.table is 7; the largest allowed is 6");
+        "the query's table is 7; the largest allowed is 6");
   CHECK(refusal(Query{.consistency = Consistency::kStale}).empty());
   CHECK(refusal(Query{.consistency = static_cast<Consistency>(3)}) ==
-        "Query.consistency is 3; the largest allowed is 2");
+        "the query's consistency is 3; the largest allowed is 2");
   CHECK(refusal(ReadEvents{.consistency = Consistency::kStale}).empty());
   CHECK(refusal(ReadEvents{.consistency = static_cast<Consistency>(3)}) ==
-        "ReadEvents.consistency is 3; the largest allowed is 2");
+        "the consistency of the events is 3; the largest allowed is 2");
 }
 
 TEST_CASE("a query's keys are taken at their limit and refused one byte over or when not UTF-8") {
@@ -282,13 +281,34 @@ TEST_CASE("a query's keys are taken at their limit and refused one byte over or 
   const std::string larger(kQueryKeySizeMax + 1, 'x');
   const auto check = [&](const std::string& field, const auto& with) {
     CHECK(refusal(with(largest)).empty());
-    CHECK(refusal(with(larger)).find("Query." + field + " has") == 0);
-    CHECK(refusal(with("\xff")).find("Query." + field + " is not valid UTF-8") == 0);
+    CHECK(refusal(with(larger)).find(field + " has") == 0);
+    CHECK(refusal(with("\xff")).find(field + " is not valid UTF-8") == 0);
   };
-  check("key", [](std::string_view text) { return Query{.key = text}; });
-  check("scope", [](std::string_view text) { return Query{.scope = text}; });
-  check("prefix", [](std::string_view text) { return Query{.prefix = text}; });
-  check("after", [](std::string_view text) { return Query{.after = text}; });
+  check("the query's key", [](std::string_view text) { return Query{.key = text}; });
+  check("the query's scope", [](std::string_view text) { return Query{.scope = text}; });
+  check("the query's prefix", [](std::string_view text) { return Query{.prefix = text}; });
+  check("the key after which the query goes on",
+        [](std::string_view text) { return Query{.after = text}; });
+}
+
+TEST_CASE("a request for events or for a change of members is refused in words, too") {
+  CHECK(refusal(ReadEvents{.stream_prefix = "\xff"}) ==
+        "the prefix of the streams is not valid UTF-8; send text in that encoding");
+  const auto refusal_of = [](const MemberChange& change) {
+    ClientEncoder encoder;
+    const auto decoded =
+        decode_change_membership(encoder.encode(ChangeMembership{.changes = {change}}));
+    return decoded ? std::string() : decoded.error().message;
+  };
+  const auto kind = MemberChangeKind::kUpdate;
+  CHECK(refusal_of({.kind = kind, .id = NodeId(1), .raft_address = "a:1"}).empty());
+  CHECK(refusal_of({.kind = kind}) == "the member's id is 0; name the member");
+  CHECK(refusal_of({.kind = kind, .id = NodeId(1), .raft_address = "a\n"}) ==
+        "the member's address for nodes has a control character (such as a line break); leave it "
+        "out");
+  CHECK(refusal_of({.kind = kind, .id = NodeId(1), .api_address = "a\n"}) ==
+        "the member's address for clients has a control character (such as a line break); leave it "
+        "out");
 }
 
 TEST_CASE("a reply of as many rows as a query may ask for is taken, and one more is refused") {
@@ -350,7 +370,7 @@ TEST_CASE("a greeting without a client id is refused") {
   ClientEncoder encoder;
   const auto hello = decode_client_hello(encoder.encode(ClientHello{.program = "bib"}));
   REQUIRE_FALSE(hello);
-  CHECK(hello.error().message.find("ClientHello.client") == 0);
+  CHECK(hello.error().message.find("the client's id") == 0);
 }
 
 TEST_CASE("an error's code is kept when its words cannot be read, and must be an error") {
