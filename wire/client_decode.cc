@@ -38,8 +38,8 @@ CommandBody read_body(const fbs::CreateTopic& table, FieldChecker& check) {
   check.required_name("the topic's path", body.path);
   check.text("the topic's description", body.description);
   check.text("the topic's schema", body.schema);
-  check.names("the list of the topic\'s owners", "an owner of the topic", body.owners);
-  check.names("the list of the topic\'s tags", "a tag of the topic", body.tags);
+  check.names("the list of the topic's owners", "an owner of the topic", body.owners);
+  check.names("the list of the topic's tags", "a tag of the topic", body.tags);
   return body;
 }
 
@@ -56,9 +56,9 @@ CommandBody read_body(const fbs::UpdateTopic& table, FieldChecker& check) {
   UpdateTopic body{.path = text_of(table.path()),
                    .description = optional_text_of(table.description()),
                    .schema = optional_text_of(table.schema()),
-                   .owners = optional_names("the list of the topic\'s owners",
+                   .owners = optional_names("the list of the topic's owners",
                                             "an owner of the topic", table.owners(), check),
-                   .tags = optional_names("the list of the topic\'s tags", "a tag of the topic",
+                   .tags = optional_names("the list of the topic's tags", "a tag of the topic",
                                           table.tags(), check)};
   check.required_name("the topic's path", body.path);
   check.text("the topic's description", body.description.value_or(""));
@@ -84,9 +84,9 @@ CommandBody read_body(const fbs::AddDatasetVersion& table, FieldChecker& check) 
   check.name("the dataset's licence", version.licence);
   check.text("the dataset's description", version.description);
   check.text("the dataset's homepage", version.homepage);
-  check.names("the list of the dataset\'s owners", "an owner of the dataset", version.owners);
-  check.names("the list of the dataset\'s tags", "a tag of the dataset", version.tags);
-  check.list_size("the list of the dataset\'s holders", version.holders.size(), kListSizeMax);
+  check.names("the list of the dataset's owners", "an owner of the dataset", version.owners);
+  check.names("the list of the dataset's tags", "a tag of the dataset", version.tags);
+  check.list_size("the list of the dataset's holders", version.holders.size(), kListSizeMax);
   check.text("the dataset's source", version.source);
   return AddDatasetVersion{std::move(version)};
 }
