@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "driver_sides.h"
 #include "engine/event_loop.h"
 #include "engine/join_desk.h"
 #include "projections/state.h"
@@ -80,12 +81,6 @@ std::optional<wire::PeerMessage> consent(const wire::PeerMessage& message) {
   return reply;
 }
 
-struct NoSnapshots final : SnapshotKeeper {
-  void send_snapshot(wire::NodeId, wire::LogIndex) override {}
-  void receive_snapshot(wire::NodeId, consensus::LogPosition) override {}
-  void on_install_durable(consensus::LogPosition) override {}
-};
-
 // A node without disks, from the driver upwards; its peers consent when they are asked to.
 struct Leader final : Applier, ClientServer::Handler {
   EventLoop loop;
@@ -94,7 +89,7 @@ struct Leader final : Applier, ClientServer::Handler {
   FixedClock clock;
   SlowLog log;
   Peers peers;
-  NoSnapshots snapshots;
+  QuietSnapshots snapshots;
   std::unique_ptr<projections::Projector> projector;
   std::unique_ptr<RaftDriver> driver;
   std::unique_ptr<ClientServer> clients;

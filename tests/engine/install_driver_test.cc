@@ -5,8 +5,7 @@
 #include <deque>
 #include <vector>
 
-#include "engine/raft_driver.h"
-#include "log_model.h"
+#include "driver_sides.h"
 
 namespace bib::engine {
 namespace {
@@ -31,7 +30,7 @@ wire::Membership three_voters() {
   return membership;
 }
 
-class Node final : public LogSink, public PeerSender, public Applier, public SnapshotKeeper {
+class Node final : public LogSink, public PeerSender, public QuietApplier, public QuietSnapshots {
  public:
   Node() {
     consensus::RaftConfig config;
@@ -58,12 +57,7 @@ class Node final : public LogSink, public PeerSender, public Applier, public Sna
     applied.push_back(wire::read_entry_header(entry.view())->index.value());
     return {};
   }
-  void on_role(const consensus::RoleChange&) override {}
-  void on_membership(const wire::Membership&) override {}
-  void on_read_ready(std::uint64_t) override {}
-  void on_read_refused(std::uint64_t, consensus::ReadRefusal) override {}
   // ---- SnapshotKeeper
-  void send_snapshot(NodeId, LogIndex) override {}
   void receive_snapshot(NodeId from, LogPosition last) override { offers.push_back({from, last}); }
   void on_install_durable(LogPosition last) override { durable.push_back(last); }
 
@@ -84,20 +78,7 @@ class Node final : public LogSink, public PeerSender, public Applier, public Sna
   }
   // From the leader of term 1.
   void append(std::uint64_t from, std::uint64_t to, std::uint64_t commit) {
-    PeerMessage message;
-    message.kind = MessageKind::kAppend;
-    message.from = kLeader;
-    message.term = Term(1);
-    message.log_index = LogIndex(from - 1);
-    message.log_term = Term(from > 1 ? 1 : 0);
-    message.commit = LogIndex(commit);
-    for (std::uint64_t index = from; index <= to; ++index) {
-      wire::Bytes entry = make_entry(index, 1, 10);
-      message.entries.push_back(
-          {LogIndex(index), Term(1), static_cast<std::uint32_t>(entry.size()), std::nullopt});
-      message.payload.push_back(std::move(entry));
-    }
-    receive(std::move(message));
+    receive(append_of(kLeader, kSelf, from, to, commit));
   }
   void offer(std::uint64_t index) {
     PeerMessage message;
@@ -135,14 +116,11 @@ class Node final : public LogSink, public PeerSender, public Applier, public Sna
     REQUIRE(driver->raft().role() == consensus::Role::kLeader);
   }
 
-  struct FixedClock final : Clock {
-    std::int64_t now_us() override { return 1; }
-  };
   struct Offer {
     NodeId from;
     LogPosition last;
   };
-  FixedClock clock;
+  QuietClock clock;
   std::unique_ptr<RaftDriver> driver;
   std::deque<consensus::LogWrite> writes;
   std::vector<consensus::LogWrite> all_writes;

@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "log_model.h"
+#include "driver_sides.h"
 
 namespace bib::engine {
 namespace {
@@ -31,15 +31,14 @@ wire::Membership three_and_a_learner() {
   return membership;
 }
 
-class Leader final : public LogSink, public PeerSender, public Applier, public SnapshotKeeper {
+class Leader final : public LogSink, public QuietPeers, public QuietApplier, public QuietSnapshots {
  public:
-  explicit Leader(const RaftDriverOptions& wanted = {}) {
+  explicit Leader(RaftDriverOptions options) {
     consensus::RaftConfig config;
     config.self = kSelf;
     config.append_entries_max = 1;
     consensus::Restored restored;
     restored.memberships = {{LogIndex(), three_and_a_learner()}};
-    RaftDriverOptions options = wanted;
     options.cluster = test_options().cluster;
     driver =
         std::make_unique<RaftDriver>(config, restored, options, *this, *this, *this, *this, clock);
@@ -63,18 +62,6 @@ class Leader final : public LogSink, public PeerSender, public Applier, public S
     writes.push_back(write.append_sequence);
   }
   void read(std::uint64_t, LogIndex, LogIndex, std::size_t) override { ++reads; }
-  // ---- PeerSender
-  void send(const PeerMessage&) override {}
-  // ---- Applier
-  wire::Status apply(const wire::Bytes&) override { return {}; }
-  void on_role(const consensus::RoleChange&) override {}
-  void on_membership(const wire::Membership&) override {}
-  void on_read_ready(std::uint64_t) override {}
-  void on_read_refused(std::uint64_t, consensus::ReadRefusal) override {}
-  // ---- SnapshotKeeper
-  void send_snapshot(NodeId, LogIndex) override {}
-  void receive_snapshot(NodeId, consensus::LogPosition) override {}
-  void on_install_durable(consensus::LogPosition) override {}
 
   void run() {
     REQUIRE(driver->run_effects());
@@ -107,11 +94,7 @@ class Leader final : public LogSink, public PeerSender, public Applier, public S
     run();
   }
 
-  struct FixedClock final : Clock {
-    std::int64_t now_us() override { return 1; }
-    std::uint64_t monotonic_us() override { return 1; }
-  };
-  FixedClock clock;
+  QuietClock clock;
   std::deque<std::uint64_t> writes;
   unsigned reads = 0;
   std::unique_ptr<RaftDriver> driver;
@@ -120,9 +103,7 @@ class Leader final : public LogSink, public PeerSender, public Applier, public S
 }  // namespace
 
 TEST_CASE("a learner that has caught up gets its vote by itself") {
-  RaftDriverOptions options;
-  options.promote_every_ticks = 1;
-  Leader leader(options);
+  Leader leader({.promote_every_ticks = 1});
   leader.has_all(2);
   leader.tick();
   CHECK_FALSE(leader.learner_has_vote());
@@ -132,9 +113,7 @@ TEST_CASE("a learner that has caught up gets its vote by itself") {
 }
 
 TEST_CASE("a learner gets no vote while the voters that the larger quorum needs are not in reach") {
-  RaftDriverOptions options;
-  options.promote_every_ticks = 1;
-  Leader leader(options);
+  Leader leader({.promote_every_ticks = 1});
   leader.has_all(2);
   leader.driver->on_peer_silent(NodeId(3));
   leader.driver->on_peer_disconnected(NodeId(2));
@@ -148,9 +127,7 @@ TEST_CASE("a learner gets no vote while the voters that the larger quorum needs 
 }
 
 TEST_CASE("a learner that has fallen silent gets no vote, however much of the log it has") {
-  RaftDriverOptions options;
-  options.promote_every_ticks = 1;
-  Leader leader(options);
+  Leader leader({.promote_every_ticks = 1});
   leader.has_all(2);
   leader.has_all(3);
   leader.has_all(4);
@@ -163,11 +140,7 @@ TEST_CASE("a learner that has fallen silent gets no vote, however much of the lo
 }
 
 TEST_CASE("appends that too many others wait before, for the log's file, are dropped and counted") {
-  RaftDriverOptions options;
-  options.cache_bytes = 1;
-  options.waiting_appends_max = 2;
-  options.promote_every_ticks = 1000;
-  Leader leader(options);
+  Leader leader({.cache_bytes = 1, .waiting_appends_max = 2, .promote_every_ticks = 1000});
   leader.has_all(2);
   leader.has_all(3);
   for (int i = 0; i < 6; ++i) {

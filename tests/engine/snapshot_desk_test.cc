@@ -7,16 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "driver_sides.h"
 #include "snapshot_fixture.h"
 
 namespace bib::engine {
 namespace {
 
-using consensus::LogPosition;
 using wire::LogIndex;
-using wire::MessageKind;
 using wire::NodeId;
-using wire::PeerMessage;
 using wire::SnapshotManifest;
 using wire::Term;
 
@@ -45,8 +43,8 @@ SnapshotManifest snapshot_at(std::uint64_t index) {
 // A follower with ten durable entries, of which `commit` are committed and applied; snapshots of
 // `found` are on its disk.
 class Follower final : public LogSink,
-                       public PeerSender,
-                       public Applier,
+                       public QuietPeers,
+                       public QuietApplier,
                        public SnapshotHost,
                        public SnapshotPort {
  public:
@@ -81,35 +79,17 @@ class Follower final : public LogSink,
   }
 
   void append_all(std::uint64_t commit) {
-    PeerMessage message;
-    message.kind = MessageKind::kAppend;
-    message.from = kLeader;
-    message.to = kSelf;
-    message.term = Term(1);
-    message.commit = LogIndex(commit);
-    for (std::uint64_t index = 1; index <= kEntries; ++index) {
-      wire::Bytes entry = make_entry(index, 1, 10);
-      message.entries.push_back(
-          {LogIndex(index), Term(1), static_cast<std::uint32_t>(entry.size()), std::nullopt});
-      message.payload.push_back(std::move(entry));
-    }
-    driver->on_message(std::move(message));
+    driver->on_message(append_of(kLeader, kSelf, 1, kEntries, commit));
     REQUIRE(driver->run_effects());
     for (const std::uint64_t sequence : std::exchange(writes, {})) driver->on_durable(sequence);
     REQUIRE(driver->run_effects());
   }
 
-  // ---- LogSink, PeerSender, Applier
+  // ---- LogSink
   void submit(const consensus::LogWrite& write, std::vector<wire::Bytes>) override {
     writes.push_back(write.append_sequence);
   }
   void read(std::uint64_t, LogIndex, LogIndex, std::size_t) override { FAIL("a read"); }
-  void send(const PeerMessage&) override {}
-  wire::Status apply(const wire::Bytes&) override { return {}; }
-  void on_role(const consensus::RoleChange&) override {}
-  void on_membership(const wire::Membership&) override {}
-  void on_read_ready(std::uint64_t) override {}
-  void on_read_refused(std::uint64_t, consensus::ReadRefusal) override {}
   // ---- SnapshotHost, SnapshotPort
   void checkpoint(const std::string&,
                   std::function<void(wire::Result<projections::StateMark>)> done) override {
@@ -124,11 +104,7 @@ class Follower final : public LogSink,
   void send(const wire::SnapshotRequest&) override {}
   void send(const wire::SnapshotPart&) override {}
 
-  struct FixedClock final : Clock {
-    std::int64_t now_us() override { return 1; }
-    std::uint64_t monotonic_us() override { return 1; }
-  };
-  FixedClock clock;
+  QuietClock clock;
   FaultyFileSystem files;
   ManualExecutor executor;
   std::vector<std::uint64_t> writes;

@@ -7,9 +7,9 @@
 #include <map>
 #include <mutex>
 
+#include "driver_sides.h"
 #include "engine/disk_watch.h"
 #include "engine/log_thread.h"
-#include "engine/raft_driver.h"
 #include "faulty_file_system.h"
 #include "support/test_support.h"
 #include "wire/check.h"
@@ -31,20 +31,6 @@ wire::ClusterId cluster_id() {
   id.bytes[0] = 1;
   return id;
 }
-
-class NoClock final : public Clock {
- public:
-  std::int64_t now_us() override { return 1; }
-};
-
-class NoRows final : public Applier {
- public:
-  wire::Status apply(const wire::Bytes&) override { return {}; }
-  void on_role(const consensus::RoleChange&) override {}
-  void on_membership(const wire::Membership&) override {}
-  void on_read_ready(std::uint64_t) override {}
-  void on_read_refused(std::uint64_t, consensus::ReadRefusal) override {}
-};
 
 class NoSnapshots final : public SnapshotKeeper {
  public:
@@ -185,8 +171,8 @@ class Nodes final : public PeerSender {
     DiskWatch watch{kStallLimit};
     std::uint64_t told = 0;
   };
-  NoClock clock_;
-  NoRows rows_;
+  QuietClock clock_;
+  QuietApplier rows_;
   NoSnapshots snapshots_;
   std::map<NodeId, Node> nodes_;
   std::deque<wire::PeerMessage> network_;

@@ -1,0 +1,54 @@
+// The sides of a RaftDriver on which nothing happens, for tests of what happens on another one. A
+// test derives from them and overrides what it looks at.
+#pragma once
+
+#include "engine/clock.h"
+#include "engine/raft_driver.h"
+#include "log_model.h"
+
+namespace bib::engine {
+
+struct QuietPeers : PeerSender {
+  void send(const wire::PeerMessage&) override {}
+};
+
+struct QuietApplier : Applier {
+  wire::Status apply(const wire::Bytes&) override { return {}; }
+  void on_role(const consensus::RoleChange&) override {}
+  void on_membership(const wire::Membership&) override {}
+  void on_read_ready(std::uint64_t) override {}
+  void on_read_refused(std::uint64_t, consensus::ReadRefusal) override {}
+};
+
+struct QuietSnapshots : SnapshotKeeper {
+  void send_snapshot(wire::NodeId, wire::LogIndex) override {}
+  void receive_snapshot(wire::NodeId, consensus::LogPosition) override {}
+  void on_install_durable(consensus::LogPosition) override {}
+};
+
+struct QuietClock : Clock {
+  std::int64_t now_us() override { return 1; }
+};
+
+// The entries from .. to of term 1, behind entry from - 1 of the same, as that term's leader sends
+// them.
+inline wire::PeerMessage append_of(wire::NodeId leader, wire::NodeId to_node, std::uint64_t from,
+                                   std::uint64_t to, std::uint64_t commit) {
+  wire::PeerMessage message;
+  message.kind = wire::MessageKind::kAppend;
+  message.from = leader;
+  message.to = to_node;
+  message.term = wire::Term(1);
+  message.log_index = wire::LogIndex(from - 1);
+  message.log_term = wire::Term(from > 1 ? 1 : 0);
+  message.commit = wire::LogIndex(commit);
+  for (std::uint64_t index = from; index <= to; ++index) {
+    wire::Bytes entry = make_entry(index, 1, 10);
+    message.entries.push_back({wire::LogIndex(index), wire::Term(1),
+                               static_cast<std::uint32_t>(entry.size()), std::nullopt});
+    message.payload.push_back(std::move(entry));
+  }
+  return message;
+}
+
+}  // namespace bib::engine
