@@ -20,6 +20,11 @@ wire::Result<wire::Address> parse_host_port(std::string_view text) {
   return address;
 }
 
+bool is_beyond_loopback(std::string_view address) {
+  const auto parsed = parse_host_port(address);
+  return parsed && !wire::is_loopback(parsed->host);
+}
+
 wire::Result<std::string> machine_address() {
   ifaddrs* first = nullptr;
   if (getifaddrs(&first) != 0)

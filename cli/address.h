@@ -15,6 +15,9 @@ namespace bib::cli {
 // An address that can be dialled: wire::parse_address, and the port is not 0.
 wire::Result<wire::Address> parse_host_port(std::string_view text);
 
+// Other machines can dial it; false for what is no address, too.
+bool is_beyond_loopback(std::string_view address);
+
 // The address of the first interface that is up and is not loopback, IPv4 first. kNotFound when
 // there is none.
 wire::Result<std::string> machine_address();

@@ -62,6 +62,13 @@ struct Config {
 
   bool operator==(const Config&) const = default;
 
+  // What nodes and clients are told to dial.
+  const std::string& raft_address() const {
+    return advertise_addr.empty() ? listen_addr : advertise_addr;
+  }
+  const std::string& api_address() const {
+    return api_advertise_addr.empty() ? api_listen_addr : api_advertise_addr;
+  }
   // The Unix socket for the local `bib`.
   std::string socket_path() const;
 };

@@ -59,11 +59,6 @@ bool is_unclosed(std::string_view text, const YAML::Mark& mark) {
   return true;
 }
 
-bool is_loopback(const std::string& address) {
-  auto parsed = parse_host_port(address);
-  return parsed && wire::is_loopback(parsed->host);
-}
-
 // Collects values and problems from one source after another.
 class Loader {
  public:
@@ -321,11 +316,9 @@ class Loader {
   // A client is sent on to the leader's address; on its own machine it would find another node.
   void check_reach() {
     const Config& config = loaded_.config;
-    const std::string& raft =
-        config.advertise_addr.empty() ? config.listen_addr : config.advertise_addr;
-    const std::string& api =
-        config.api_advertise_addr.empty() ? config.api_listen_addr : config.api_advertise_addr;
-    if (!config.enabled || is_loopback(raft) || !is_loopback(api)) return;
+    const std::string& raft = config.raft_address();
+    const std::string& api = config.api_address();
+    if (!config.enabled || !is_beyond_loopback(raft) || is_beyond_loopback(api)) return;
     loaded_.warnings.push_back(fmt::format(
         "{}: {} is this machine only, while the other nodes reach this one at {}: when it leads, "
         "clients on other machines are sent to an address where they find another node or none. "

@@ -78,10 +78,6 @@ wire::Status settle_door(const Door& door, bool insecure, const MachineAddress& 
   return {};
 }
 
-std::string raft_address(const Config& config) {
-  return config.advertise_addr.empty() ? config.listen_addr : config.advertise_addr;
-}
-
 // What nodes dial, clients dial: --advertise names this machine once for both, where both listen on
 // every interface.
 wire::Status follow_advertised(Config& config) {
@@ -103,19 +99,19 @@ wire::Result<std::string> plan_join(Config& config, const SetupOptions& options)
   if (!address)
     return wire::fail(ErrorCode::kUnauthenticated, "the join token's leader_addr: {}",
                       address.error().message);
-  if (to_string(*address) == raft_address(config))
+  if (to_string(*address) == config.raft_address())
     return wire::fail(ErrorCode::kConfig,
                       "this node would have the cluster's own address {}: give it another with "
                       "--listen HOST:PORT (and --api-listen, --data-dir, --config, where two nodes "
                       "share one machine)",
-                      raft_address(config));
-  BIB_TRY(const wire::Address own, parse_host_port(raft_address(config)));
+                      config.raft_address());
+  BIB_TRY(const wire::Address own, parse_host_port(config.raft_address()));
   if (!wire::is_loopback(address->host) && wire::is_loopback(own.host))
     return wire::fail(ErrorCode::kConfig,
                       "the cluster is at {}, and its nodes cannot reach this one at {}, which is "
                       "its own machine for each of them. Nothing was written. Name an address that "
                       "they can dial: --listen HOST:PORT --insecure",
-                      to_string(*address), raft_address(config));
+                      to_string(*address), config.raft_address());
   config.cluster_name = token.cluster_name;
   // In its clean form: what came from a terminal may have blanks and line ends around it.
   config.join_token = wire::encode_join_token(token);
@@ -159,7 +155,7 @@ wire::Result<SetupPlan> plan_setup(const SetupOptions& options, const Environmen
     BIB_TRY(plan.join_address, plan_join(config, options));
   } else if (options.mode == SetupMode::kNewCluster) {
     config.join_token =
-        make_token(config.cluster_name, raft_address(config), kTokenLifetimeMs).text;
+        make_token(config.cluster_name, config.raft_address(), kTokenLifetimeMs).text;
   }
   return plan;
 }

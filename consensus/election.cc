@@ -165,9 +165,9 @@ bool Raft::may_campaign() const {
 // one; it would elect itself by the vote of a disk that is gone. (Others judge its answers
 // themselves, by the line that they know: engine/member_guard.h.)
 bool Raft::is_self(const Membership& membership) const {
-  if (config_.own_log == 0 || BIB_MUTANT(kCampaignsForOldDisk)) return true;
+  if (BIB_MUTANT(kCampaignsForOldDisk)) return true;
   const wire::Member* line = membership.find(config_.self);
-  return line == nullptr || line->log_id == 0 || line->log_id == config_.own_log;
+  return line == nullptr || line->can_have_log(config_.own_log);
 }
 
 void Raft::start_pre_vote() {

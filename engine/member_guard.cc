@@ -74,11 +74,10 @@ bool MemberGuard::on_message(const wire::PeerMessage& message) {
   return true;
 }
 
-// What is not known on either side proves nothing.
 bool MemberGuard::is_log_of(wire::NodeId id, std::uint64_t log_id) const {
   if (BIB_MUTANT(kTakesWipedDisks)) return true;
-  const wire::Member* member = log_id == 0 ? nullptr : raft_.membership().find(id);
-  return member == nullptr || member->log_id == 0 || member->log_id == log_id;
+  const wire::Member* member = raft_.membership().find(id);
+  return member == nullptr || member->can_have_log(log_id);
 }
 
 void MemberGuard::admitted(const PeerHello& hello) {

@@ -107,9 +107,8 @@ wire::Status Node::Impl::prepare() {
 wire::Member Node::Impl::self() const {
   wire::Member member;
   member.id = config.node_id;
-  member.raft_address = config.advertise_addr.empty() ? config.listen_addr : config.advertise_addr;
-  member.api_address =
-      config.api_advertise_addr.empty() ? config.api_listen_addr : config.api_advertise_addr;
+  member.raft_address = config.raft_address();
+  member.api_address = config.api_address();
   member.wants_vote = config.is_voter;
   return member;
 }

@@ -67,6 +67,14 @@ struct NodeConfig {
   LogSettings log;
   Limits limits;
   std::string log_level = "info";  // debug, info, warn, error
+
+  // What others are told to dial.
+  const std::string& raft_address() const {
+    return advertise_addr.empty() ? listen_addr : advertise_addr;
+  }
+  const std::string& api_address() const {
+    return api_advertise_addr.empty() ? api_listen_addr : api_advertise_addr;
+  }
 };
 
 // kConfig names the key as the YAML file spells it ("cluster.raft.election_timeout") and says what

@@ -139,7 +139,7 @@ void RaftDriver::promote_learners() {
         consensus::MembershipChange{consensus::ChangeKind::kAddVoter, *member}};
     // A refusal (another change is under way) is no news: it is tried again.
     const auto next = raft_.prepare_membership_change(change);
-    if (next && keeps_quorum_in_reach(*next)) (void)change_membership(change);
+    if (next && keeps_quorum_in_reach(*next)) (void)propose_membership_entry(*next);
     return;
   }
 }

@@ -56,8 +56,7 @@ wire::Status RunningNode::assemble(OpenedState state,
   store_ = state.store;
   projector_ = std::move(state.projector);
   log_id_ = state.log.store->identity().log_id;
-  consensus::RaftConfig raft = raft_config();
-  raft.own_log = log_id_;
+  const consensus::RaftConfig raft = raft_config();
   const consensus::Restored restored = restored_from(state.log, projector_->applied_index());
   BIB_TRY_VOID(consensus::check_restored(raft, restored));
   log_ = std::make_unique<NodeLog>(world_.loop, world_.files, std::move(state.log.store), this);
@@ -83,8 +82,7 @@ wire::Status RunningNode::assemble(OpenedState state,
   peers.cluster = cluster_;
   peers.cluster_name = config_.cluster_name;
   peers.listen_address = config_.listen_addr;
-  peers.advertise_address =
-      config_.advertise_addr.empty() ? config_.listen_addr : config_.advertise_addr;
+  peers.advertise_address = config_.raft_address();
   peers.probe_interval_ms = config_.raft.probe_interval_ms;
   BIB_TRY(network_, PeerNetwork::open(world_.loop, world_.logger, peers, this));
   ClientServerOptions api;
@@ -129,6 +127,7 @@ wire::Status RunningNode::assemble(OpenedState state,
 consensus::RaftConfig RunningNode::raft_config() {
   consensus::RaftConfig raft;
   raft.self = config_.node_id;
+  raft.own_log = log_id_;
   raft.heartbeat_ticks = in_ticks(config_.raft.heartbeat_timeout_ms);
   raft.election_ticks_min = in_ticks(config_.raft.election_timeout_ms);
   // A target that does not answer costs the clients no more than this.
@@ -302,7 +301,7 @@ void RunningNode::on_membership_committed(const consensus::MembershipAt& committ
 // of that member is no news to whoever has joined anew under its id.
 bool RunningNode::names_this_node(const wire::Membership& membership) const {
   const wire::Member* line = membership.find(config_.node_id);
-  return line != nullptr && (line->log_id == 0 || line->log_id == log_id_);
+  return line != nullptr && line->can_have_log(log_id_);
 }
 
 // In the order of the log, from the first membership that it has.

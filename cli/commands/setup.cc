@@ -64,11 +64,6 @@ bool settle(const Context& context, const Question& question) {
   return true;
 }
 
-bool beyond_loopback(const std::string& address) {
-  auto parsed = parse_host_port(address);
-  return parsed && !wire::is_loopback(parsed->host);
-}
-
 // False: the input has ended.
 bool ask_questions(const Context& context, SetupOptions& options) {
   const Config defaults;
@@ -90,7 +85,7 @@ bool ask_questions(const Context& context, SetupOptions& options) {
                      "api.listen_addr"};
   if (!settle(context, api)) return false;
   if (options.insecure ||
-      (!beyond_loopback(options.listen) && !beyond_loopback(options.api_listen)))
+      (!is_beyond_loopback(options.listen) && !is_beyond_loopback(options.api_listen)))
     return true;
   context.note(
       "Connections are not encrypted or authenticated yet (no TLS): whoever reaches these "
@@ -163,7 +158,8 @@ ExitCode write_and_print(const Context& context, const SetupCommand& command,
   if (!written) return context.report(written.error());
   context.emit(data_for(command, path, plan), text_for(context, command, path, plan));
   if (context.format != OutputFormat::kTable) return ExitCode::kOk;
-  if (command.options.mode == SetupMode::kNewCluster && !beyond_loopback(plan.config.listen_addr))
+  if (command.options.mode == SetupMode::kNewCluster &&
+      !is_beyond_loopback(plan.config.listen_addr))
     context.note(
         fmt::format("This node listens on {} only: nodes on other machines cannot reach it "
                     "(--listen HOST:PORT --insecure).",
