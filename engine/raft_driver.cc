@@ -38,7 +38,7 @@ RaftDriver::RaftDriver(const consensus::RaftConfig& config, const consensus::Res
       clock_(clock),
       raft_(config, restored),
       cache_(options.cache_bytes),
-      freshness_(options.clock_base),
+      freshness_(options.run_base),
       applied_(restored.applied) {}
 
 // ---- inputs
@@ -310,14 +310,15 @@ void RaftDriver::handle_notices(consensus::Effects& effects) {
     (void)propose_membership_entry(*effects.wants_membership_entry);  // asked again if refused
   }
   for (const consensus::ReadReady& ready : effects.reads_ready) {
+    const std::uint64_t token = ready.token - options_.run_base;
     if (ready.index > applied_ && reads_waiting_.size() >= options_.reads_waiting_max) {
-      applier_.on_read_refused(ready.token, consensus::ReadRefusal::kOverloaded);
+      applier_.on_read_refused(token, consensus::ReadRefusal::kOverloaded);
       continue;
     }
-    reads_waiting_.emplace(ready.index, ready.token);
+    reads_waiting_.emplace(ready.index, token);
   }
   for (const consensus::ReadRefused& refused : effects.reads_refused) {
-    applier_.on_read_refused(refused.token, refused.reason);
+    applier_.on_read_refused(refused.token - options_.run_base, refused.reason);
   }
   if (!effects.reads_ready.empty()) answer_reads();
   for (const consensus::SendSnapshot& wanted : effects.send_snapshots) {

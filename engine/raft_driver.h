@@ -82,7 +82,9 @@ struct RaftDriverOptions {
   std::size_t waiting_appends_max = 256;
   unsigned promote_every_ticks = 10;      // how often learners are looked at
   std::size_t reads_waiting_max = 65536;  // confirmed, for entries that are not applied yet
-  std::uint64_t clock_base = 0;           // random in each run; see Freshness
+  // Random in each run: what answers an earlier run of this node (a read that a leader confirms
+  // late, the echo of a clock) fits nothing that this one has asked.
+  std::uint64_t run_base = 0;
 };
 
 class RaftDriver {
@@ -107,7 +109,8 @@ class RaftDriver {
   // Without changes: leaves the joint phase.
   wire::Status change_membership(std::span<const consensus::MembershipChange> changes,
                                  consensus::JointLeave leave = consensus::JointLeave::kAutomatic);
-  void request_read(std::uint64_t token) { raft_.request_read(token); }
+  // `token` is the caller's, and comes back to the Applier.
+  void request_read(std::uint64_t token) { raft_.request_read(options_.run_base + token); }
   wire::Result<wire::NodeId> transfer_leadership(
       std::optional<wire::NodeId> target = std::nullopt) {
     return raft_.transfer_leadership(target);

@@ -64,7 +64,7 @@ wire::Status RunningNode::assemble(OpenedState state,
   RaftDriverOptions options;
   options.cluster = cluster_;
   options.cache_bytes = config_.log.cache_bytes;
-  options.clock_base = world_.entropy.next();
+  options.run_base = world_.entropy.next();
   driver_ = std::make_unique<RaftDriver>(raft, restored, options, *log_, *this, *this, *snapshots_,
                                          world_.clock);
   snapshots_->attach(*driver_);

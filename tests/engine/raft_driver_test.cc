@@ -1,9 +1,12 @@
-// The raft driver of a leader: whom it gives a vote, and what it drops when a follower lags.
+// The raft driver alone: whom a leader gives a vote, what it drops when a follower lags, and which
+// confirmations a follower takes for its own.
 #include "engine/raft_driver.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <deque>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "driver_sides.h"
@@ -100,7 +103,82 @@ class Leader final : public LogSink, public QuietPeers, public QuietApplier, pub
   std::unique_ptr<RaftDriver> driver;
 };
 
+// A follower of node 2 in term 1, whose disk is at once durable.
+class Reader final : public LogSink, public QuietPeers, public QuietApplier, public QuietSnapshots {
+ public:
+  explicit Reader(std::uint64_t run_base) {
+    consensus::RaftConfig config;
+    config.self = kSelf;
+    consensus::Restored restored;
+    restored.hard_state.term = Term(1);
+    restored.memberships = {{LogIndex(), three_and_a_learner()}};
+    RaftDriverOptions options;
+    options.cluster = test_options().cluster;
+    options.run_base = run_base;
+    driver =
+        std::make_unique<RaftDriver>(config, restored, options, *this, *this, *this, *this, clock);
+  }
+
+  void submit(const consensus::LogWrite& write, std::vector<wire::Bytes>) override {
+    writes.push_back(write.append_sequence);
+  }
+  void read(std::uint64_t, LogIndex, LogIndex, std::size_t) override { FAIL("a read"); }
+  void send(const PeerMessage& message) override {
+    if (message.kind == MessageKind::kReadIndex) asked.push_back(message.context);
+  }
+  void on_read_ready(std::uint64_t token) override { ready.push_back(token); }
+
+  void receive(PeerMessage message) {
+    driver->on_message(std::move(message));
+    REQUIRE(driver->run_effects());
+    for (const std::uint64_t sequence : std::exchange(writes, {})) driver->on_durable(sequence);
+    REQUIRE(driver->run_effects());
+  }
+  void append(std::uint64_t from, std::uint64_t to) {
+    receive(append_of(NodeId(2), kSelf, from, to, to));
+  }
+  void confirm(std::uint64_t context, std::uint64_t index) {
+    PeerMessage message;
+    message.kind = MessageKind::kReadIndexReply;
+    message.from = NodeId(2);
+    message.to = kSelf;
+    message.term = Term(1);
+    message.context = context;
+    message.match = LogIndex(index);
+    receive(std::move(message));
+  }
+  // As the wire has it.
+  std::uint64_t ask(std::uint64_t token) {
+    driver->request_read(token);
+    REQUIRE(driver->run_effects());
+    REQUIRE_FALSE(asked.empty());
+    return asked.back();
+  }
+
+  QuietClock clock;
+  std::vector<std::uint64_t> writes;
+  std::vector<std::uint64_t> asked;
+  std::vector<std::uint64_t> ready;
+  std::unique_ptr<RaftDriver> driver;
+};
+
 }  // namespace
+
+TEST_CASE("a read is not answered by what an earlier run of the node has asked") {
+  Reader before(0x1111111111111111);
+  before.append(1, 1);
+  const std::uint64_t asked_before = before.ask(7);
+
+  Reader reader(0xeeeeeeeeeeeeeeee);
+  reader.append(1, 1);
+  reader.confirm(asked_before, 2);  // late, and ahead of what is applied here
+  const std::uint64_t asked = reader.ask(7);
+  reader.append(2, 2);
+  CHECK(std::count(reader.ready.begin(), reader.ready.end(), 7) == 0);
+  reader.confirm(asked, 3);
+  reader.append(3, 3);
+  CHECK(std::count(reader.ready.begin(), reader.ready.end(), 7) == 1);
+}
 
 TEST_CASE("a learner that has caught up gets its vote by itself") {
   Leader leader({.promote_every_ticks = 1});

@@ -140,7 +140,7 @@ wire::Status SimNode::boot_process() {
   }
   engine::RaftDriverOptions options = world_.plan.driver;
   options.cluster = world_.cluster;
-  options.clock_base = world_.random.next();
+  options.run_base = world_.random.next();
   process->log = std::move(log.store);
   process->reader = std::make_unique<engine::LogReader>(disk_, kLogDirectory, durable_log_);
   process->driver = std::make_unique<engine::RaftDriver>(config, restored, options, *this, *this,
