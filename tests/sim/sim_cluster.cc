@@ -344,8 +344,8 @@ bool SimCluster::keeps_majority(const wire::Membership& membership,
 }
 
 // Only when all others run: the membership of a node that is down is not known. And not without a
-// learner that gets its vote by itself: the quorum would grow by one that is gone. The membership in
-// effect may be lost with those that have its entry, and then the one before it counts again.
+// learner that gets its vote by itself: the quorum would grow by one that is gone. The membership
+// in effect may be lost with those that have its entry, and then the one before it counts again.
 bool SimCluster::may_be_without(const std::vector<NodeIndex>& without) const {
   for (const NodeIndex node : without) {
     if (may_be_promoted(id_of(node))) return false;
@@ -353,7 +353,7 @@ bool SimCluster::may_be_without(const std::vector<NodeIndex>& without) const {
   return std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
     if (node->is_lost() || node->is_wiped()) return true;
     if (!node->is_running()) return false;
-    const consensus::Raft& raft = *node->raft();
+    const Raft& raft = *node->raft();
     const consensus::MembershipAt* committed = raft.committed_membership();
     return keeps_majority(raft.membership(), without) &&
            (committed == nullptr || keeps_majority(committed->membership, without));
