@@ -162,6 +162,7 @@ class EventPrinter {
   ~EventPrinter();
 
   // {"type": "ConfigSet", "revision": 3, "origin": {...}, "body": {...}}. Verifies first.
+  // Bytes, and numbers that name something (digest, holders), are text of hex digits.
   Result<std::string> to_json(ByteView event) const;
 
  private:

@@ -19,6 +19,17 @@ constexpr int kDepthMax = 32;
 constexpr std::size_t kBudgetPerByte = 4;
 constexpr std::size_t kBudgetBase = 64U << 10;
 
+// 64 bits that name something, and count nothing. Readers of JSON keep 53 bits of a number, so
+// these are printed as text, as ids are elsewhere. The rule is about names, because the schema that
+// a log carries may be older than any mark that could be put into it.
+bool is_name_of_64_bits(const SchemaField& field) {
+  const bool one = field.type.kind == SchemaKind::kUint64;
+  const bool list =
+      field.type.kind == SchemaKind::kVector && field.type.element == SchemaKind::kUint64;
+  if ((!one && !list) || field.type.index != kNoSchemaIndex) return false;
+  return field.name == "digest" || field.name == "holders";
+}
+
 class EventWalk {
  public:
   EventWalk(const CompiledSchema& schema, ByteView bytes)
@@ -135,7 +146,7 @@ class EventWalk {
         if (member == nullptr) continue;
         BIB_TRY(json[field.name], value(member->type, place, Held::kByOffset));
       } else {
-        BIB_TRY(json[field.name], value(field.type, place, Held::kInPlace));
+        BIB_TRY(json[field.name], field_value(field, place));
       }
     }
     return {};
@@ -143,6 +154,17 @@ class EventWalk {
 
   // A union's struct stands behind an offset, as its tables do.
   enum class Held { kInPlace, kByOffset };
+
+  Result<Json> field_value(const SchemaField& field, std::size_t place) {
+    BIB_TRY(Json json, value(field.type, place, Held::kInPlace));
+    if (!is_name_of_64_bits(field)) return json;
+    if (!json.is_array()) return hex_of(json);
+    for (Json& element : json) element = hex_of(element);
+    return json;
+  }
+  static Json hex_of(const Json& number) {
+    return fmt::format("{:016x}", number.get<std::uint64_t>());
+  }
 
   Result<Json> value(const SchemaType& type, std::size_t place, Held held) {
     switch (type.kind) {
@@ -189,7 +211,7 @@ class EventWalk {
     Json json = Json::object();
     for (const SchemaField& field : object.fields) {
       BIB_TRY_VOID(charge(1));
-      BIB_TRY(json[field.name], value(field.type, place + field.offset, Held::kInPlace));
+      BIB_TRY(json[field.name], field_value(field, place + field.offset));
     }
     return json;
   }

@@ -83,7 +83,7 @@ TEST_CASE("an event is printed in one line with its type, revision, origin and b
   const auto text = printer.to_json(encoder.encode(full_events().at(4).event));
   REQUIRE(text);
   CHECK(*text == R"({"type":"ConfigSet","revision":5,)" + kOrigin +
-                     R"(45,"digest":81985529216486895,"forget_from":30,"forget_to":40},)" +
+                     R"(45,"digest":"0123456789abcdef","forget_from":30,"forget_to":40},)" +
                      R"("body":{"key":"limits/upload","value":"250 MiB"}})");
 }
 
@@ -99,7 +99,7 @@ TEST_CASE("every body is printed with all that it says") {
           "hash":"sha256:00ff","size":5000000000,"size_known":true,"format":"parquet",
           "licence":"CC-BY-4.0","description":"The second half of 2018",
           "homepage":"https://example.org/collisions","owners":["alice"],"tags":["open","raw"],
-          "holders":[1,18364758544493064720],"source":"https://example.org/collisions.parquet"})",
+          "holders":["0000000000000001","fedcba9876543210"],"source":"https://example.org/collisions.parquet"})",
       R"({"key":"limits/upload","value":"250 MiB"})",
       R"({"key":"limits/upload"})",
       R"({"secret_sha256":"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
