@@ -58,8 +58,8 @@ std::size_t healthy_members(const Cluster& cluster, bool voters_only) {
 
 std::size_t add_non_voter(Cluster& cluster) {
   const std::size_t node = cluster.add_node({"--cluster-join", cluster.token(), "--non-voter"});
+  const std::size_t members = parts(cluster).size() + 1;  // it may be in before we look again
   cluster.start(node);
-  const std::size_t members = parts(cluster).size() + 1;
   REQUIRE(support::wait_until([&] { return healthy_members(cluster, false) >= members; }, 30s));
   return node;
 }
