@@ -11,6 +11,7 @@ using wire::ErrorCode;
 
 // Finding out more about the leader must not use up the user's patience.
 constexpr std::chrono::milliseconds kLeaderTimeoutMax{2000};
+constexpr std::chrono::milliseconds kExplainWithin{1000};
 
 std::string digest_text(const wire::ProjectionStatus& projection) {
   return fmt::format("{:016x}{:016x}", projection.digest_high, projection.digest_low);
@@ -226,6 +227,21 @@ wire::Result<ClusterView> fetch_cluster_view(const Context& context) {
   auto from_leader = fetch_node_view(context, *address);
   return from_leader && from_leader->leader == from_leader->node ? std::move(*from_leader)
                                                                  : std::move(view);
+}
+
+wire::Error explained(const Context& context, wire::Error error) {
+  if (error.code != ErrorCode::kTimeout) return error;
+  Context asking = context;
+  asking.timeout = std::min(asking.timeout, kExplainWithin);
+  const auto view = fetch_cluster_view(asking);
+  if (!view) return error;
+  const Quorum quorum = judge(*view);
+  if (quorum.known && quorum.has_quorum()) return error;
+  std::string why = quorum.known ? fmt::format("the leader reaches {} of {} voters and needs {}",
+                                               quorum.healthy, quorum.voters, quorum.needed)
+                                 : "no leader is known";
+  return {ErrorCode::kNoQuorum,
+          fmt::format("no quorum: {} (`bib cluster status`); {}", why, error.message)};
 }
 
 }  // namespace bib::cli

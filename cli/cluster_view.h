@@ -89,4 +89,9 @@ wire::Result<ClusterView> fetch_cluster_view(const Context& context);
 // From this node and no other.
 wire::Result<ClusterView> fetch_node_view(const Context& context, const ServerAddress& address);
 
+// A leader without a majority takes a request and cannot answer it. Whoever waited in vain is told
+// so, as far as a node that can be reached knows: kTimeout becomes kNoQuorum. Asks for at most a
+// second; other errors stay as they are.
+wire::Error explained(const Context& context, wire::Error error);
+
 }  // namespace bib::cli

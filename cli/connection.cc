@@ -134,7 +134,10 @@ wire::Status Connection::receive() {
       // A short read emptied the socket; a full one is enough work for one turn.
       return {};
     }
-    if (got == 0) return wire::fail(ErrorCode::kIo, "the node closed the connection");
+    if (got == 0) {
+      was_closed_ = true;
+      return wire::fail(ErrorCode::kIo, "the node closed the connection");
+    }
     if (errno == EAGAIN || errno == EWOULDBLOCK) return {};
     if (errno != EINTR) return fail_over(errno);
   }

@@ -46,6 +46,9 @@ class Connection {
   // The next whole frame among the received bytes.
   wire::Result<std::optional<wire::Frame>> next() { return decoder_.next(); }
 
+  // The node ended the connection in order, by itself.
+  bool was_closed() const { return was_closed_; }
+
   // Waits until the socket can be read, or written while frames are queued; false: the deadline.
   wire::Result<bool> wait(Clock::time_point deadline) const;
   // flush, wait and receive until a frame is there; kTimeout at the deadline.
@@ -63,6 +66,7 @@ class Connection {
   std::vector<Target> targets_;  // to be dialled, the last one first, if this one is not reached
   int fd_ = -1;
   bool established_ = false;
+  bool was_closed_ = false;
   std::vector<std::uint8_t> out_;
   std::size_t out_begin_ = 0;
   wire::FrameDecoder decoder_;

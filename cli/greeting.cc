@@ -45,7 +45,14 @@ wire::Result<std::unique_ptr<Greeting>> Greeting::start(const ServerAddress& add
 
 wire::Result<std::optional<ServerInfo>> Greeting::advance() {
   BIB_TRY_VOID(connection_->flush());
-  BIB_TRY_VOID(connection_->receive());
+  if (auto received = connection_->receive(); !received) {
+    // So does the port on which nodes talk to each other.
+    if (connection_->was_closed())
+      return wire::fail(ErrorCode::kIo,
+                        "what answers there closes the connection to clients; is it the node's API "
+                        "(port 4000), and not its Raft port (4002)?");
+    return tl::unexpected(received.error());
+  }
   auto frame = connection_->next();
   if (!frame && frame.error().code == ErrorCode::kInvalid) return not_our_protocol(frame.error());
   if (!frame) return tl::unexpected(frame.error());

@@ -17,6 +17,22 @@ constexpr milliseconds kStagger{50};
 constexpr std::size_t kCandidatesMax = 64;
 constexpr int kDetoursMax = 3;
 
+// Why `server`, which does not lead, sends the client to `leader`, and that is no use.
+std::string no_leader_text(const ServerInfo& server, const std::string& leader) {
+  std::string text =
+      fmt::format("{} knows no leader that can be reached", to_string(server.address));
+  if (leader.empty()) return text;
+  // The leader has told the others an address that leads to somebody else: who looks for the leader
+  // there meets the wrong node for ever.
+  const auto address = parse_server_address(leader);
+  if (address && *address == server.address)
+    return text + fmt::format(
+                      ": it names {}, but node {} answers there and not {}, which leads; correct "
+                      "api.advertise_addr in the leader's configuration",
+                      leader, wire::to_string(server.node), wire::to_string(server.leader));
+  return text + " (it names " + leader + ")";
+}
+
 }  // namespace
 
 NodeFinder::NodeFinder(Options options) : options_(std::move(options)) {
@@ -199,10 +215,7 @@ std::unique_ptr<Connection> NodeFinder::greeted(Greeting& greeting, ServerInfo s
     return greeting.take_connection();
   }
   const std::string leader = is_outdated ? std::string() : server.leader_api_address;
-  problem_ =
-      wire::Error{ErrorCode::kNoQuorum,
-                  fmt::format("{} knows no leader that can be reached{}", to_string(server.address),
-                              leader.empty() ? "" : " (it names " + leader + ")")};
+  problem_ = wire::Error{ErrorCode::kNoQuorum, no_leader_text(server, leader)};
   suggest(leader);
   if (!server_) server_ = std::move(server);
   return nullptr;

@@ -11,7 +11,6 @@ namespace {
 using wire::ErrorCode;
 
 constexpr std::uint32_t kPageSize = 1000;
-constexpr std::chrono::milliseconds kExplainWithin{1000};
 
 // A reply that does not decode is the node's mistake, not one in the user's arguments.
 tl::unexpected<wire::Error> bad_reply(const wire::Error& error) {
@@ -36,23 +35,6 @@ void tell_age(const Context& context, const wire::QueryReply& reply) {
       reply.age_known ? fmt::format("at most {} old", format_duration((reply.age_us + 999) / 1000))
                       : "of unknown age";
   context.note(fmt::format("As of entry {}, {}.", reply.applied_index.value(), age));
-}
-
-// A leader without a majority takes a request and cannot answer it. Whoever waited in vain is told
-// so, as far as a node that can be reached knows.
-wire::Error explained(const Context& context, wire::Error error) {
-  if (error.code != ErrorCode::kTimeout) return error;
-  Context asking = context;
-  asking.timeout = std::min(asking.timeout, kExplainWithin);
-  const auto view = fetch_cluster_view(asking);
-  if (!view) return error;
-  const Quorum quorum = judge(*view);
-  if (quorum.known && quorum.has_quorum()) return error;
-  std::string why = quorum.known ? fmt::format("the leader reaches {} of {} voters and needs {}",
-                                               quorum.healthy, quorum.voters, quorum.needed)
-                                 : "no leader is known";
-  return {ErrorCode::kNoQuorum,
-          fmt::format("no quorum: {} (`bib cluster status`); {}", why, error.message)};
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <ostream>
 
 #include "cli/bib_command.h"
+#include "cli/cluster_view.h"
 #include "cli/histogram.h"
 #include "cli/units.h"
 #include "wire/prng.h"
@@ -190,7 +191,7 @@ class Bench {
                                  {"Duration", fmt::format("{:g} s", seconds)}}));
     if (errors_ == 0) return ExitCode::kOk;
     context_.note(fmt::format("bib: {} requests failed; the first:", errors_));
-    return context_.report(first_error_);
+    return context_.report(explained(context_, first_error_));
   }
 
   const Context& context_;

@@ -146,7 +146,7 @@ ExitCode list_members(const Context& context) {
 
 ExitCode emit_members_change(const Context& context, std::string_view what,
                              const wire::Result<Asked>& asked) {
-  if (!asked) return context.report(asked.error());
+  if (!asked) return context.report(explained(context, asked.error()));
   const std::uint64_t index = asked->reply.index.value();
   Json data = {
       {"changed", asked->changed}, {"membership_index", index}, {"joint", asked->reply.joint}};
@@ -258,7 +258,7 @@ ExitCode transfer(const Context& context, const MemberOptions& options) {
                                  end.waits_for = {};
                                  return reply.done;
                                });
-  if (!status) return context.report(status.error());
+  if (!status) return context.report(explained(context, status.error()));
   const std::string leader = wire::to_string(end.leader);
   const bool changed = end.leader != view->leader;
   context.emit(

@@ -96,7 +96,7 @@ void add_config_commands(Commands& commands) {
 
   CLI::App* list_command = config->add_subcommand("list", "List keys");
   list_command->add_option("--prefix", options.prefix, "Only keys that begin so");
-  list_command->add_option("--limit", options.limit, "At most so many (default: all)");
+  list_command->add_option("--limit", options.limit, "At most so many; 0: all (0)");
   commands.on(*list_command, [&] { return list(context, options); });
 
   CLI::App* unset_command = config->add_subcommand("unset", "Remove a key");

@@ -94,7 +94,7 @@ ExitCode list(const Context& context, const EventOptions& options) {
   }
   std::uint64_t shown = 0;
   auto next = stream(context, request, shown);
-  if (!next) return context.report(next.error());
+  if (!next) return context.report(explained(context, next.error()));
   if (options.list_limit != 0 && shown == options.list_limit)
     context.note(fmt::format("Shown: {}. Go on with --from {}", counted(shown, "event"),
                              wire::to_string(*next)));
@@ -141,11 +141,18 @@ void add_event_commands(Commands& commands) {
   };
   CLI::App* list_command = add("list", "List events, from the first or from a position");
   list_command->add_option("--limit", options.list_limit, "At most so many; 0: all (100)");
-  commands.on(*list_command, [&] { return list(context, options); });
+  auto unless_aged = [&](auto run) {
+    return [&context, &options, run] {
+      if (context.max_age)
+        return context.report(ExitCode::kUsage, "--max-age bounds the age of rows, not of events");
+      return run(context, options);
+    };
+  };
+  commands.on(*list_command, unless_aged(list));
 
   CLI::App* tail_command = add("tail", "Follow the events as they come");
-  tail_command->add_option("--limit", options.limit, "End after so many");
-  commands.on(*tail_command, [&] { return tail(context, options); });
+  tail_command->add_option("--limit", options.limit, "End after so many; 0: never (0)");
+  commands.on(*tail_command, unless_aged(tail));
 }
 
 }  // namespace bib::cli

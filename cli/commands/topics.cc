@@ -144,7 +144,7 @@ void add_topic_commands(Commands& commands) {
 
   CLI::App* list_command = topic->add_subcommand("list", "List topics");
   list_command->add_option("--prefix", options.prefix, "Only paths that begin so");
-  list_command->add_option("--limit", options.limit, "At most so many (default: all)");
+  list_command->add_option("--limit", options.limit, "At most so many; 0: all (0)");
   commands.on(*list_command, [&] { return list(context, options); });
 
   add("show", "Show one topic", false, show);

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <ostream>
 
+#include "cli/cluster_view.h"
 #include "cli/importers/importer.h"
 #include "cli/units.h"
 
@@ -80,7 +81,7 @@ class ImportRun {
       context_.note(fmt::format("... and {} more problems", problem_count_ - kProblemsShown));
     // Of an import that ended before anything came of it there is nothing to sum up.
     if (status || has_results()) print_summary();
-    if (!status) return failed(status.error());
+    if (!status) return failed(explained(context_, status.error()));
     return problem_count_ == 0 ? ExitCode::kOk : ExitCode::kGeneral;
   }
 

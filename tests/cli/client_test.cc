@@ -312,6 +312,22 @@ TEST_CASE("a read without an answer has no outcome to be unsure of") {
   CHECK(completion.reply.error().message.find("outcome") == std::string::npos);
 }
 
+TEST_CASE("an address of the leader at which another node answers is named, with who answers") {
+  FakeNode follower(2);
+  follower.set_leader(wire::NodeId(1), follower.address());
+  cli::ClientOptions options = options_for({&follower});
+  options.timeout = 300ms;
+  cli::Client client(options);
+  const cli::Completion completion = set_key(client);
+  REQUIRE_FALSE(completion.reply);
+  CHECK(completion.reply.error().code == ErrorCode::kNoQuorum);
+  const std::string& message = completion.reply.error().message;
+  INFO(message);
+  CHECK(message.find("node 0000000000000002 answers there and not 0000000000000001") !=
+        std::string::npos);
+  CHECK(message.find("api.advertise_addr") != std::string::npos);
+}
+
 TEST_CASE("nodes that send the client in circles do not hold it for ever") {
   FakeNode a(1);
   FakeNode b(2);

@@ -144,7 +144,7 @@ TEST_CASE("all three nodes are killed at once and nothing acknowledged is missin
   require_nothing_lost(cluster, writer.acknowledged());
 }
 
-TEST_CASE("a write that finds no quorum ends with 7, says so, and may be carried out later") {
+TEST_CASE("whatever finds no quorum ends with 7 and says so; a write may be carried out later") {
   Cluster cluster;  // with default timeouts the leader goes on for some seconds without a majority
   cluster.form(3);
   const std::size_t leader = cluster.leader().value();
@@ -160,6 +160,15 @@ TEST_CASE("a write that finds no quorum ends with 7, says so, and may be carried
   const auto get = cluster.bib({"config", "get", "k", "--timeout", "1s"});
   INFO(get.err);
   CHECK(get.exit_code == 7);
+  const auto events = cluster.bib({"events", "list", "--timeout", "1s"});
+  INFO(events.err);
+  CHECK(events.exit_code == 7);
+  const auto import = cluster.bib(
+      {"catalog", "import", "-", "--timeout", "1s"},
+      "Package: one\nVersion: 1\nSection: misc\nSHA256: " + std::string(64, 'a') + "\n");
+  INFO(import.err);
+  CHECK(import.exit_code == 7);
+  CHECK(import.err.find("import again to go on") != std::string::npos);
 }
 
 TEST_CASE("a follower that was away for longer than the leader's memory holds catches up") {
