@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <set>
 #include <stdexcept>
 
 #include "support/test_support.h"
@@ -105,7 +106,9 @@ Finished run(const std::vector<std::string>& command, const Environment& environ
   return finished;
 }
 
-int free_port() {
+namespace {
+
+int unused_port() {
   const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -116,6 +119,17 @@ int free_port() {
   ::close(probe);
   if (!bound) throw std::runtime_error("no free port");
   return ::ntohs(address.sin_port);
+}
+
+}  // namespace
+
+int free_port() {
+  static std::set<int> given;
+  for (int tries = 0; tries < 100; ++tries) {
+    const int port = unused_port();
+    if (given.insert(port).second) return port;
+  }
+  throw std::runtime_error("the system names the same ports again and again");
 }
 
 std::string program(const char* variable) {

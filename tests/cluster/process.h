@@ -46,7 +46,8 @@ Finished run(const std::vector<std::string>& command, const Environment& environ
              const std::string& input = {},
              std::chrono::milliseconds within = std::chrono::seconds(60));
 
-// A TCP port of 127.0.0.1 that nobody has at the moment.
+// A TCP port of 127.0.0.1 that nobody has at the moment, and that this process was not given
+// before: the system may name the same one twice until somebody listens there. One thread.
 int free_port();
 
 // The program that the build gave us, by its environment variable ("BIB_BIBD").
