@@ -59,8 +59,12 @@ wire::Result<ServerAddress> parse_server_address(std::string_view text) {
     path = text;
   }
   if (path.empty()) {
-    BIB_TRY(wire::Address tcp, parse_host_port(text));
-    return ServerAddress{{}, std::move(tcp)};
+    auto tcp = parse_host_port(text);
+    if (!tcp && text.find('/') != std::string_view::npos)
+      return wire::fail(ErrorCode::kInvalid,
+                        "'{}' is not an address: a socket's path is absolute (/...)", text);
+    if (!tcp) return tl::unexpected(tcp.error());
+    return ServerAddress{{}, std::move(*tcp)};
   }
   if (path.size() >= sizeof(sockaddr_un{}.sun_path))
     return wire::fail(ErrorCode::kInvalid,

@@ -27,7 +27,7 @@ constexpr std::array kKeys = {
               "Takes part in a cluster; false: a single node for itself"},
     ConfigKey{"cluster.node_id", kNodeId, &Config::node_id,
               "This node, for life; `bib setup` draws it. Required"},
-    ConfigKey{"cluster.cluster_name", kText, &Config::cluster_name,
+    ConfigKey{"cluster.cluster_name", kClusterName, &Config::cluster_name,
               "The same on all nodes; a node of another name is refused"},
     ConfigKey{"cluster.data_dir", kPath, &Config::data_dir,
               "The log, the store and the snapshots of this node"},
@@ -122,7 +122,9 @@ wire::Result<std::uint64_t> parse_number(const ConfigKey& key, std::string_view 
   auto value = key.kind == kDuration ? parse_duration(text)
                : key.kind == kSize   ? parse_size(text)
                                      : parse_count(text);
-  if (!value) return wire::fail(ErrorCode::kConfig, "{}", value.error().message);
+  if (!value)
+    return wire::fail(ErrorCode::kConfig, "{}; it may be {}", value.error().message,
+                      allowed_text(key));
   if (*value < key.min || *value > key.max)
     return wire::fail(ErrorCode::kConfig, "'{}' is out of range: {}", text, allowed_text(key));
   return *value;
@@ -173,7 +175,8 @@ wire::Result<std::string> parse_text(const ConfigKey& key, std::string_view text
       return std::string(text);
     }
     default:
-      if (text.empty()) return wire::fail(ErrorCode::kConfig, "is empty; {}", allowed_text(key));
+      if (auto named = wire::check_cluster_name(text); !named)
+        return wire::fail(ErrorCode::kConfig, "{}: {}", named.error().message, allowed_text(key));
       return std::string(text);
   }
 }
@@ -223,8 +226,9 @@ std::string allowed_text(const ConfigKey& key) {
   switch (key.kind) {
     case kBool:
       return "true or false";
-    case kText:
-      return "a text";
+    case kClusterName:
+      return fmt::format("1 to {} bytes of UTF-8 without control characters",
+                         wire::kClusterNameSizeMax);
     case kNodeId:
       return "16 hex digits, not all zero (`bib setup --daemon` draws one)";
     case kPath:

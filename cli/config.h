@@ -74,14 +74,14 @@ struct Config {
 };
 
 enum class ValueKind : std::uint8_t {
-  kBool,      // true, false
-  kText,      // not empty
-  kNodeId,    // 16 hex digits, not all zero
-  kPath,      // absolute, or below the home directory as ~/...
-  kAddress,   // host:port
-  kDuration,  // min to max milliseconds
-  kSize,      // min to max bytes
-  kCount,     // min to max
+  kBool,         // true, false
+  kClusterName,  // a cluster's name
+  kNodeId,       // 16 hex digits, not all zero
+  kPath,         // absolute, or below the home directory as ~/...
+  kAddress,      // host:port
+  kDuration,     // min to max milliseconds
+  kSize,         // min to max bytes
+  kCount,        // min to max
   kLogLevel,
   kJoinToken,  // as `bib` prints it
   kAddressList,

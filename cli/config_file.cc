@@ -78,6 +78,7 @@ class Loader {
 
  private:
   void problem(std::string place, std::string_view key, std::string message, int line = 0) {
+    if (place.empty()) place = "no file (HOME is not set; name one with --config FILE)";
     loaded_.problems.push_back({std::move(place), std::string(key), std::move(message), line});
   }
 
@@ -105,6 +106,7 @@ class Loader {
   }
 
   void read_file() {
+    if (sources_.path.empty()) return;
     std::ifstream file(sources_.path, std::ios::binary);
     if (!file) {
       if (sources_.must_exist)
@@ -258,7 +260,7 @@ class Loader {
   void fill_in() {
     Config& config = loaded_.config;
     if (config.data_dir.empty()) config.data_dir = environment_.data_dir();
-    if (config.data_dir.front() != '/' && !unread_)
+    if (config.data_dir.empty() && !unread_)
       problem(sources_.path, "cluster.data_dir",
               "is not set, and neither is HOME; give an absolute path");
     if (config.enable_dht_discovery)

@@ -29,6 +29,8 @@ wire::Result<std::vector<ServerAddress>> parse_servers(const std::vector<std::st
       servers.push_back(std::move(server));
     }
   }
+  if (servers.empty())
+    return wire::fail(ErrorCode::kInvalid, "the list of servers is empty; give HOST:PORT");
   return servers;
 }
 

@@ -5,12 +5,14 @@
 namespace bib::cli {
 namespace {
 
-// The XDG base directory specification: a relative value is ignored.
-std::string base_dir(const Environment& environment, const std::string& variable,
-                     std::string_view below_home) {
+// The XDG base directory specification: a relative value is ignored. `below` is relative to the
+// directory.
+std::string in_base_dir(const Environment& environment, const std::string& variable,
+                        std::string_view below_home, std::string_view below) {
   std::string dir = environment.get(variable);
-  if (!dir.empty() && dir.front() == '/') return dir;
-  return environment.home().append(below_home);
+  if (!dir.empty() && dir.front() == '/') return dir.append(below);
+  dir = environment.home();
+  return dir.empty() ? dir : dir.append(below_home).append(below);
 }
 
 }  // namespace
@@ -31,12 +33,17 @@ std::string Environment::get(const std::string& name) const {
   return found == variables_.end() ? std::string() : found->second;
 }
 
+std::string Environment::home() const {
+  std::string dir = get("HOME");
+  return !dir.empty() && dir.front() == '/' ? dir : std::string();
+}
+
 std::string Environment::config_path() const {
-  return base_dir(*this, "XDG_CONFIG_HOME", "/.config") + "/bibd/config.yaml";
+  return in_base_dir(*this, "XDG_CONFIG_HOME", "/.config", "/bibd/config.yaml");
 }
 
 std::string Environment::data_dir() const {
-  return base_dir(*this, "XDG_DATA_HOME", "/.local/share") + "/bibd";
+  return in_base_dir(*this, "XDG_DATA_HOME", "/.local/share", "/bibd");
 }
 
 std::string Environment::shown_path(std::string_view path) const {

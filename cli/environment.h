@@ -20,10 +20,11 @@ class Environment {
   std::string get(const std::string& name) const;
   const std::map<std::string, std::string>& variables() const { return variables_; }
 
-  std::string home() const { return get("HOME"); }
-  // $XDG_CONFIG_HOME/bibd/config.yaml or ~/.config/bibd/config.yaml.
+  // $HOME; empty when it is not set or no absolute path.
+  std::string home() const;
+  // $XDG_CONFIG_HOME/bibd/config.yaml or ~/.config/bibd/config.yaml; empty when neither is known.
   std::string config_path() const;
-  // $XDG_DATA_HOME/bibd or ~/.local/share/bibd.
+  // $XDG_DATA_HOME/bibd or ~/.local/share/bibd; empty when neither is known.
   std::string data_dir() const;
   // With ~ for the home directory, for people.
   std::string shown_path(std::string_view path) const;

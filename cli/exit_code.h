@@ -19,7 +19,8 @@ enum class ExitCode : int {
   kNoLeader = 7,  // no leader or no quorum
   kRevisionConflict = 8,
   kNotFound = 9,
-  kRefused = 10,  // a rule said no
+  kRefused = 10,       // a rule said no
+  kInterrupted = 130,  // Ctrl-C, as shells have it: 128 + SIGINT
 };
 
 ExitCode exit_code_for(wire::ErrorCode code);

@@ -23,6 +23,11 @@ wire::Status set_option(Config& config, std::string_view option, std::string_vie
 wire::Status set_options(Config& config, const SetupOptions& options,
                          const Environment& environment) {
   std::string data_dir = options.data_dir.empty() ? environment.data_dir() : options.data_dir;
+  if (data_dir.empty())
+    return wire::fail(
+        ErrorCode::kConfig,
+        "HOME is not set, so that there is no place for the data; nothing was written. "
+        "Name one: --data-dir DIR");
   if (data_dir.front() != '/' && data_dir.front() != '~')
     data_dir = std::filesystem::absolute(data_dir).lexically_normal().string();
   BIB_TRY_VOID(set_option(config, "--data-dir", "cluster.data_dir", data_dir, environment));

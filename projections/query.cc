@@ -29,9 +29,9 @@ TableNames names_of(QueryTable table) {
     case QueryTable::kTopics:
       return {"Topic", "bib topic list"};
     case QueryTable::kDatasets:
-      return {"Dataset", "bib dataset list"};
+      return {"Dataset", "bib catalog list"};
     case QueryTable::kVersions:
-      return {"Version", "bib dataset versions"};
+      return {"Version", "bib catalog show"};
     case QueryTable::kConfig:
       return {"Config", "bib config list"};
     case QueryTable::kTasks:
@@ -108,9 +108,11 @@ Result<QueryResult> run_point_query(const Query& query, const Projections& proje
   BIB_TRY(const QueryPlan plan, projection.plan(query));
   BIB_TRY(const RowPtr row, state.find(plan.family, plan.base + std::string(*query.key)));
   if (!row) {
+    BIB_TRY_VOID(check_scope(query, state));
     const TableNames names = names_of(query.table);
-    return fail(ErrorCode::kNotFound, "{} '{}' does not exist. `{}` shows those that do.",
-                names.thing, readable(*query.key), names.command);
+    const std::string place = query.scope.empty() ? "" : readable(query.scope) + " / ";
+    return fail(ErrorCode::kNotFound, "{} '{}{}' does not exist. `{}` shows those that do.",
+                names.thing, place, readable(*query.key), names.command);
   }
   wire::RowEncoder encoder;
   BIB_TRY(const wire::ByteView value, projection.present(row->value(), state, encoder));

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "schema/client_generated.h"
+#include "wire/check.h"
 #include "wire/client_message.h"
 #include "wire/flatbuffers_io.h"
 
@@ -95,6 +96,8 @@ EncodedBody put_body(Fbb& fbb, const SetJobState& body) {
 using CommandHead = std::array<std::uint8_t, kCommandHeadSize>;
 
 CommandHead make_command_head(const Command& command) {
+  BIB_CHECK(!command.expected_revision || command.expected_revision->value() != kAnyRevision,
+            "this revision means any");
   CommandHead head{};
   std::memcpy(head.data(), command.client.bytes.data(), command.client.bytes.size());
   const std::array<std::uint64_t, 3> numbers = {

@@ -13,6 +13,12 @@
 
 namespace bib::wire {
 
+inline constexpr std::size_t kClusterNameSizeMax = 256;
+
+// 1 to kClusterNameSizeMax bytes of UTF-8 without control characters: nodes greet each other and
+// their clients with it, and people read it. kInvalid says in half a sentence what is wrong.
+Status check_cluster_name(std::string_view name);
+
 struct JoinToken {
   std::string cluster_name;
   std::string leader_addr;      // "host:port" of a member's raft address

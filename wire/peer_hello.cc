@@ -1,12 +1,12 @@
 #include "wire/peer_hello.h"
 
 #include "wire/flatbuffers_io.h"
+#include "wire/join_token.h"
 #include "wire/membership_flatbuffers.h"
 
 namespace bib::wire {
 namespace {
 
-constexpr std::size_t kClusterNameSizeMax = 256;
 constexpr std::size_t kTokenSizeMax = 1024;
 constexpr std::size_t kAddressSizeMax = 512;
 constexpr std::size_t kErrorMessageSizeMax = 4096;

@@ -12,6 +12,8 @@
 #include "cli/bib_command.h"
 #include "cli/cluster_view.h"
 #include "cli/histogram.h"
+#include "cli/interrupt.h"
+#include "cli/progress_line.h"
 #include "cli/units.h"
 #include "wire/prng.h"
 
@@ -58,6 +60,7 @@ class Bench {
         std::chrono::milliseconds warmup)
       : context_(context),
         options_(options),
+        line_(context),
         prng_(options.seed),
         values_(prng_, options.size),
         duration_(duration),
@@ -87,7 +90,7 @@ class Bench {
     measure_to_ = measure_from_ + duration_;
     next_progress_ = now + std::chrono::seconds(1);
     std::vector<Completion> completions;
-    while (now < measure_to_) {
+    while (now < measure_to_ && !interrupt_.requested()) {
       bool idle = true;
       for (auto& client : clients_) {
         while (client->can_submit()) submit_one(*client);
@@ -101,7 +104,8 @@ class Bench {
       now = Clock::now();
       if (now >= next_progress_) progress(now);
     }
-    if (context_.err_is_terminal) context_.err << "\r\x1b[K" << std::flush;
+    line_.clear();
+    measure_to_ = std::clamp(now, measure_from_, measure_to_);
   }
 
   void submit_one(Client& client) {
@@ -153,20 +157,17 @@ class Bench {
     next_progress_ = now + std::chrono::seconds(1);
     std::uint64_t since = answered_in_all_ - answered_shown_;
     answered_shown_ = answered_in_all_;
-    if (!context_.err_is_terminal) return;
     auto left = std::chrono::duration<double>(measure_to_ - now).count();
-    context_.err << fmt::format(
-                        "\r\x1b[K{}{:>9} operations/s, p50 {:.2f} ms, p99 {:.2f} ms, {:.0f} s left",
-                        now < measure_from_ ? "warm-up: " : "", since, ms(0.5), ms(0.99),
-                        std::max(left, 0.0))
-                 << std::flush;
+    line_.show(fmt::format("{}{:>9} operations/s, p50 {:.2f} ms, p99 {:.2f} ms, {:.0f} s left",
+                           now < measure_from_ ? "warm-up: " : "", since, ms(0.5), ms(0.99),
+                           std::max(left, 0.0)));
   }
 
   double ms(double share) const { return static_cast<double>(latencies_.quantile(share)) / 1e6; }
 
   ExitCode report() {
-    double seconds = std::chrono::duration<double>(duration_).count();
-    double rate = static_cast<double>(latencies_.count()) / seconds;
+    double seconds = std::chrono::duration<double>(measure_to_ - measure_from_).count();
+    double rate = seconds > 0 ? static_cast<double>(latencies_.count()) / seconds : 0;
     context_.emit({{"system", "bib"},
                    {"inflight", options_.inflight},
                    {"size", options_.size},
@@ -189,6 +190,13 @@ class Bench {
                                  {"In flight", std::to_string(options_.inflight)},
                                  {"Value size", fmt::format("{} B", options_.size)},
                                  {"Duration", fmt::format("{:g} s", seconds)}}));
+    if (interrupt_.requested())
+      return context_.report(ExitCode::kInterrupted,
+                             "interrupted; the figures are of what was run");
+    if (errors_ == 0 && latencies_.count() == 0)
+      return context_.report(ExitCode::kGeneral, "nothing was answered within the duration",
+                             "Give it more time (--duration, --warmup), or less to do (--size, "
+                             "--inflight)");
     if (errors_ == 0) return ExitCode::kOk;
     context_.note(fmt::format("bib: {} requests failed; the first:", errors_));
     return context_.report(explained(context_, first_error_));
@@ -196,6 +204,8 @@ class Bench {
 
   const Context& context_;
   const BenchOptions& options_;
+  ProgressLine line_;
+  Interrupt interrupt_;
   wire::Prng prng_;
   RandomValues values_;
   std::chrono::milliseconds duration_;
@@ -219,6 +229,8 @@ ExitCode bench(const Context& context, const BenchOptions& options) {
     return context.report(
         ExitCode::kUsage,
         fmt::format("--duration: {}", duration ? "must be above 0" : duration.error().message));
+  if (std::isnan(options.read_ratio))
+    return context.report(ExitCode::kUsage, "--read-ratio: must be a number of 0 to 1");
   if (!warmup)
     return context.report(ExitCode::kUsage, fmt::format("--warmup: {}", warmup.error().message));
   auto run = std::make_unique<Bench>(context, options, std::chrono::milliseconds(*duration),
@@ -233,21 +245,20 @@ void add_bench_command(Commands& commands) {
   Context& context = commands.context();
   CLI::App* command = commands.app().add_subcommand(
       "bench", "Measure a running cluster; writes the keys bench/0, bench/1, ...");
-  command->add_option("--inflight", options.inflight, "Requests under way at a time (64)")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{65536}));
-  command->add_option("--size", options.size, "Bytes of a value, incompressible (256)")
-      ->check(CLI::Range(std::size_t{1}, wire::kValueSizeMax));
+  add_number(*command, "--inflight", options.inflight, "Requests under way at a time (64)", 1,
+             65536);
+  add_number(*command, "--size", options.size, "Bytes of a value, incompressible (256)", 1,
+             wire::kValueSizeMax);
   command->add_option("--duration", options.duration, "How long to measure (10s)")
       ->type_name("DURATION");
   command->add_option("--warmup", options.warmup, "How long to run before that (1s)")
       ->type_name("DURATION");
   command->add_option("--read-ratio", options.read_ratio, "Share of reads, 0 to 1 (0)")
       ->check(CLI::Range(0.0, 1.0));
-  command->add_option("--keys", options.keys, "Different keys (100000)")
-      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1000000000000}));
-  command->add_option("--connections", options.connections, "Connections to the leader (1)")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{1024}));
-  command->add_option("--seed", options.seed, "Of the keys and values (1)");
+  add_number(*command, "--keys", options.keys, "Different keys (100000)", 1, 1000000000000);
+  add_number(*command, "--connections", options.connections, "Connections to the leader (1)", 1,
+             1024);
+  add_number(*command, "--seed", options.seed, "Of the keys and values (1)");
   commands.on(*command, [&] {
     if (options.connections > options.inflight) options.connections = options.inflight;
     return bench(context, options);

@@ -28,7 +28,7 @@ struct AddOptions {
   std::vector<std::string> owners;
   std::vector<std::string> tags;
   std::vector<std::string> holders;
-  std::optional<std::uint64_t> expected_revision;
+  std::optional<wire::Revision> expected_revision;
 };
 
 ExitCode list(const Context& context, const CatalogOptions& options) {
@@ -129,11 +129,9 @@ ExitCode add(const Context& context, const CatalogOptions& options, const AddOpt
   auto holders = parse_holders(fields.holders);
   if (!holders) return context.report(holders.error());
   version.holders = std::move(*holders);
-  std::optional<wire::Revision> expected;
-  if (fields.expected_revision) expected = wire::Revision(*fields.expected_revision);
   return emit_change(
       context, fmt::format("Added {} {} to {}", options.dataset, options.version, options.topic),
-      send_command(context, command, expected));
+      send_command(context, command, fields.expected_revision));
 }
 
 void add_add_command(Commands& commands, CLI::App& catalog, CatalogOptions& options) {
@@ -155,8 +153,8 @@ void add_add_command(Commands& commands, CLI::App& catalog, CatalogOptions& opti
   command->add_option("--tag", fields.tags, "A tag; may be repeated")->allow_extra_args(false);
   command->add_option("--holder", fields.holders, "Id of a node that holds it; may be repeated")
       ->allow_extra_args(false);
-  command->add_option("--expect-revision", fields.expected_revision,
-                      "Only if the dataset has this revision (0: only if it does not exist)");
+  add_expected_revision(*command, fields.expected_revision,
+                        "Only if the dataset has this revision (0: only if it does not exist)");
   commands.on(*command, [&] { return add(context, options, fields); });
 }
 
@@ -173,13 +171,13 @@ void add_catalog_commands(Commands& commands) {
   CLI::App* list_command = catalog->add_subcommand("list", "List datasets");
   list_command->add_option("TOPIC", options.topic, "Only this topic's");
   list_command->add_option("--prefix", options.prefix, "Only names that begin so");
-  list_command->add_option("--limit", options.limit, "At most so many; 0: all (0)");
+  add_number(*list_command, "--limit", options.limit, "At most so many; 0: all (0)");
   commands.on(*list_command, [&] { return list(context, options); });
 
   CLI::App* show_command = catalog->add_subcommand("show", "Show a dataset and its versions");
   show_command->add_option("TOPIC", options.topic)->required();
   show_command->add_option("DATASET", options.dataset)->required();
-  show_command->add_option("--limit", options.limit, "At most so many versions; 0: all (0)");
+  add_number(*show_command, "--limit", options.limit, "At most so many versions; 0: all (0)");
   commands.on(*show_command, [&] { return show(context, options); });
 
   add_add_command(commands, *catalog, options);

@@ -16,14 +16,9 @@ struct ConfigOptions {
   std::string key;
   std::string value;
   std::string prefix;
-  std::optional<std::uint64_t> expected_revision;
+  std::optional<wire::Revision> expected_revision;
   std::uint64_t limit = 0;
 };
-
-std::optional<wire::Revision> expected(const ConfigOptions& options) {
-  if (!options.expected_revision) return std::nullopt;
-  return wire::Revision(*options.expected_revision);
-}
 
 ExitCode set(const Context& context, const ConfigOptions& options) {
   std::string from_input;
@@ -31,12 +26,13 @@ ExitCode set(const Context& context, const ConfigOptions& options) {
     from_input.assign(std::istreambuf_iterator<char>(context.in), std::istreambuf_iterator<char>());
   wire::SetConfig command{options.key, options.value == "-" ? from_input : options.value};
   return emit_change(context, fmt::format("Set {}", options.key),
-                     send_command(context, command, expected(options)));
+                     send_command(context, command, options.expected_revision));
 }
 
 ExitCode unset(const Context& context, const ConfigOptions& options) {
-  return emit_change(context, fmt::format("Unset {}", options.key),
-                     send_command(context, wire::UnsetConfig{options.key}, expected(options)));
+  return emit_change(
+      context, fmt::format("Unset {}", options.key),
+      send_command(context, wire::UnsetConfig{options.key}, options.expected_revision));
 }
 
 ExitCode get(const Context& context, const ConfigOptions& options) {
@@ -81,8 +77,8 @@ void add_config_commands(Commands& commands) {
   config->require_subcommand(1);
 
   auto add_expect = [&options](CLI::App* command) {
-    command->add_option("--expect-revision", options.expected_revision,
-                        "Only if the key has this revision (0: only if it does not exist)");
+    add_expected_revision(*command, options.expected_revision,
+                          "Only if the key has this revision (0: only if it does not exist)");
   };
   CLI::App* set_command = config->add_subcommand("set", "Set a key (VALUE -: from standard input)");
   set_command->add_option("KEY", options.key)->required();
@@ -96,7 +92,7 @@ void add_config_commands(Commands& commands) {
 
   CLI::App* list_command = config->add_subcommand("list", "List keys");
   list_command->add_option("--prefix", options.prefix, "Only keys that begin so");
-  list_command->add_option("--limit", options.limit, "At most so many; 0: all (0)");
+  add_number(*list_command, "--limit", options.limit, "At most so many; 0: all (0)");
   commands.on(*list_command, [&] { return list(context, options); });
 
   CLI::App* unset_command = config->add_subcommand("unset", "Remove a key");

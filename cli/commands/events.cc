@@ -140,7 +140,7 @@ void add_event_commands(Commands& commands) {
     return command;
   };
   CLI::App* list_command = add("list", "List events, from the first or from a position");
-  list_command->add_option("--limit", options.list_limit, "At most so many; 0: all (100)");
+  add_number(*list_command, "--limit", options.list_limit, "At most so many; 0: all (100)");
   auto unless_aged = [&](auto run) {
     return [&context, &options, run] {
       if (context.max_age)
@@ -151,7 +151,7 @@ void add_event_commands(Commands& commands) {
   commands.on(*list_command, unless_aged(list));
 
   CLI::App* tail_command = add("tail", "Follow the events as they come");
-  tail_command->add_option("--limit", options.limit, "End after so many; 0: never (0)");
+  add_number(*tail_command, "--limit", options.limit, "End after so many; 0: never (0)");
   commands.on(*tail_command, unless_aged(tail));
 }
 

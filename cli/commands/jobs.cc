@@ -91,7 +91,7 @@ void add_job_commands(Commands& commands) {
 
   CLI::App* list_command = job->add_subcommand("list", "List jobs");
   list_command->add_option("--prefix", options.prefix, "Only ids that begin so");
-  list_command->add_option("--limit", options.limit, "At most so many; 0: all (0)");
+  add_number(*list_command, "--limit", options.limit, "At most so many; 0: all (0)");
   commands.on(*list_command, [&] { return list(context, options); });
 
   CLI::App* show_command = job->add_subcommand("show", "Show a job");

@@ -46,6 +46,7 @@ struct Question {
 wire::Status check_answer(const Context& context, const Question& question,
                           const std::string& answer) {
   const ConfigKey& key = *find_config_key(question.key);
+  if (answer.empty()) return wire::fail(wire::ErrorCode::kInvalid, "there is no default; give one");
   // As on the command line, a path may be relative to where the person is.
   if (key.kind == ValueKind::kPath && answer.front() != '~') return {};
   Config scratch;
@@ -180,6 +181,11 @@ ExitCode setup(const Context& context, SetupCommand& command) {
       command.config_path.empty()
           ? context.environment.config_path()
           : std::filesystem::absolute(command.config_path).lexically_normal().string();
+  if (path.empty())
+    return context.report(ExitCode::kConfiguration,
+                          "HOME is not set, so that there is no place for the configuration; "
+                          "nothing was written",
+                          "Name one: --config FILE, with --data-dir DIR");
   std::error_code error;
   if (!command.force && std::filesystem::exists(path, error))
     return context.report(ExitCode::kConfiguration,
@@ -187,6 +193,11 @@ ExitCode setup(const Context& context, SetupCommand& command) {
                                       context.environment.shown_path(path)),
                           "Replace it with --force, or write another with --config FILE");
 
+  if (command.join && command.join->size() > 1 && command.join->front() == '-')
+    return context.report(ExitCode::kUsage,
+                          fmt::format("--cluster-join needs a token, and '{}' is an option",
+                                      printable(*command.join)),
+                          "Put the token behind it, or - to read it from standard input");
   if (command.join) options.join_token = read_token_text(context, *command.join);
   bool input_is_free = !command.join || *command.join != "-";
   const bool asks = context.in_is_terminal && !command.yes && input_is_free;

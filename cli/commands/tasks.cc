@@ -94,7 +94,7 @@ void add_task_commands(Commands& commands) {
 
   CLI::App* list_command = task->add_subcommand("list", "List tasks and their versions");
   list_command->add_option("--prefix", options.prefix, "Only names that begin so");
-  list_command->add_option("--limit", options.limit, "At most so many; 0: all (0)");
+  add_number(*list_command, "--limit", options.limit, "At most so many; 0: all (0)");
   commands.on(*list_command, [&] { return list(context, options); });
 
   CLI::App* show_command = task->add_subcommand("show", "Show a task's version");

@@ -20,13 +20,8 @@ struct TopicOptions {
   bool may_exist = false;
   std::string prefix;
   std::uint64_t limit = 0;
-  std::optional<std::uint64_t> expected_revision;
+  std::optional<wire::Revision> expected_revision;
 };
-
-std::optional<wire::Revision> expected(const TopicOptions& options) {
-  if (!options.expected_revision) return std::nullopt;
-  return wire::Revision(*options.expected_revision);
-}
 
 wire::TextList views(const std::vector<std::string>& texts) {
   return {texts.begin(), texts.end()};
@@ -42,7 +37,7 @@ ExitCode create(const Context& context, const TopicOptions& options) {
   command.parents = options.parents;
   command.may_exist = options.may_exist;
   return emit_change(context, fmt::format("Created topic {}", options.path),
-                     send_command(context, command, expected(options)));
+                     send_command(context, command, options.expected_revision));
 }
 
 ExitCode update(const Context& context, const TopicOptions& options) {
@@ -56,19 +51,19 @@ ExitCode update(const Context& context, const TopicOptions& options) {
     return context.report(ExitCode::kUsage, "nothing to update is given",
                           "See what can be: `bib topic update --help`");
   return emit_change(context, fmt::format("Updated topic {}", options.path),
-                     send_command(context, command, expected(options)));
+                     send_command(context, command, options.expected_revision));
 }
 
 ExitCode archive(const Context& context, const TopicOptions& options) {
   wire::SetTopicStatus command{options.path, wire::TopicStatus::kArchived};
   return emit_change(context, fmt::format("Archived topic {}", options.path),
-                     send_command(context, command, expected(options)));
+                     send_command(context, command, options.expected_revision));
 }
 
 ExitCode activate(const Context& context, const TopicOptions& options) {
   wire::SetTopicStatus command{options.path, wire::TopicStatus::kActive};
   return emit_change(context, fmt::format("Activated topic {}", options.path),
-                     send_command(context, command, expected(options)));
+                     send_command(context, command, options.expected_revision));
 }
 
 ExitCode show(const Context& context, const TopicOptions& options) {
@@ -131,8 +126,8 @@ void add_topic_commands(Commands& commands) {
     CLI::App* command = topic->add_subcommand(name, help);
     command->add_option("PATH", options.path, "Such as science/weather")->required();
     if (changes)
-      command->add_option("--expect-revision", options.expected_revision,
-                          "Only if the topic has this revision");
+      add_expected_revision(*command, options.expected_revision,
+                            "Only if the topic has this revision");
     commands.on(*command, [&, run] { return run(context, options); });
     return command;
   };
@@ -144,7 +139,7 @@ void add_topic_commands(Commands& commands) {
 
   CLI::App* list_command = topic->add_subcommand("list", "List topics");
   list_command->add_option("--prefix", options.prefix, "Only paths that begin so");
-  list_command->add_option("--limit", options.limit, "At most so many; 0: all (0)");
+  add_number(*list_command, "--limit", options.limit, "At most so many; 0: all (0)");
   commands.on(*list_command, [&] { return list(context, options); });
 
   add("show", "Show one topic", false, show);

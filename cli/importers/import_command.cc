@@ -6,6 +6,8 @@
 
 #include "cli/cluster_view.h"
 #include "cli/importers/importer.h"
+#include "cli/interrupt.h"
+#include "cli/progress_line.h"
 #include "cli/units.h"
 
 namespace bib::cli {
@@ -22,44 +24,20 @@ struct ImportOptions {
   bool strict = false;
 };
 
-// One line on a terminal's stderr, at most ten times a second; nothing elsewhere.
-class ProgressBar {
- public:
-  explicit ProgressBar(const Context& context) : context_(context) {}
-  ~ProgressBar() { clear(); }
-  ProgressBar(const ProgressBar&) = delete;
-  ProgressBar& operator=(const ProgressBar&) = delete;
-
-  // `bytes_all` 0: not known.
-  void show(const ImportSummary& summary, std::uint64_t bytes, std::uint64_t bytes_all) {
-    if (!context_.err_is_terminal) return;
-    Clock::time_point now = Clock::now();
-    if (now < next_) return;
-    next_ = now + std::chrono::milliseconds(100);
-    std::string bar;
-    if (bytes_all > 0) {
-      constexpr std::size_t kWidth = 30;
-      auto filled =
-          static_cast<std::size_t>(std::min<std::uint64_t>(bytes * kWidth / bytes_all, kWidth));
-      bar = fmt::format("[{}{}] ", std::string(filled, '#'), std::string(kWidth - filled, '.'));
-    }
-    context_.err << fmt::format("\r\x1b[K{}{}, {} added, {} unchanged, {}", bar,
-                                counted(summary.records, "record"), summary.added,
-                                summary.unchanged,
-                                counted(summary.bad + summary.refused, "problem"))
-                 << std::flush;
-    shown_ = true;
+// How far the import is. `bytes_all` 0: not known.
+std::string progress_text(const ImportSummary& summary, std::uint64_t bytes,
+                          std::uint64_t bytes_all) {
+  std::string bar;
+  if (bytes_all > 0) {
+    constexpr std::size_t kWidth = 20;
+    auto filled =
+        static_cast<std::size_t>(std::min<std::uint64_t>(bytes * kWidth / bytes_all, kWidth));
+    bar = fmt::format("[{}{}] ", std::string(filled, '#'), std::string(kWidth - filled, '.'));
   }
-  void clear() {
-    if (shown_) context_.err << "\r\x1b[K" << std::flush;
-    shown_ = false;
-  }
-
- private:
-  const Context& context_;
-  Clock::time_point next_;
-  bool shown_ = false;
-};
+  const std::uint64_t problems = summary.bad + summary.refused;
+  return fmt::format("{}{} added, {} unchanged{}", bar, summary.added, summary.unchanged,
+                     problems == 0 ? "" : ", " + counted(problems, "problem"));
+}
 
 class ImportRun {
  public:
@@ -91,8 +69,10 @@ class ImportRun {
     options.strict = options_.strict;
     BIB_TRY(options.holders, parse_holders(options_.holders));
     options.on_problem = [this](const ImportProblem& problem) { on_problem(problem); };
+    options.stop = [this] { return interrupt_.requested(); };
     options.on_progress = [this](const ImportSummary& summary) {
-      if (source_ != nullptr) bar_.show(summary, source_->bytes_read(), bytes_all_);
+      if (source_ != nullptr && bar_.is_due())
+        bar_.show(progress_text(summary, source_->bytes_read(), bytes_all_));
     };
     if (!options_.dry_run) {
       BIB_TRY(client_, context_.make_client(true, Importer::kInflight));
@@ -167,6 +147,10 @@ class ImportRun {
 
   // A bad file is no bad command line, and a problem under --strict was reported where it stood.
   ExitCode failed(const wire::Error& error) {
+    if (interrupt_.requested())
+      return context_.report(
+          ExitCode::kInterrupted, "interrupted",
+          "What was sent before is in; importing it again changes nothing there");
     if (problem_count_ > 0 && error.code == wire::ErrorCode::kRefused)
       return context_.report(
           ExitCode::kGeneral, error.message,
@@ -180,7 +164,8 @@ class ImportRun {
 
   const Context& context_;
   const ImportOptions& options_;
-  ProgressBar bar_;
+  ProgressLine bar_;
+  Interrupt interrupt_;
   std::unique_ptr<Client> client_;
   std::unique_ptr<Importer> importer_;
   const RecordSource* source_ = nullptr;

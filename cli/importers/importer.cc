@@ -25,6 +25,10 @@ bool ends_import(ErrorCode code) {
 wire::Status Importer::import(RecordSource& source) {
   wire::Status status;
   while (status) {
+    if (options_.stop && options_.stop()) {
+      status = wire::fail(ErrorCode::kRefused, "stopped");
+      break;
+    }
     auto item = source.next();
     if (!item) break;
     ++summary_.records;

@@ -30,6 +30,7 @@ struct ImporterOptions {
   std::vector<wire::NodeId> holders;
   std::function<void(const ImportProblem&)> on_problem;   // as they come
   std::function<void(const ImportSummary&)> on_progress;  // often; cheap to ignore
+  std::function<bool()> stop;  // asked before each record; true ends the import as an error does
 };
 
 class Importer {

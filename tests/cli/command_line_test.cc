@@ -1,10 +1,15 @@
 // bib as a user meets it: usage errors, exit codes, what goes to which stream.
+#include <unistd.h>
+
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <cstdlib>
 #include <regex>
 
 #include "cli/cluster_view.h"
 #include "cli/exit_code.h"
+#include "cli/progress_line.h"
 #include "fake_node.h"
 #include "run.h"
 #include "support/test_support.h"
@@ -116,6 +121,20 @@ TEST_CASE("wrong command lines are exit code 2, with the way to the right one") 
       {{"job", "set-state", "a", "unknown"}, "running"},
       {{"catalog", "import", "x", "--format", "csv"}, "deb822"},
       {{"events", "list", "--from", "x"}, "INDEX:OFFSET"},
+      {{"config", "get", "a", "--server", ""}, "the list of servers is empty"},
+      {{"config", "get", "a", "--server", "run/bibd.sock"}, "absolute"},
+      {{"config", "set", "a", "b", "--expect-revision", ""}, "is not a whole number"},
+      {{"config", "set", "a", "b", "--expect-revision="}, "missing"},
+      {{"config", "set", "a", "b", "--expect-revision", "-1"}, "'-1' is not a whole number"},
+      {{"config", "set", "a", "b", "--expect-revision", "0x3"}, "unit"},
+      {{"config", "unset", "a", "--expect-revision", "18446744073709551615"}, "too large"},
+      {{"config", "unset", "a", "--expect-revision", "18446744073709551616"}, "too large"},
+      {{"topic", "create", "a", "--expect-revision", "-1"}, "whole number"},
+      {{"topic", "list", "--limit", "-1"}, "whole number"},
+      {{"events", "tail", "--limit", "4294967296"}, "between 0 and 4294967295"},
+      {{"bench", "--seed", "-1"}, "whole number"},
+      {{"bench", "--inflight", "0"}, "between 1 and 65536"},
+      {{"bench", "--read-ratio", "nan"}, "read-ratio"},
       {{"bench", "--read-ratio", "2"}, "read-ratio"},
       {{"bench", "--duration", "5x"}, "--duration"},
       {{"bench", "--duration", "5"}, "--duration: '5' has no unit"},
@@ -354,6 +373,49 @@ TEST_CASE("in bash a command offers its words, and an option its values") {
   CHECK(offered("bib events list --consistency s") == "stale\n");
   // A value that may be anything is a file, perhaps.
   CHECK(offered("bib setup --config scr") == "script\n");
+}
+
+TEST_CASE("Ctrl-C ends an import and a bench with what was done, and with 130") {
+  std::atomic<int> commands = 0;
+  FakeNode node(1, [&](const Received& request) -> Answer {
+    if (request.kind == FrameKind::kStatus)
+      return status_answer(three_members(1, {true, true, true}));
+    if (++commands == 700) kill(getpid(), SIGINT);
+    return test::accepted();
+  });
+  std::string packages;
+  for (int i = 0; i < 20000; ++i) packages += fmt::format("Package: p{}\nVersion: 1\n\n", i);
+  Session import({"catalog", "import", "-", "-o", "json", "--server", node.address()}, packages);
+  CHECK(import.run() == 130);
+  CAPTURE(import.err());
+  const std::uint64_t added = Json::parse(import.out())["added"];
+  CHECK(added >= 699);
+  CHECK(added < 20000);
+  CHECK(import.err().find("interrupted") != std::string::npos);
+  CHECK(import.err().find("importing it again changes nothing") != std::string::npos);
+
+  commands = 0;
+  Session bench({"bench", "--inflight", "8", "--warmup", "0s", "--duration", "10m", "-o", "json",
+                 "--server", node.address()});
+  CHECK(bench.run() == 130);
+  const Json figures = Json::parse(bench.out());
+  CHECK(figures["ops"] >= 600);
+  CHECK(figures["seconds"] < 600);
+  CHECK(bench.err().find("interrupted") != std::string::npos);
+}
+
+TEST_CASE("a progress line never wraps") {
+  CHECK(cut_to_columns("abc", 3) == "abc");
+  CHECK(cut_to_columns("abcd", 3) == "abc");
+  CHECK(cut_to_columns("\u00e4\u00f6\u00fc\u00df", 3) == "\u00e4\u00f6\u00fc");
+  CHECK(cut_to_columns("abc", 0).empty());
+  FakeNode node(1);
+  std::string packages;
+  for (int i = 0; i < 100; ++i) packages += fmt::format("Package: p{}\nVersion: 1\n\n", i);
+  Session session({"catalog", "import", "-", "--server", node.address()}, packages);
+  session.context().err_is_terminal = true;
+  CHECK(session.run() == 0);
+  CHECK(session.err().find(" added, ") != std::string::npos);
 }
 
 TEST_CASE("bench measures what the cluster answers, and says when requests failed") {

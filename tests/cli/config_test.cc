@@ -90,7 +90,7 @@ TEST_CASE("every key can be set in the file, and every value that the file spell
       case ValueKind::kBool:
         text = value_text(Config(), key) == "true" ? "false" : "true";
         break;
-      case ValueKind::kText:
+      case ValueKind::kClusterName:
         text = "other \"quoted\" \\ name";
         break;
       case ValueKind::kJoinToken:
@@ -207,6 +207,9 @@ TEST_CASE(
       {{"HOME", "/home/someone"}, {"XDG_CONFIG_HOME", "/etc/xdg"}, {"XDG_DATA_HOME", "relative"}});
   REQUIRE(xdg.config_path() == "/etc/xdg/bibd/config.yaml");
   REQUIRE(xdg.data_dir() == "/home/someone/.local/share/bibd");
+  Environment homeless(std::map<std::string, std::string>{{"HOME", "relative"}});
+  REQUIRE(homeless.config_path().empty());
+  REQUIRE(homeless.data_dir().empty());
 }
 
 TEST_CASE("the file is written for its owner only, never over another one, and leaves no other") {

@@ -159,8 +159,14 @@ TEST_CASE("a damaged, cut, or expired token is refused before anything is writte
   old.expires_at = 1000000;
   std::string flipped = good;
   flipped[flipped.size() / 2] = '!';
-  for (const std::string& text : {std::string("nonsense"), good.substr(0, good.size() - 9), flipped,
-                                  std::string(), wire::encode_join_token(old)}) {
+  wire::JoinToken named = old;
+  named.expires_at = INT64_MAX / 2;
+  named.cluster_name = "a\x1b[31m\nb: c";
+  wire::JoinToken nowhere = *wire::decode_join_token(good);
+  nowhere.leader_addr = "0.0.0.0:4002";
+  for (const std::string& text :
+       {wire::encode_join_token(named), wire::encode_join_token(nowhere), std::string("nonsense"),
+        good.substr(0, good.size() - 9), flipped, std::string(), wire::encode_join_token(old)}) {
     CAPTURE(text);
     Home home;
     Session session({"setup", "--daemon", "--cluster-join", "-"}, text, home.variables());
@@ -290,6 +296,29 @@ TEST_CASE("when the input ends before the last question nothing is written") {
   REQUIRE(session.run() == 1);
   REQUIRE(session.err().find("nothing was written") != std::string::npos);
   REQUIRE_FALSE(std::filesystem::exists(home.config()));
+}
+
+TEST_CASE("without a home directory setup asks for the places, and writes nothing elsewhere") {
+  for (const std::map<std::string, std::string>& environment :
+       {std::map<std::string, std::string>{}, {{"HOME", ""}}, {{"HOME", "relative"}}}) {
+    Session session({"setup", "--daemon", "--yes"}, "", environment);
+    CHECK(session.run() == 3);
+    CHECK(session.err().find("HOME is not set") != std::string::npos);
+    CHECK(session.err().find("--config FILE") != std::string::npos);
+    Home home;
+    Session without_data({"setup", "--daemon", "--yes", "--config", home.config()}, "",
+                         environment);
+    CHECK(without_data.run() == 3);
+    CHECK(without_data.err().find("--data-dir DIR") != std::string::npos);
+    CHECK_FALSE(std::filesystem::exists(home.config()));
+  }
+}
+
+TEST_CASE("an option is no join token") {
+  Home home;
+  Session session({"setup", "--daemon", "--cluster-join", "--yes"}, "", home.variables());
+  CHECK(session.run() == 2);
+  CHECK(session.err().find("--cluster-join needs a token") != std::string::npos);
 }
 
 TEST_CASE("what does not fit together on setup's command line is a usage error") {
