@@ -36,7 +36,8 @@ engine::NodeConfig to_node_config(const Config& config) {
   node.insecure = config.insecure;
 
   node.is_voter = config.is_voter;
-  node.bootstrap = config.bootstrap;
+  // Who is no member of a cluster has nobody to join.
+  node.bootstrap = config.bootstrap || !config.enabled;
   node.join_token = token_for_engine(config);
   node.join_addrs = config.join_addrs;
   node.enable_dht_discovery = config.enable_dht_discovery;

@@ -280,7 +280,7 @@ void RunningNode::on_role(const consensus::RoleChange& change) {
 
 void RunningNode::on_membership(const wire::Membership& membership) {
   network_->set_members(membership.members);
-  world_.logger.info("raft", "members: {} voters, {} non-voters{}", membership.voters.size(),
+  world_.logger.info("raft", "members: voters {}, non-voters {}{}", membership.voters.size(),
                      membership.learners.size(), membership.is_joint() ? ", changing" : "");
 }
 

@@ -132,13 +132,14 @@ class Catalog final : public Projection {
     if (!old) return std::nullopt;
     const std::string names = differences(old->version, added);
     if (names.empty()) return Unchanged{current};
-    return refuse(ErrorCode::kRefused, current,
-                  "Version '{}' of dataset '{}' in topic '{}' exists already with another {}{}. A "
-                  "version never changes: add what is new under a new version.",
-                  added.version, added.dataset, added.topic, names,
-                  old->version.hash == added.hash
-                      ? std::string()
-                      : fmt::format(" (there: {}, here: {})", old->version.hash, added.hash));
+    return refuse(
+        ErrorCode::kRefused, current,
+        "Version '{}' of dataset '{}' in topic '{}' exists already, and differs in {}{}. A "
+        "version never changes: add what is new under a new version.",
+        added.version, added.dataset, added.topic, names,
+        old->version.hash == added.hash
+            ? std::string()
+            : fmt::format(" (there: {}, here: {})", old->version.hash, added.hash));
   }
 
   static Result<std::optional<Refusal>> check_topic(const DatasetVersionAdded& added,

@@ -48,7 +48,7 @@ class Tasks final : public Projection {
       const bool same_definition = old->definition == command.definition;
       if (same_definition && old->description == command.description) return Unchanged{current};
       return refuse(ErrorCode::kRefused, current,
-                    "Version '{}' of task '{}' exists already with another {}. A version never "
+                    "Version '{}' of task '{}' exists already, and differs in {}. A version never "
                     "changes: register what is new under a new version.",
                     command.version, command.name, same_definition ? "description" : "definition");
     }

@@ -18,6 +18,10 @@ struct EventOptions {
   std::uint32_t list_limit = 100;
 };
 
+// Events are printed as they come, so that the columns' widths are fixed; a long text moves the
+// rest.
+constexpr const char* kRow = "{:<10} {:<27} {:<20} {:<24} {:>8} {}\n";
+
 // One event as it is printed. An event that cannot be decoded is shown with the reason: the others
 // are still worth seeing.
 Json describe(const wire::EventPrinter& printer, const wire::LoggedEvent& logged) {
@@ -45,8 +49,8 @@ void print(const Context& context, const Json& event) {
   switch (context.format) {
     case OutputFormat::kTable: {
       std::string body = event.contains("error") ? text_of(event, "error") : text_of(event, "body");
-      context.out << fmt::format("{:<10} {} {:<20} {} {} {}\n", text_of(event, "position"),
-                                 text_of(event, "time"), printable(text_of(event, "type")),
+      context.out << fmt::format(kRow, text_of(event, "position"), text_of(event, "time"),
+                                 printable(text_of(event, "type")),
                                  printable(text_of(event, "stream")), text_of(event, "revision"),
                                  printable(body));
       break;
@@ -65,7 +69,8 @@ wire::Result<wire::Position> stream(const Context& context, const wire::ReadEven
                                     std::uint64_t& shown) {
   BIB_TRY(auto printer, wire::EventPrinter::from_schema(wire::event_schema()));
   return stream_events(context, request, [&](const wire::LoggedEvent& event) {
-    ++shown;
+    if (shown++ == 0 && context.format == OutputFormat::kTable)
+      context.out << fmt::format(kRow, "POSITION", "TIME", "TYPE", "STREAM", "REVISION", "EVENT");
     print(context, describe(printer, event));
     if (request.follow) context.out.flush();
     return static_cast<bool>(context.out);
@@ -95,6 +100,9 @@ ExitCode list(const Context& context, const EventOptions& options) {
   std::uint64_t shown = 0;
   auto next = stream(context, request, shown);
   if (!next) return context.report(explained(context, next.error()));
+  if (shown == 0)
+    context.note(
+        fmt::format("No events{}.", options.from.empty() ? "" : " from " + options.from + " on"));
   if (options.list_limit != 0 && shown == options.list_limit)
     context.note(fmt::format("Shown: {}. Go on with --from {}", counted(shown, "event"),
                              wire::to_string(*next)));

@@ -40,6 +40,13 @@ TEST_CASE("the file's defaults are the engine's defaults") {
   REQUIRE(from_file.log_level == defaults.log_level);
 }
 
+TEST_CASE("a node that is no member of a cluster founds its own") {
+  Config config;
+  CHECK_FALSE(to_node_config(config).bootstrap);
+  config.enabled = false;
+  CHECK(to_node_config(config).bootstrap);
+}
+
 TEST_CASE("a founder gets the secret of its token, a joining node the whole token") {
   Config config;
   config.join_token = make_token("c", "127.0.0.1:4002", 60000).text;
