@@ -183,29 +183,23 @@ class ClientServer::Session final : public Connection::Handler {
   bool dirty_ = false;
 };
 
-wire::Result<std::unique_ptr<ClientServer>> ClientServer::open(EventLoop& loop, Logger& logger,
-                                                               ClientServerOptions options,
-                                                               Handler* handler) {
-  std::unique_ptr<ClientServer> server(new ClientServer(loop, logger, std::move(options), handler));
-  ClientServer* raw = server.get();
-  const ConnectionLimits limits{wire::kClientFrameBodyMax, kOutgoingBytesMax};
-  const auto on_connection = [raw](std::unique_ptr<Connection> c) { raw->accept(std::move(c)); };
-  BIB_TRY(server->tcp_, Listener::open(loop, raw->options_.listen_address, limits, on_connection));
-  if (!raw->options_.socket_path.empty()) {
-    BIB_TRY(server->unix_, Listener::open(loop, raw->options_.socket_path, limits, on_connection));
-  }
-  return server;
-}
-
 ClientServer::ClientServer(EventLoop& loop, Logger& logger, ClientServerOptions options,
-                           Handler* handler)
-    : loop_(loop), logger_(logger), options_(std::move(options)), handler_(handler) {}
+                           ClientListeners listeners, Handler* handler)
+    : loop_(loop),
+      logger_(logger),
+      options_(options),
+      handler_(handler),
+      listeners_(std::move(listeners)) {
+  const ConnectionLimits limits{wire::kClientFrameBodyMax, kOutgoingBytesMax};
+  const auto on_connection = [this](std::unique_ptr<Connection> c) { accept(std::move(c)); };
+  listeners_.tcp->serve(limits, on_connection);
+  if (listeners_.socket) listeners_.socket->serve(limits, on_connection);
+}
 
 ClientServer::~ClientServer() = default;
 
 void ClientServer::stop_listening() {
-  tcp_.reset();
-  unix_.reset();
+  listeners_ = {};
 }
 
 void ClientServer::accept(std::unique_ptr<Connection> connection) {

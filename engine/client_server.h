@@ -1,4 +1,4 @@
-// ClientServer: the API's listeners and sessions.
+// ClientServer: the API's sessions, from its open listeners on.
 //
 // Lives on the node loop. A session is one connection: it greets, then its frames are checked and
 // handed to the Handler with the session's number; answers go back by that number and are dropped
@@ -40,9 +40,13 @@ class ClientAnswers {
   virtual void answer(Asker asker, wire::FrameKind kind, wire::ByteView body) = 0;
 };
 
+// Where clients come in.
+struct ClientListeners {
+  std::unique_ptr<Listener> tcp;
+  std::unique_ptr<Listener> socket;  // null: none
+};
+
 struct ClientServerOptions {
-  std::string listen_address;
-  std::string socket_path;
   std::uint32_t sessions_max = 1024;
   std::uint32_t requests_max = 4096;
   std::size_t unread_bytes_max = 4U << 20;
@@ -70,14 +74,13 @@ class ClientServer final : public ClientAnswers {
     virtual void on_session_drained(SessionId session) = 0;
   };
 
-  static wire::Result<std::unique_ptr<ClientServer>> open(EventLoop& loop, Logger& logger,
-                                                          ClientServerOptions options,
-                                                          Handler* handler);
+  ClientServer(EventLoop& loop, Logger& logger, ClientServerOptions options,
+               ClientListeners listeners, Handler* handler);
   ~ClientServer() override;
   ClientServer(const ClientServer&) = delete;
   ClientServer& operator=(const ClientServer&) = delete;
 
-  const std::string& listen_address() const { return tcp_->address(); }
+  const std::string& listen_address() const { return listeners_.tcp->address(); }
   void stop_listening();
 
   void answer(Asker asker, wire::FrameKind kind, wire::ByteView body) override;
@@ -96,7 +99,6 @@ class ClientServer final : public ClientAnswers {
  private:
   class Session;
 
-  ClientServer(EventLoop& loop, Logger& logger, ClientServerOptions options, Handler* handler);
   void accept(std::unique_ptr<Connection> connection);
   void end(SessionId session);
   Session* find(SessionId session) const;
@@ -105,8 +107,7 @@ class ClientServer final : public ClientAnswers {
   Logger& logger_;
   ClientServerOptions options_;
   Handler* handler_;
-  std::unique_ptr<Listener> tcp_;
-  std::unique_ptr<Listener> unix_;
+  ClientListeners listeners_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
   std::vector<SessionId> dirty_;
   std::size_t flushes_ = 0;

@@ -456,8 +456,8 @@ struct Listener::State {
   EventLoop& loop;
   StreamHandle stream{};
   ConnectionLimits limits;
-  std::function<void(std::unique_ptr<Connection>)> on_connection;
-  std::string socket_path;  // to remove at the end
+  std::function<void(std::unique_ptr<Connection>)> on_connection;  // empty until serve()
+  std::string socket_path;                                         // to remove at the end
 };
 
 namespace {
@@ -475,6 +475,14 @@ std::string bound_address(const uv_tcp_t& tcp) {
   const auto* v4 = reinterpret_cast<const sockaddr_in*>(&name);
   uv_ip4_name(v4, host.data(), host.size());
   return fmt::format("{}:{}", host.data(), ntohs(v4->sin_port));
+}
+
+wire::Error cannot_listen(int status, const std::string& address) {
+  if (status != UV_EADDRINUSE) return uv_error(status, "cannot listen on " + address);
+  return uv_error(
+      status, fmt::format("cannot listen on {}: {}", address,
+                          is_socket_path(address) ? "another process does, or the file is no socket"
+                                                  : "another process does"));
 }
 
 // A socket file that nobody answers on is left over from a run that did not end well.
@@ -502,7 +510,7 @@ wire::Status bind_tcp(uv_tcp_t& tcp, const std::string& address) {
                 address);
   }
   const int status = uv_tcp_bind(&tcp, reinterpret_cast<const sockaddr*>(&numeric), 0);
-  if (status != 0) return tl::unexpected(uv_error(status, "cannot listen on " + address));
+  if (status != 0) return tl::unexpected(cannot_listen(status, address));
   return {};
 }
 
@@ -517,16 +525,15 @@ wire::Status bind_socket(uv_pipe_t& pipe, const std::string& path) {
   const mode_t before = ::umask(0177);
   const int status = uv_pipe_bind(&pipe, path.c_str());
   ::umask(before);
-  if (status != 0) return tl::unexpected(uv_error(status, "cannot listen on " + path));
+  if (status != 0) return tl::unexpected(cannot_listen(status, path));
   return {};
 }
 
 }  // namespace
 
-wire::Result<std::unique_ptr<Listener>> Listener::open(
-    EventLoop& loop, const std::string& address, ConnectionLimits limits,
-    std::function<void(std::unique_ptr<Connection>)> on_connection) {
-  auto* state = new State{loop, {}, limits, std::move(on_connection), {}};
+wire::Result<std::unique_ptr<Listener>> Listener::open(EventLoop& loop,
+                                                       const std::string& address) {
+  auto* state = new State{loop, {}, {}, {}, {}};
   const bool is_path = is_socket_path(address);
   if (is_path) {
     BIB_CHECK(uv_pipe_init(loop.raw(), &state->stream.pipe, 0) == 0);
@@ -545,11 +552,19 @@ wire::Result<std::unique_ptr<Listener>> Listener::open(
     auto* self = static_cast<State*>(server->data);
     if (error != 0) return;
     auto connection = Connection::accept(self->loop, server, self->limits);
-    if (connection) self->on_connection(std::move(*connection));
+    if (connection && self->on_connection) self->on_connection(std::move(*connection));
   });
-  if (status != 0) return tl::unexpected(uv_error(status, "cannot listen on " + address));
+  // libuv says only here that a TCP address is taken.
+  if (status != 0) return tl::unexpected(cannot_listen(status, address));
   if (!is_path) listener->address_ = bound_address(state->stream.tcp);
   return listener;
+}
+
+void Listener::serve(ConnectionLimits limits,
+                     std::function<void(std::unique_ptr<Connection>)> on_connection) {
+  BIB_CHECK(!state_->on_connection);
+  state_->limits = limits;
+  state_->on_connection = std::move(on_connection);
 }
 
 Listener::~Listener() {

@@ -73,15 +73,18 @@ class Connection {
 };
 
 // Listens on TCP "host:port" or, with a leading '/', on a Unix socket (mode 0600; a socket file
-// that nobody serves is replaced).
+// that nobody serves is replaced). The address is taken from open() on; until serve(), whoever
+// connects is turned away: its connection is closed as soon as the loop sees it.
 class Listener {
  public:
-  static wire::Result<std::unique_ptr<Listener>> open(
-      EventLoop& loop, const std::string& address, ConnectionLimits limits,
-      std::function<void(std::unique_ptr<Connection>)> on_connection);
+  static wire::Result<std::unique_ptr<Listener>> open(EventLoop& loop, const std::string& address);
   ~Listener();
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
+
+  // Called once. `on_connection` gets the connections from now on, those that wait included.
+  void serve(ConnectionLimits limits,
+             std::function<void(std::unique_ptr<Connection>)> on_connection);
 
   // The bound address, with the real port where 0 was asked for.
   const std::string& address() const { return address_; }

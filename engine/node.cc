@@ -10,6 +10,7 @@
 #include "engine/event_loop.h"
 #include "engine/file.h"
 #include "engine/joiner.h"
+#include "engine/listeners.h"
 #include "engine/log_recovery.h"
 #include "engine/log_store.h"
 #include "engine/logger.h"
@@ -54,6 +55,7 @@ struct Node::Impl {
   std::unique_ptr<DirectoryLock> lock;
   std::unique_ptr<projections::DurableStore> store;  // outlives the loop's last turn
   EventLoop loop;
+  Listeners listeners;  // until RunningNode has them
   std::unique_ptr<Joiner> joiner;
   std::unique_ptr<RunningNode> running;
   std::vector<uv_signal_t*> signals;
@@ -98,8 +100,11 @@ wire::Status Node::Impl::prepare() {
                         "use another data_dir",
                         config.data_dir, to_string(identity->node), to_string(config.node_id));
     }
-    return open_and_start(identity->cluster, {});
   }
+  // Before anything is written and anybody is asked. Behind the lock: a second start of the same
+  // node is told of that, and a socket file in the directory is this node's to replace.
+  BIB_TRY(listeners, open_listeners(loop, config));
+  if (identity) return open_and_start(identity->cluster, {});
   if (config.bootstrap) return open_and_start(random_cluster_id(entropy), {});
   return begin_joining();
 }
@@ -169,9 +174,10 @@ wire::Status Node::Impl::open_and_start(wire::ClusterId cluster,
                 state.projector->applied_index().value());
   }
   state.log = std::move(log);
-  BIB_TRY(running, RunningNode::start({loop, files, clock, entropy, logger}, config,
-                                      std::move(state), std::move(first_members),
-                                      [this](wire::Status status) { end(std::move(status)); }));
+  BIB_TRY(running,
+          RunningNode::start({loop, files, clock, entropy, logger}, config, std::move(listeners),
+                             std::move(state), std::move(first_members),
+                             [this](wire::Status status) { end(std::move(status)); }));
   return {};
 }
 
@@ -283,6 +289,7 @@ void Node::Impl::on_turn() {
   if (!ended) return;
   running.reset();
   joiner.reset();
+  listeners = {};
   for (uv_signal_t* signal : signals) close_and_delete(signal);
   signals.clear();
   loop.stop();
@@ -294,6 +301,7 @@ wire::Result<std::unique_ptr<Node>> Node::create(NodeConfig config) {
     // What was opened on the loop has to be given back before the loop goes.
     impl->running.reset();
     impl->joiner.reset();
+    impl->listeners = {};
     impl->loop.stop();
     (void)impl->loop.run();
     return tl::unexpected(status.error());

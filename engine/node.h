@@ -1,9 +1,9 @@
 // Node: one bibd, assembled and running. Owns every loop, thread, file and socket of the process.
 //
-// create() opens the data directory (recovering the log and the store) and the listening sockets;
-// run() turns the node loop on the calling thread until the node was asked to stop or must stop
-// (failed sync, full disk, a committed event that cannot be evolved), and shuts down in stages.
-// SIGINT and SIGTERM ask it to stop.
+// create() takes the data directory and the listening sockets, in this order, and then recovers or
+// founds what is in the directory; run() turns the node loop on the calling thread until the node
+// was asked to stop or must stop (failed sync, full disk, a committed event that cannot be
+// evolved), and shuts down in stages. SIGINT and SIGTERM ask it to stop.
 #pragma once
 
 #include <memory>

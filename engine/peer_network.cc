@@ -151,25 +151,16 @@ class PeerNetwork::Incoming final : public Connection::Handler {
   std::shared_ptr<Incoming*> alive_;
 };
 
-wire::Result<std::unique_ptr<PeerNetwork>> PeerNetwork::open(EventLoop& loop, Logger& logger,
-                                                             PeerNetworkOptions options,
-                                                             Handler* handler) {
-  std::unique_ptr<PeerNetwork> network(new PeerNetwork(loop, logger, std::move(options), handler));
-  PeerNetwork* raw = network.get();
-  const ConnectionLimits limits{wire::kPeerFrameBodyMax, 16U << 20};
-  BIB_TRY(network->listener_,
-          Listener::open(loop, raw->options_.listen_address, limits,
-                         [raw](std::unique_ptr<Connection> c) { raw->accept(std::move(c)); }));
-  return network;
-}
-
 PeerNetwork::PeerNetwork(EventLoop& loop, Logger& logger, PeerNetworkOptions options,
-                         Handler* handler)
+                         std::unique_ptr<Listener> listener, Handler* handler)
     : loop_(loop),
       logger_(logger),
       options_(std::move(options)),
       handler_(handler),
+      listener_(std::move(listener)),
       probe_(loop, [this] { probe(); }) {
+  const ConnectionLimits limits{wire::kPeerFrameBodyMax, 16U << 20};
+  listener_->serve(limits, [this](std::unique_ptr<Connection> c) { accept(std::move(c)); });
   probe_.start(options_.probe_interval_ms, options_.probe_interval_ms);
 }
 

@@ -49,7 +49,6 @@ struct PeerNetworkOptions {
   wire::BootId boot;
   wire::ClusterId cluster;
   std::string cluster_name;
-  std::string listen_address;
   std::string advertise_address;           // what other nodes are told to dial
   std::size_t link_bytes_max = 64U << 20;  // waiting to one peer; more is dropped
   std::uint32_t connections_max = 256;     // incoming
@@ -83,9 +82,8 @@ class PeerNetwork {
     virtual void on_claimed(const wire::PeerHello& hello) = 0;
   };
 
-  static wire::Result<std::unique_ptr<PeerNetwork>> open(EventLoop& loop, Logger& logger,
-                                                         PeerNetworkOptions options,
-                                                         Handler* handler);
+  PeerNetwork(EventLoop& loop, Logger& logger, PeerNetworkOptions options,
+              std::unique_ptr<Listener> listener, Handler* handler);
   ~PeerNetwork();
   PeerNetwork(const PeerNetwork&) = delete;
   PeerNetwork& operator=(const PeerNetwork&) = delete;
@@ -112,7 +110,6 @@ class PeerNetwork {
   class Link;
   class Incoming;
 
-  PeerNetwork(EventLoop& loop, Logger& logger, PeerNetworkOptions options, Handler* handler);
   void probe();
   void accept(std::unique_ptr<Connection> connection);
   void forget_incoming(Incoming* incoming);

@@ -31,10 +31,10 @@ unsigned in_ticks(std::uint32_t milliseconds) {
 }  // namespace
 
 wire::Result<std::unique_ptr<RunningNode>> RunningNode::start(
-    World world, const NodeConfig& config, OpenedState state,
+    World world, const NodeConfig& config, Listeners listeners, OpenedState state,
     std::vector<wire::Member> first_members, std::function<void(wire::Status)> on_stopped) {
   std::unique_ptr<RunningNode> node(new RunningNode(world, config, std::move(on_stopped)));
-  BIB_TRY_VOID(node->assemble(std::move(state), first_members));
+  BIB_TRY_VOID(node->assemble(std::move(listeners), std::move(state), first_members));
   return node;
 }
 
@@ -50,7 +50,7 @@ RunningNode::RunningNode(World world, const NodeConfig& config,
 
 RunningNode::~RunningNode() = default;
 
-wire::Status RunningNode::assemble(OpenedState state,
+wire::Status RunningNode::assemble(Listeners listeners, OpenedState state,
                                    const std::vector<wire::Member>& first_members) {
   cluster_ = state.cluster;
   store_ = state.store;
@@ -81,16 +81,15 @@ wire::Status RunningNode::assemble(OpenedState state,
   peers.boot = boot_;
   peers.cluster = cluster_;
   peers.cluster_name = config_.cluster_name;
-  peers.listen_address = config_.listen_addr;
   peers.advertise_address = config_.raft_address();
   peers.probe_interval_ms = config_.raft.probe_interval_ms;
-  BIB_TRY(network_, PeerNetwork::open(world_.loop, world_.logger, peers, this));
+  network_ = std::make_unique<PeerNetwork>(world_.loop, world_.logger, peers,
+                                           std::move(listeners.peers), this);
   ClientServerOptions api;
-  api.listen_address = config_.api_listen_addr;
-  api.socket_path = config_.api_socket;
   api.sessions_max = config_.limits.client_connections;
   api.requests_max = config_.limits.requests_in_flight;
-  BIB_TRY(clients_, ClientServer::open(world_.loop, world_.logger, api, this));
+  clients_ = std::make_unique<ClientServer>(world_.loop, world_.logger, api,
+                                            std::move(listeners.clients), this);
 
   CommandDeskOptions desk;
   desk.cluster = cluster_;

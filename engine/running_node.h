@@ -21,6 +21,7 @@
 #include "engine/event_feed.h"
 #include "engine/event_loop.h"
 #include "engine/join_desk.h"
+#include "engine/listeners.h"
 #include "engine/logger.h"
 #include "engine/member_guard.h"
 #include "engine/node_config.h"
@@ -68,7 +69,7 @@ class RunningNode final : public Applier,
   // `on_stopped` is called once, when everything is durable: with the error that ended the node, or
   // without. The loop may be stopped then.
   static wire::Result<std::unique_ptr<RunningNode>> start(
-      World world, const NodeConfig& config, OpenedState state,
+      World world, const NodeConfig& config, Listeners listeners, OpenedState state,
       std::vector<wire::Member> first_members, std::function<void(wire::Status)> on_stopped);
   ~RunningNode() override;
 
@@ -159,7 +160,8 @@ class RunningNode final : public Applier,
 
  private:
   RunningNode(World world, const NodeConfig& config, std::function<void(wire::Status)> on_stopped);
-  wire::Status assemble(OpenedState state, const std::vector<wire::Member>& first_members);
+  wire::Status assemble(Listeners listeners, OpenedState state,
+                        const std::vector<wire::Member>& first_members);
   consensus::RaftConfig raft_config();
   void make_snapshot_desk(std::vector<wire::SnapshotManifest> found);
 

@@ -54,6 +54,8 @@ class Cluster {
   // All API addresses, and one node's.
   std::vector<cli::ServerAddress> servers() const;
   std::string api(std::size_t node) const;
+  int api_port(std::size_t node) const { return nodes_[node].api_port; }
+  int raft_port(std::size_t node) const { return nodes_[node].raft_port; }
 
   // Runs `bib --server <all nodes> ...`.
   Finished bib(std::vector<std::string> arguments, const std::string& input = {}) const;

@@ -108,11 +108,17 @@ Finished run(const std::vector<std::string>& command, const Environment& environ
 
 namespace {
 
-int unused_port() {
-  const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+sockaddr_in on_loopback(int port) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
+  address.sin_port = ::htons(static_cast<std::uint16_t>(port));
+  return address;
+}
+
+int unused_port() {
+  const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = on_loopback(0);
   socklen_t size = sizeof address;
   auto* name = reinterpret_cast<sockaddr*>(&address);
   const bool bound = ::bind(probe, name, size) == 0 && ::getsockname(probe, name, &size) == 0;
@@ -130,6 +136,22 @@ int free_port() {
     if (given.insert(port).second) return port;
   }
   throw std::runtime_error("the system names the same ports again and again");
+}
+
+TakenPort::TakenPort(int port) : descriptor_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  const int yes = 1;  // a node may have had it a moment ago
+  ::setsockopt(descriptor_, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  const sockaddr_in address = on_loopback(port);
+  if (::bind(descriptor_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+      ::listen(descriptor_, 8) == 0) {
+    return;
+  }
+  ::close(descriptor_);
+  throw std::runtime_error("port " + std::to_string(port) + " is taken by somebody else");
+}
+
+TakenPort::~TakenPort() {
+  ::close(descriptor_);
 }
 
 std::string program(const char* variable) {

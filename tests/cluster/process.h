@@ -50,6 +50,18 @@ Finished run(const std::vector<std::string>& command, const Environment& environ
 // before: the system may name the same one twice until somebody listens there. One thread.
 int free_port();
 
+// A port of 127.0.0.1 on which somebody else listens.
+class TakenPort {
+ public:
+  explicit TakenPort(int port);
+  ~TakenPort();
+  TakenPort(const TakenPort&) = delete;
+  TakenPort& operator=(const TakenPort&) = delete;
+
+ private:
+  int descriptor_ = -1;
+};
+
 // The program that the build gave us, by its environment variable ("BIB_BIBD").
 std::string program(const char* variable);
 

@@ -51,6 +51,12 @@ struct Node final : ClientServer::Handler {
   void on_session_drained(SessionId) override {}
 };
 
+std::unique_ptr<ClientServer> serve(EventLoop& loop, Logger& logger, ClientServerOptions options,
+                                    Node& node) {
+  ClientListeners listeners{Listener::open(loop, "127.0.0.1:0").value(), nullptr};
+  return std::make_unique<ClientServer>(loop, logger, options, std::move(listeners), &node);
+}
+
 struct Client final : Connection::Handler {
   std::unique_ptr<Connection> connection;
   std::size_t answers = 0;
@@ -86,9 +92,8 @@ TEST_CASE("a client that does not take its answers is not read from until it doe
   Node node;
   Client client;
   ClientServerOptions options;
-  options.listen_address = "127.0.0.1:0";
   options.unread_bytes_max = kUnreadMax;
-  node.clients = ClientServer::open(loop, logger, options, &node).value();
+  node.clients = serve(loop, logger, options, node);
   client.connection =
       Connection::dial(loop, node.clients->listen_address(), ConnectionLimits{}, &client).value();
   bool timed_out = true;
@@ -135,8 +140,7 @@ TEST_CASE(
   node.requests_per_turn = kPerTurn;
   std::array<Client, 3> clients;
   ClientServerOptions options;
-  options.listen_address = "127.0.0.1:0";
-  node.clients = ClientServer::open(loop, logger, options, &node).value();
+  node.clients = serve(loop, logger, options, node);
   for (Client& client : clients) {
     client.reads_at_once = true;
     client.connection =

@@ -111,7 +111,9 @@ struct Leader final : Applier, ClientServer::Handler {
     restored.memberships.push_back({wire::LogIndex(), membership});
     driver = std::make_unique<RaftDriver>(config, restored, RaftDriverOptions{}, log, peers, *this,
                                           snapshots, clock);
-    clients = ClientServer::open(loop, logger, {.listen_address = "127.0.0.1:0"}, this).value();
+    clients = std::make_unique<ClientServer>(
+        loop, logger, ClientServerOptions{},
+        ClientListeners{Listener::open(loop, "127.0.0.1:0").value(), nullptr}, this);
     desk =
         std::make_unique<CommandDesk>(CommandDeskOptions{}, *driver, *projector, *clients, clock);
     for (int i = 0; i < 10'000 && !driver->is_ready_to_decide(); ++i) {

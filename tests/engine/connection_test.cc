@@ -58,10 +58,11 @@ struct Pair {
   bool timed_out = true;
 
   explicit Pair(ConnectionLimits limits = {}) {
-    listener = Listener::open(loop, "127.0.0.1:0", limits, [this](std::unique_ptr<Connection> c) {
-                 server.connection = std::move(c);
-                 server.connection->start(&server);
-               }).value();
+    listener = Listener::open(loop, "127.0.0.1:0").value();
+    listener->serve(limits, [this](std::unique_ptr<Connection> c) {
+      server.connection = std::move(c);
+      server.connection->start(&server);
+    });
     client.connection = Connection::dial(loop, listener->address(), limits, &client).value();
     deadline->start(20000, 0);
   }
@@ -187,17 +188,48 @@ TEST_CASE("dialling where nobody listens is told through on_closed") {
   CHECK(side.closed[0].code == wire::ErrorCode::kIo);
 }
 
+TEST_CASE(
+    "an address is taken before it is served, and until then whoever connects is turned away") {
+  EventLoop loop;
+  Side early;
+  Side late;
+  Side server;
+  auto listener = Listener::open(loop, "127.0.0.1:0").value();
+  CHECK_FALSE(Listener::open(loop, listener->address()));
+  const auto end = [&] {
+    late.connection.reset();
+    server.connection.reset();
+    listener.reset();
+    loop.stop();
+  };
+  early.on_change = [&] {
+    if (early.closed.empty()) return;
+    listener->serve({}, [&](std::unique_ptr<Connection> c) {
+      server.connection = std::move(c);
+      end();
+    });
+    late.connection = Connection::dial(loop, listener->address(), {}, &late).value();
+  };
+  late.on_change = [&] {
+    if (!late.closed.empty()) end();
+  };
+  early.connection = Connection::dial(loop, listener->address(), {}, &early).value();
+  REQUIRE(loop.run());
+  CHECK(early.closed.size() == 1);
+  CHECK(late.closed.empty());
+}
+
 TEST_CASE("a socket file that nobody serves is replaced and is private") {
   const support::TempDir scratch;
   const std::string path = (scratch / "api.sock").string();
   EventLoop loop;
-  auto first = Listener::open(loop, path, {}, [](std::unique_ptr<Connection>) {});
+  auto first = Listener::open(loop, path);
   REQUIRE(first);
   struct stat status {};
   REQUIRE(::stat(path.c_str(), &status) == 0);
   CHECK((status.st_mode & 0777) == 0600);
   // While it is served, a second listener is refused.
-  CHECK_FALSE(Listener::open(loop, path, {}, [](std::unique_ptr<Connection>) {}));
+  CHECK_FALSE(Listener::open(loop, path));
   loop.stop();
   first->reset();
   REQUIRE(loop.run());

@@ -48,8 +48,9 @@ struct Rig final : LogSink, PeerSender, Applier, SnapshotKeeper, ClientServer::H
                                           *this, clock);
     projector = projections::Projector::open(store).value();
     ClientServerOptions api;
-    api.listen_address = "127.0.0.1:0";
-    clients = ClientServer::open(loop, logger, api, this).value();
+    clients = std::make_unique<ClientServer>(
+        loop, logger, api, ClientListeners{Listener::open(loop, "127.0.0.1:0").value(), nullptr},
+        this);
     commands = std::make_unique<CommandDesk>(limits.commands, *driver, *projector, *clients, clock);
     queries =
         std::make_unique<QueryDesk>(loop, limits.queries, *driver, *projector, *clients, *commands);

@@ -112,8 +112,8 @@ struct Stage {
     options.boot = BootId(1);
     options.cluster = kCluster;
     options.cluster_name = "papers";
-    options.listen_address = "127.0.0.1:0";
-    network = PeerNetwork::open(loop, logger, options, &node).value();
+    network = std::make_unique<PeerNetwork>(loop, logger, options,
+                                            Listener::open(loop, "127.0.0.1:0").value(), &node);
     node.on_change = [this] { look(); };
     deadline->start(20000, 0);
   }
@@ -296,13 +296,12 @@ struct DeafPeer final : Connection::Handler {
   std::unique_ptr<Listener> listener;
   std::unique_ptr<Connection> connection;
 
-  explicit DeafPeer(EventLoop& loop)
-      : listener(Listener::open(loop, "127.0.0.1:0", ConnectionLimits{},
-                                [this](std::unique_ptr<Connection> incoming) {
-                                  connection = std::move(incoming);
-                                  connection->start(this);
-                                })
-                     .value()) {}
+  explicit DeafPeer(EventLoop& loop) : listener(Listener::open(loop, "127.0.0.1:0").value()) {
+    listener->serve(ConnectionLimits{}, [this](std::unique_ptr<Connection> incoming) {
+      connection = std::move(incoming);
+      connection->start(this);
+    });
+  }
   void on_frame(wire::Frame&& frame) override {
     if (frame.kind != wire::FrameKind::kPeerHello) return;
     wire::PeerHelloReply reply;
