@@ -1,5 +1,6 @@
 // bib catalog list | show | add | import: datasets and their versions.
 #include "cli/bib_command.h"
+#include "cli/content_hash.h"
 #include "cli/importers/import_command.h"
 #include "cli/requests.h"
 #include "cli/rows_json.h"
@@ -113,7 +114,9 @@ ExitCode add(const Context& context, const CatalogOptions& options, const AddOpt
   version.topic = options.topic;
   version.dataset = options.dataset;
   version.version = options.version;
-  version.hash = fields.hash;
+  auto hash = checked_hash(fields.hash);
+  if (!hash) return context.report(ExitCode::kUsage, "--hash: " + hash.error().message);
+  version.hash = *hash;
   version.format = fields.format;
   version.licence = fields.licence;
   version.description = fields.description;
@@ -141,7 +144,7 @@ void add_add_command(Commands& commands, CLI::App& catalog, CatalogOptions& opti
   command->add_option("TOPIC", options.topic)->required();
   command->add_option("DATASET", options.dataset)->required();
   command->add_option("VERSION", options.version)->required();
-  command->add_option("--hash", fields.hash, "ALGORITHM:HEX, such as sha256:...");
+  command->add_option("--hash", fields.hash, "ALGORITHM:HEX, such as sha256:...; MD5 without one");
   command->add_option("--size", fields.size, "Bytes, or with KiB, MiB, GiB");
   command->add_option("--format", fields.format, "Such as csv");
   command->add_option("--licence,--license", fields.licence, "Such as CC-BY-4.0");

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "cli/content_hash.h"
 #include "wire/secret.h"
 
 namespace bib::cli {
@@ -54,38 +55,20 @@ std::string title_of(const json& item, std::initializer_list<const char*> names)
   return {};
 }
 
-std::string to_lower(std::string text) {
-  for (char& c : text) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-  return text;
-}
-
-struct HashAlgorithm {
-  std::string_view name;
-  std::size_t digits;
-};
-constexpr HashAlgorithm kHashAlgorithms[] = {
-    {"md5", 32}, {"sha1", 40}, {"sha256", 64}, {"sha512", 128}};
-
-// "sha256:<64 hex digits>" in small letters; without an algorithm it is MD5. What another algorithm
-// makes is not known here and stays as it is.
-wire::Result<std::string> checked_hash(std::string text) {
-  if (text.empty()) return text;
-  if (text.find(':') == std::string::npos) text.insert(0, "md5:");
-  const std::size_t colon = text.find(':');
-  const std::string name = to_lower(text.substr(0, colon));
-  const std::string_view digits = std::string_view(text).substr(colon + 1);
-  for (const HashAlgorithm& algorithm : kHashAlgorithms) {
-    if (name != algorithm.name) continue;
-    if (digits.size() != algorithm.digits ||
-        digits.find_first_not_of("0123456789abcdefABCDEF") != digits.npos)
-      return wire::fail(wire::ErrorCode::kInvalid, "'hash' is not {} hex digits, as {} has{}",
-                        algorithm.digits, algorithm.name,
-                        name == "md5" ? "; another algorithm is named before a colon" : "");
-    return to_lower(std::move(text));
+// Runs of white space, line breaks among them, are one space: what is shown on one line. A title
+// that was written over several lines is still a title.
+std::string on_one_line(std::string_view text) {
+  std::string line;
+  for (const char c : text) {
+    const bool blank = c == ' ' || (c >= '\t' && c <= '\r');
+    if (!blank) {
+      line += c;
+    } else if (!line.empty() && line.back() != ' ') {
+      line += ' ';
+    }
   }
-  if (name.empty() || digits.empty())
-    return wire::fail(wire::ErrorCode::kInvalid, "'hash' is not an algorithm, a colon and a hash");
-  return text;
+  if (!line.empty() && line.back() == ' ') line.pop_back();
+  return line;
 }
 
 std::string short_hash(std::string_view text) {
@@ -212,19 +195,21 @@ class FrictionlessSource final : public RecordSource {
   void set_lists(wire::DatasetVersionAdded& version, const json& resource) {
     std::vector<std::string> licences;
     if (const json* list = inherited(resource, package_, "licenses")) {
-      for (const json& item : *list) licences.push_back(title_of(item, {"name", "title", "path"}));
+      for (const json& item : *list)
+        licences.push_back(on_one_line(title_of(item, {"name", "title", "path"})));
     }
     version.licence = texts_.keep(fmt::format("{}", fmt::join(licences, ", ")));
     for (const char* name : {"contributors", "sources"}) {
       if (const json* list = inherited(resource, package_, name)) {
         for (const json& item : *list)
-          add_once(version.owners, title_of(item, {"title", "name", "path"}));
+          add_once(version.owners, on_one_line(title_of(item, {"title", "name", "path"})));
       }
     }
     for (const json* object : {&resource, &static_cast<const json&>(package_)}) {
       auto keywords = object->find("keywords");
       if (keywords == object->end() || !keywords->is_array()) continue;
-      for (const json& keyword : *keywords) add_once(version.tags, title_of(keyword, {}));
+      for (const json& keyword : *keywords)
+        add_once(version.tags, on_one_line(title_of(keyword, {})));
     }
   }
 

@@ -39,6 +39,11 @@ std::string progress_text(const ImportSummary& summary, std::uint64_t bytes,
                      problems == 0 ? "" : ", " + counted(problems, "problem"));
 }
 
+// The message without the file's name before it, where the place names it.
+std::string without_name(const std::string& message, const std::string& file) {
+  return message.rfind(file + ' ', 0) == 0 ? message.substr(file.size() + 1) : message;
+}
+
 class ImportRun {
  public:
   ImportRun(const Context& context, const ImportOptions& options)
@@ -51,6 +56,12 @@ class ImportRun {
     wire::Status status;
     for (const std::string& file : options_.files) {
       status = import_file(file);
+      // One of several files that cannot be read does not keep the others out.
+      const bool is_unreadable = !status && status.error().code == wire::ErrorCode::kInvalid;
+      if (is_unreadable && options_.files.size() > 1 && !options_.strict) {
+        on_problem({file, without_name(status.error().message, file)});
+        status = {};
+      }
       if (!status) break;
     }
     bar_.clear();

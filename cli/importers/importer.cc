@@ -1,6 +1,7 @@
 #include "cli/importers/importer.h"
 
 #include <chrono>
+#include <optional>
 
 namespace bib::cli {
 namespace {
@@ -18,6 +19,20 @@ bool ends_import(ErrorCode code) {
     default:
       return true;
   }
+}
+
+// Why a node could not even read this record, whatever the cluster holds. For a dry run: it asks
+// nobody.
+std::optional<std::string> node_would_refuse(const ImportRecord& record) {
+  wire::ClientEncoder encoder;
+  wire::Command command;
+  command.client.bytes.fill(1);  // of no meaning here, but a command has a client and a number
+  command.sequence = wire::RequestSequence(1);
+  command.acknowledged_below = wire::RequestSequence(1);
+  command.body = wire::AddDatasetVersion{record.version};
+  const auto read = wire::decode_command(encoder.encode(command));
+  if (read) return std::nullopt;
+  return read.error().message;
 }
 
 }  // namespace
@@ -54,6 +69,9 @@ wire::Status Importer::on_problem(ImportProblem problem, std::uint64_t& counter)
 
 wire::Status Importer::on_record(const ImportRecord& record) {
   if (client_ == nullptr) {
+    if (auto wrong = node_would_refuse(record)) {
+      return on_problem({record.place, *std::move(wrong)}, summary_.bad);
+    }
     if (topics_.emplace(record.version.topic, "").second) ++summary_.topics_created;
     ++summary_.added;
     return {};

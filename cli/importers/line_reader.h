@@ -20,6 +20,9 @@ class LineReader {
   // The beginning of what has not been read yet, up to `size` bytes.
   std::string_view peek(std::size_t size);
 
+  // Leaves out the next `size` bytes, which were peeked.
+  void skip(std::size_t size) { begin_ += size; }
+
   struct Line {
     std::string_view text;  // without its end; valid until the next call
     std::uint64_t number = 0;

@@ -54,6 +54,9 @@ wire::Result<std::string> detect(std::string_view head, const std::string& name)
 
 wire::Result<std::unique_ptr<RecordSource>> open_source(std::istream& in, SourceOptions options) {
   auto lines = std::make_unique<LineReader>(in);
+  // What some editors put before UTF-8.
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (lines->peek(kByteOrderMark.size()) == kByteOrderMark) lines->skip(kByteOrderMark.size());
   if (options.format.empty()) {
     BIB_TRY(options.format, detect(lines->peek(kLookAhead), options.name));
   }

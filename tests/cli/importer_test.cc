@@ -232,7 +232,8 @@ TEST_CASE("a hash has the digits that its algorithm has, or the resource is a ba
       CHECK(parsed.records.empty());
       CHECK(parsed.problems.size() == 1);
       CHECK(parsed.problems.at(0).rfind(
-                fmt::format("input: resource 1 (x): 'hash' is not {} hex digits", digits), 0) == 0);
+                fmt::format("input: resource 1 (x): the hash is not {} hex digits", digits), 0) ==
+            0);
     }
   }
   // Hex digits may be written in capitals; the same hash is stored the same.
@@ -240,6 +241,18 @@ TEST_CASE("a hash has the digits that its algorithm has, or the resource is a ba
   CHECK(parsed_hash("crc32:Xyz").records.at(0).hash == "crc32:Xyz");
   CHECK(parsed_hash("crc32:").problems.size() == 1);
   CHECK(parsed_hash(":abc").problems.size() == 1);
+}
+
+TEST_CASE("titles over several lines become one line, and a mark of byte order is no content") {
+  const Parsed parsed = parse_text(
+      "\xef\xbb\xbf"
+      R"({"name": "p", "resources": [{"name": "x", "sources": [{"title": " a\n  b\t"}],)"
+      R"("licenses": [{"name": "CC\nBY"}], "keywords": ["one\n\ntwo"]}]})");
+  REQUIRE(parsed.records.size() == 1);
+  CHECK(parsed.records[0].owners == std::vector<std::string>{"a b"});
+  CHECK(parsed.records[0].tags == std::vector<std::string>{"one two"});
+  CHECK(parsed.records[0].licence == "CC BY");
+  CHECK(parse_text("\xef\xbb\xbfPackage: a\nVersion: 1\n").records.size() == 1);
 }
 
 TEST_CASE("what is no Data Package, or a bad resource of one, is reported with its place") {
@@ -395,6 +408,48 @@ TEST_CASE("a dry run sends nothing") {
   REQUIRE(session.run() == 0);
   REQUIRE(session.out().find(": 2 good in 2 topics, 0 bad") != std::string::npos);
   REQUIRE(node.greetings() == 0);
+}
+
+TEST_CASE("a dry run counts as bad what no node could read, as the real run does") {
+  FakeNode node(1);
+  const std::string package = R"({"name": "p", "resources": [{"name": "good"},)"
+                              R"({"name": "two\nlines"}, {"name": "x", "format": "a\u0007"}]})";
+  Session dry({"catalog", "import", "-", "--dry-run", "-o", "json", "--server", node.address()},
+              package);
+  REQUIRE(dry.run() == 1);
+  const Json summary = Json::parse(dry.out());
+  CAPTURE(summary.dump(2));
+  CHECK(summary["added"] == 1);
+  CHECK(summary["bad"] == 2);
+  CHECK(dry.err().find("resource 3 (x): ") != std::string::npos);
+  CHECK(dry.err().find("control character") != std::string::npos);
+}
+
+TEST_CASE("one of several files that cannot be read does not keep the others out") {
+  FakeNode node(1);
+  support::TempDir dir;
+  const std::string good = (dir.path() / "good").string();
+  const std::string wrong = (dir.path() / "wrong").string();
+  std::ofstream(good) << kPackages;
+  std::ofstream(wrong) << "a,b,c\n";
+  const std::string missing = (dir.path() / "missing").string();
+  Session session({"catalog", "import", missing, wrong, good, "--server", node.address()});
+  CHECK(session.run() == 1);
+  CHECK(session.out().find("2 added") != std::string::npos);
+  CHECK(session.err().find(missing + ": cannot be read: ") != std::string::npos);
+  CHECK(session.err().find(wrong + ": is neither") != std::string::npos);
+  Session strict({"catalog", "import", missing, good, "--strict", "--server", node.address()});
+  CHECK(strict.run() == 1);
+  CHECK(strict.out().empty());
+}
+
+TEST_CASE("a wrong hash on the command line is refused before it is sent") {
+  FakeNode node(1);
+  Session session(
+      {"catalog", "add", "t", "d", "1", "--hash", "sha256:zz", "--server", node.address()});
+  CHECK(session.run() == 2);
+  CHECK(session.err().find("--hash: the hash is not 64 hex digits") != std::string::npos);
+  CHECK(node.received().empty());
 }
 
 TEST_CASE("the real Data Packages at hand are read whole") {
