@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "cli/units.h"
+#include "wire/client_message.h"
 #include "wire/version.h"
 
 namespace bib::cli {
@@ -109,6 +110,28 @@ std::string unknown_command(const CLI::App& app, const std::vector<std::string>&
 }
 
 }  // namespace
+
+std::uint64_t number_of_option(const std::string& name, const std::string& text) {
+  const auto number = parse_count(text);
+  if (!number) throw CLI::ValidationError(name, number.error().message);
+  return *number;
+}
+
+CLI::Option* add_expected_revision(CLI::App& command, std::optional<wire::Revision>& value,
+                                   const std::string& help) {
+  const std::string name = "--expect-revision";
+  return command
+      .add_option_function<std::string>(
+          name,
+          [name, &value](const std::string& text) {
+            const std::uint64_t number = number_of_option(name, text);
+            if (number == wire::kAnyRevision)
+              throw CLI::ValidationError(name, fmt::format("'{}' is too large", text));
+            value = wire::Revision(number);
+          },
+          help)
+      ->type_name("REVISION");
+}
 
 int run_bib(const std::vector<std::string>& arguments, Context& context) {
   CLI::App app{"A client of bibd, the event-sourced store that Raft replicates.", "bib"};

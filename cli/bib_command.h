@@ -12,8 +12,7 @@
 #include <vector>
 
 #include "cli/context.h"
-#include "cli/units.h"
-#include "wire/client_message.h"
+#include "wire/ids.h"
 
 namespace bib::cli {
 
@@ -48,8 +47,11 @@ class Commands {
   Action chosen_;
 };
 
-// An option that takes decimal digits only, from `min` to `max`: CLI11 alone takes -1 for 2^64 - 1,
-// and an empty text for a missing one. A number that is wrong is wrong usage.
+// An option's text as a number: decimal digits only. CLI11 alone takes -1 for 2^64 - 1, and an
+// empty text for a missing one. Throws CLI::ValidationError, which is wrong usage.
+std::uint64_t number_of_option(const std::string& name, const std::string& text);
+
+// An option that takes a number from `min` to `max`.
 template <typename T>
 CLI::Option* add_number(CLI::App& command, const std::string& name, T& value,
                         const std::string& help, std::uint64_t min = 0,
@@ -58,34 +60,19 @@ CLI::Option* add_number(CLI::App& command, const std::string& name, T& value,
       .add_option_function<std::string>(
           name,
           [name, &value, min, max](const std::string& text) {
-            const auto number = parse_count(text);
-            if (!number) throw CLI::ValidationError(name, number.error().message);
-            if (*number < min || *number > max)
+            const std::uint64_t number = number_of_option(name, text);
+            if (number < min || number > max)
               throw CLI::ValidationError(
                   name, fmt::format("'{}' is not between {} and {}", text, min, max));
-            value = static_cast<T>(*number);
+            value = static_cast<T>(number);
           },
           help)
       ->type_name("NUMBER");
 }
 
 // --expect-revision: what a command depends on.
-inline CLI::Option* add_expected_revision(CLI::App& command, std::optional<wire::Revision>& value,
-                                          const std::string& help) {
-  return command
-      .add_option_function<std::string>(
-          "--expect-revision",
-          [&value](const std::string& text) {
-            const auto number = parse_count(text);
-            if (!number) throw CLI::ValidationError("--expect-revision", number.error().message);
-            if (*number == wire::kAnyRevision)
-              throw CLI::ValidationError("--expect-revision",
-                                         fmt::format("'{}' is too large", text));
-            value = wire::Revision(*number);
-          },
-          help)
-      ->type_name("REVISION");
-}
+CLI::Option* add_expected_revision(CLI::App& command, std::optional<wire::Revision>& value,
+                                   const std::string& help);
 
 void add_setup_commands(Commands& commands);
 void add_cluster_commands(Commands& commands);

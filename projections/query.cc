@@ -55,6 +55,12 @@ std::string readable(std::string_view key) {
   return text;
 }
 
+tl::unexpected<wire::Error> does_not_exist(QueryTable table, const std::string& name) {
+  const TableNames names = names_of(table);
+  return fail(ErrorCode::kNotFound, "{} '{}' does not exist. `{}` shows those that do.",
+              names.thing, name, names.command);
+}
+
 // The bytes, or a copy in `scratch` when they do not begin at a multiple of eight, as row.h wants.
 wire::ByteView aligned(wire::ByteView bytes, std::vector<std::uint64_t>& scratch) {
   if (reinterpret_cast<std::uintptr_t>(bytes.data()) % 8 == 0) return bytes;
@@ -76,10 +82,8 @@ wire::Status check_scope(const Query& query, const RowReader& state) {
   }
   BIB_TRY(const RowPtr row, state.find(family, key));
   if (row) return {};
-  const TableNames names =
-      names_of(family == Family::kTopics ? QueryTable::kTopics : QueryTable::kDatasets);
-  return fail(ErrorCode::kNotFound, "{} '{}' does not exist. `{}` shows those that do.",
-              names.thing, readable(query.scope), names.command);
+  return does_not_exist(family == Family::kTopics ? QueryTable::kTopics : QueryTable::kDatasets,
+                        readable(query.scope));
 }
 
 }  // namespace
@@ -109,10 +113,8 @@ Result<QueryResult> run_point_query(const Query& query, const Projections& proje
   BIB_TRY(const RowPtr row, state.find(plan.family, plan.base + std::string(*query.key)));
   if (!row) {
     BIB_TRY_VOID(check_scope(query, state));
-    const TableNames names = names_of(query.table);
     const std::string place = query.scope.empty() ? "" : readable(query.scope) + " / ";
-    return fail(ErrorCode::kNotFound, "{} '{}{}' does not exist. `{}` shows those that do.",
-                names.thing, place, readable(*query.key), names.command);
+    return does_not_exist(query.table, place + readable(*query.key));
   }
   wire::RowEncoder encoder;
   BIB_TRY(const wire::ByteView value, projection.present(row->value(), state, encoder));

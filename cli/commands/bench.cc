@@ -157,6 +157,7 @@ class Bench {
     next_progress_ = now + std::chrono::seconds(1);
     std::uint64_t since = answered_in_all_ - answered_shown_;
     answered_shown_ = answered_in_all_;
+    if (!line_.is_due()) return;
     auto left = std::chrono::duration<double>(measure_to_ - now).count();
     line_.show(fmt::format("{}{:>9} operations/s, p50 {:.2f} ms, p99 {:.2f} ms, {:.0f} s left",
                            now < measure_from_ ? "warm-up: " : "", since, ms(0.5), ms(0.99),

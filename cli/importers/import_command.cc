@@ -39,11 +39,6 @@ std::string progress_text(const ImportSummary& summary, std::uint64_t bytes,
                      problems == 0 ? "" : ", " + counted(problems, "problem"));
 }
 
-// The message without the file's name before it, where the place names it.
-std::string without_name(const std::string& message, const std::string& file) {
-  return message.rfind(file + ' ', 0) == 0 ? message.substr(file.size() + 1) : message;
-}
-
 class ImportRun {
  public:
   ImportRun(const Context& context, const ImportOptions& options)
@@ -55,14 +50,17 @@ class ImportRun {
     if (!prepared) return context_.report(prepared.error());
     wire::Status status;
     for (const std::string& file : options_.files) {
-      status = import_file(file);
-      // One of several files that cannot be read does not keep the others out.
-      const bool is_unreadable = !status && status.error().code == wire::ErrorCode::kInvalid;
-      if (is_unreadable && options_.files.size() > 1 && !options_.strict) {
-        on_problem({file, without_name(status.error().message, file)});
-        status = {};
+      const std::string name = file == "-" ? "standard input" : file;
+      status = import_file(file, name);
+      if (status) continue;
+      if (status.error().code != wire::ErrorCode::kInvalid) break;
+      // It cannot be read. One of several files does not keep the others out.
+      if (options_.files.size() == 1 || options_.strict) {
+        status = wire::fail(wire::ErrorCode::kInvalid, "{} {}", name, status.error().message);
+        break;
       }
-      if (!status) break;
+      on_problem({name, status.error().message});
+      status = {};
     }
     bar_.clear();
     seconds_ = std::chrono::duration<double>(Clock::now() - begin).count();
@@ -92,16 +90,17 @@ class ImportRun {
     return {};
   }
 
-  wire::Status import_file(const std::string& file) {
-    if (file == "-") return import_stream(context_.in, "standard input", 0);
+  // kInvalid: it cannot be read, in half a sentence that stands behind its name.
+  wire::Status import_file(const std::string& file, const std::string& name) {
+    if (file == "-") return import_stream(context_.in, name, 0);
     std::ifstream stream(file, std::ios::binary);
     std::error_code error;
     if (!stream || std::filesystem::is_directory(file, error)) {
-      return wire::fail(wire::ErrorCode::kInvalid, "{} cannot be read: {}", file,
+      return wire::fail(wire::ErrorCode::kInvalid, "cannot be read: {}",
                         stream ? "it is a folder" : wire::errno_text(errno));
     }
     std::uint64_t size = std::filesystem::file_size(file, error);
-    return import_stream(stream, file, error ? 0 : size);
+    return import_stream(stream, name, error ? 0 : size);
   }
 
   wire::Status import_stream(std::istream& stream, const std::string& name, std::uint64_t size) {

@@ -29,25 +29,22 @@ bool is_compressed(std::string_view text) {
 }
 
 // "frictionless", "deb822", or what the input looks like instead.
-wire::Result<std::string> detect(std::string_view head, const std::string& name) {
+wire::Result<std::string> detect(std::string_view head) {
   using wire::ErrorCode;
   std::size_t begin = head.find_first_not_of(" \t\r\n");
   if (begin == std::string_view::npos)
-    return wire::fail(ErrorCode::kInvalid, "{} is empty: there is nothing to import", name);
+    return wire::fail(ErrorCode::kInvalid, "is empty: there is nothing to import");
   if (head[begin] == '{') return std::string("frictionless");
   if (has_line_with(head, "Package:")) return std::string("deb822");
   if (is_compressed(head))
     return wire::fail(ErrorCode::kInvalid,
-                      "{} is compressed; unpack it into a pipe: xz -dc FILE | bib catalog import -",
-                      name);
+                      "is compressed; unpack it into a pipe: xz -dc FILE | bib catalog import -");
   if (has_line_with(head, "resources:"))
     return wire::fail(ErrorCode::kInvalid,
-                      "{} looks like a Data Package in YAML; only JSON (datapackage.json) is read",
-                      name);
+                      "looks like a Data Package in YAML; only JSON (datapackage.json) is read");
   return wire::fail(ErrorCode::kInvalid,
-                    "{} is neither a Data Package (datapackage.json) nor a Debian package index; "
-                    "say which with --format frictionless or --format deb822",
-                    name);
+                    "is neither a Data Package (datapackage.json) nor a Debian package index; "
+                    "say which with --format frictionless or --format deb822");
 }
 
 }  // namespace
@@ -58,7 +55,7 @@ wire::Result<std::unique_ptr<RecordSource>> open_source(std::istream& in, Source
   constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
   if (lines->peek(kByteOrderMark.size()) == kByteOrderMark) lines->skip(kByteOrderMark.size());
   if (options.format.empty()) {
-    BIB_TRY(options.format, detect(lines->peek(kLookAhead), options.name));
+    BIB_TRY(options.format, detect(lines->peek(kLookAhead)));
   }
   if (options.format == "deb822") return make_deb822_source(std::move(lines), std::move(options));
   return make_frictionless_source(std::move(lines), std::move(options));

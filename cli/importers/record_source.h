@@ -46,7 +46,8 @@ struct SourceOptions {
   std::string format;  // "frictionless", "deb822", or empty: look at the content
 };
 
-// Detects the format where it is not given. kInvalid says what the input looks like instead.
+// Detects the format where it is not given. kInvalid says what the input looks like instead, in
+// half a sentence that stands behind its name.
 wire::Result<std::unique_ptr<RecordSource>> open_source(std::istream& in, SourceOptions options);
 
 }  // namespace bib::cli
