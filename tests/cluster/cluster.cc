@@ -154,4 +154,12 @@ bool Cluster::converged() const {
   return first.has_value();
 }
 
+std::size_t leader_of(const Cluster& cluster) {
+  std::optional<std::size_t> leader;
+  if (!support::wait_until([&] { return (leader = cluster.leader()).has_value(); },
+                           std::chrono::seconds(20)))
+    throw std::runtime_error("no node leads");
+  return *leader;
+}
+
 }  // namespace bib::cluster

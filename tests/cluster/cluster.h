@@ -89,4 +89,7 @@ class Cluster {
 // Timeouts that suit a test: heartbeats of 50 ms, elections after 500 ms.
 Environment quick_timeouts();
 
+// The node that leads, once there is one; throws after 20 s.
+std::size_t leader_of(const Cluster& cluster);
+
 }  // namespace bib::cluster

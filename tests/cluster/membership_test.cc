@@ -22,12 +22,6 @@ std::string id_of(const Cluster& cluster, std::size_t node) {
   return wire::to_string(seen->node);
 }
 
-std::size_t leader_of(const Cluster& cluster) {
-  std::optional<std::size_t> leader;
-  REQUIRE(support::wait_until([&] { return (leader = cluster.leader()).has_value(); }, 20s));
-  return *leader;
-}
-
 json run_json(const Cluster& cluster, std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), {"-o", "json", "--timeout", "20s"});
   const Finished result = cluster.bib(arguments);

@@ -24,12 +24,6 @@ void require_done(const Cluster& cluster, std::vector<std::string> arguments) {
   REQUIRE(result.exit_code == 0);
 }
 
-std::size_t leader_of(const Cluster& cluster) {
-  std::optional<std::size_t> leader;
-  REQUIRE(support::wait_until([&] { return (leader = cluster.leader()).has_value(); }, 20s));
-  return *leader;
-}
-
 // As the leader sees it: so many voters, and all of them healthy.
 bool has_healthy_voters(const Cluster& cluster, std::size_t count) {
   const auto leader = cluster.leader();
