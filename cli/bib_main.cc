@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/bib_command.h"
+#include "cli/commands/bib_command.h"
 
 int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);

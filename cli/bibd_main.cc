@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "cli/bibd_command.h"
-#include "engine/node.h"
+#include "cli/bibd/bibd_command.h"
+#include "engine/bibd/bibd.h"
 
 namespace {
 
@@ -28,7 +28,7 @@ int main(int argc, char** argv) {
   std::fputs(start.err.c_str(), stderr);
   if (!start.run) return static_cast<int>(start.code);
 
-  auto node = bib::engine::Node::create(std::move(start.config));
+  auto node = bib::engine::Bibd::create(std::move(start.config));
   if (!node) return fail(node.error());
   auto stopped = (*node)->run();
   if (!stopped) return fail(stopped.error());

@@ -8,7 +8,7 @@ if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE RelWithDebInfo)
 endif()
 
-# Planted bugs (wire/mutant.h): in all of the tree or nowhere, and never in what is released.
+# Planted bugs (wire/base/mutant.h): in all of the tree or nowhere, and never in what is released.
 if(BIB_MUTANTS)
   if(CMAKE_BUILD_TYPE STREQUAL "Release")
     message(FATAL_ERROR "BIB_MUTANTS plants bugs: it does not go together with a release build. "
@@ -86,24 +86,63 @@ if(BIB_FUZZ)
   target_compile_options(bib_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
-# The include root of a folder is one link in the build tree, NAME -> DIR, so that only targets
-# that link bib_NAME can include "NAME/...".
-function(bib_include_root name dir)
+# bib_include_root(NAME PATH DIR): the include root NAME, in which PATH is a link to DIR. Only targets
+# that link what has this root can include "PATH/...".
+function(bib_include_root name path dir)
   set(root ${CMAKE_BINARY_DIR}/include/${name})
-  file(MAKE_DIRECTORY ${root})
-  file(CREATE_LINK ${dir} ${root}/${name} SYMBOLIC)
+  cmake_path(GET path PARENT_PATH parent)
+  file(MAKE_DIRECTORY ${root}/${parent})
+  file(CREATE_LINK ${dir} ${root}/${path} SYMBOLIC)
 endfunction()
 
-# bib_folder(NAME DIR): the static library bib_NAME made of the .cc files in DIR, with its include
-# root. A folder without sources yet is an empty library.
-function(bib_folder name dir)
+# bib_library(NAME PATH DIR): the static library bib_NAME made of the .cc files in DIR, which others
+# include as "PATH/...".
+function(bib_library name path dir)
   file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.cc)
   if(NOT sources)
     set(sources ${CMAKE_BINARY_DIR}/empty/${name}.cc)
-    file(CONFIGURE OUTPUT ${sources} CONTENT "// bib_${name} has no sources yet.\n")
+    file(CONFIGURE OUTPUT ${sources} CONTENT "// bib_${name} is headers only.\n")
   endif()
-  bib_include_root(${name} ${dir})
+  bib_include_root(${name} ${path} ${dir})
   add_library(bib_${name} STATIC ${sources})
   target_include_directories(bib_${name} PUBLIC ${CMAKE_BINARY_DIR}/include/${name})
   target_link_libraries(bib_${name} PRIVATE bib_flags)
+endfunction()
+
+# bib_folder(NAME): a folder of the house without rooms, the calling one, as the library bib_NAME.
+function(bib_folder name)
+  bib_library(${name} ${name} ${CMAKE_CURRENT_SOURCE_DIR})
+endfunction()
+
+# bib_room(FOLDER ROOM [SEES <room>...]): one room of a folder of the house, as the library
+# bib_FOLDER_ROOM. It can include its own headers and those of what it SEES: other rooms of the
+# folder by their short names, other libraries by their targets.
+function(bib_room folder room)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "SEES")
+  set(name ${folder}_${room})
+  bib_library(${name} ${folder}/${room} ${CMAKE_CURRENT_SOURCE_DIR}/${room})
+  foreach(seen ${arg_SEES})
+    if(TARGET bib_${folder}_${seen})
+      set(seen bib_${folder}_${seen})
+    endif()
+    target_link_libraries(bib_${name} PUBLIC ${seen})
+  endforeach()
+  set_property(GLOBAL APPEND PROPERTY bib_rooms_of_${folder} bib_${name})
+endfunction()
+
+# bib_floor(FOLDER): bib_FOLDER, all rooms of the folder together.
+function(bib_floor folder)
+  get_property(rooms GLOBAL PROPERTY bib_rooms_of_${folder})
+  add_library(bib_${folder} INTERFACE)
+  target_link_libraries(bib_${folder} INTERFACE ${rooms})
+endfunction()
+
+# bib_sees_no_loop(TARGET...): these cannot include uv.h, though it lies where every compiler looks.
+function(bib_sees_no_loop)
+  set(root ${CMAKE_BINARY_DIR}/include/no_loop)
+  file(CONFIGURE OUTPUT ${root}/uv.h
+       CONTENT "#error \"this room has no loop: what needs libuv belongs in engine/uv\"\n")
+  foreach(target ${ARGN})
+    target_include_directories(${target} BEFORE PRIVATE ${root})
+  endforeach()
 endfunction()

@@ -14,8 +14,8 @@
 #include <utility>
 
 #include "consensus/raft.h"
-#include "wire/check.h"
-#include "wire/mutant.h"
+#include "wire/base/check.h"
+#include "wire/base/mutant.h"
 
 namespace bib::consensus {
 
@@ -102,9 +102,9 @@ Accepted Raft::take_entries(const PeerMessage& message) {
 void Raft::refuse_append(const PeerMessage& message) {
   // Where the logs may still meet: not after this log's end, nor where its terms are above that of
   // the leader's entry; and everything committed does match.
-  const std::optional<LogPosition> below =
+  const std::optional<wire::LogPosition> below =
       log_.last_at_or_below(message.log_index, message.log_term);
-  LogPosition hint = log_.base();
+  wire::LogPosition hint = log_.base();
   if (below && below->index > hint.index) hint = *below;
   if (commit_ > hint.index) hint = {commit_, *log_.term_at(commit_)};
   PeerMessage reply = message_to(message.from, MessageKind::kAppendReply);

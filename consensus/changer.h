@@ -14,8 +14,8 @@
 #include <span>
 #include <vector>
 
-#include "wire/membership.h"
-#include "wire/result.h"
+#include "wire/base/membership.h"
+#include "wire/base/result.h"
 
 namespace bib::consensus {
 

@@ -17,21 +17,13 @@
 #include <vector>
 
 #include "consensus/log_view.h"
-#include "wire/ids.h"
-#include "wire/membership.h"
-#include "wire/peer_message.h"
+#include "wire/base/ids.h"
+#include "wire/base/membership.h"
+#include "wire/peer/peer_message.h"
 
 namespace bib::consensus {
 
 enum class Role : std::uint8_t { kFollower, kPreCandidate, kCandidate, kLeader };
-
-// What a node must remember across a crash beside its log (Raft figure 2).
-struct HardState {
-  wire::Term term;
-  wire::NodeId vote;  // none: not voted in this term
-
-  bool operator==(const HardState&) const = default;
-};
 
 struct MembershipAt {
   wire::LogIndex index;  // of the entry that brought it
@@ -43,13 +35,13 @@ struct MembershipAt {
 // A write may be empty: a barrier, durable as soon as all earlier writes are.
 struct LogWrite {
   std::uint64_t append_sequence = 0;  // 1, 2, 3, ...
-  std::optional<HardState> hard_state;
-  std::optional<LogPosition> reset_to;  // a snapshot was installed: an empty log after this
+  std::optional<wire::HardState> hard_state;
+  std::optional<wire::LogPosition> reset_to;  // a snapshot was installed: an empty log after this
   std::optional<MembershipAt> reset_membership;  // with reset_to: the one in effect there
   std::optional<wire::LogIndex> truncate_from;
   wire::LogIndex first;  // append entries first .. last; none when last < first
   wire::LogIndex last;
-  LogPosition end;  // the log's last entry once this is done
+  wire::LogPosition end;  // the log's last entry once this is done
 
   bool has_entries() const { return last >= first; }
 };
@@ -107,13 +99,13 @@ struct SendSnapshot {
 // is under way.
 struct ReceiveSnapshot {
   wire::NodeId from;
-  LogPosition last;
+  wire::LogPosition last;
 };
 
 enum class TransferOutcome : std::uint8_t { kDone, kTimedOut, kTargetGone };
 
 struct Effects {
-  std::vector<LogPosition> noop_entries;  // build a kNoop entry for each place
+  std::vector<wire::LogPosition> noop_entries;  // build a kNoop entry for each place
   std::vector<wire::PeerMessage> send_now;
   std::optional<LogWrite> write;
   std::vector<wire::PeerMessage> send_after_sync;  // not empty: `write` is set

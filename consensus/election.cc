@@ -19,8 +19,8 @@
 #include <utility>
 
 #include "consensus/raft.h"
-#include "wire/check.h"
-#include "wire/mutant.h"
+#include "wire/base/check.h"
+#include "wire/base/mutant.h"
 
 namespace bib::consensus {
 
@@ -143,7 +143,7 @@ void Raft::become_leader() {
   peers_.clear();
   rebuild_peers();
   // Commits what is left of earlier terms (Raft §5.4.2, §8).
-  const LogPosition noop = append_own(static_cast<std::uint32_t>(wire::kEntryHeaderSize));
+  const wire::LogPosition noop = append_own(static_cast<std::uint32_t>(wire::kEntryHeaderSize));
   term_start_ = noop.index;
   effects_.noop_entries.push_back(noop);
 }
@@ -163,7 +163,7 @@ bool Raft::may_campaign() const {
 // Not a member with another log: that was this node before its disk was lost. Whoever joins again
 // under its old id gets the log's beginning, in which its old disk was a voter, perhaps the only
 // one; it would elect itself by the vote of a disk that is gone. (Others judge its answers
-// themselves, by the line that they know: engine/member_guard.h.)
+// themselves, by the line that they know: engine/node/member_guard.h.)
 bool Raft::is_self(const Membership& membership) const {
   if (BIB_MUTANT(kCampaignsForOldDisk)) return true;
   const wire::Member* line = membership.find(config_.self);

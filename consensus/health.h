@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "wire/ids.h"
-#include "wire/membership.h"
-#include "wire/result.h"
+#include "wire/base/ids.h"
+#include "wire/base/membership.h"
+#include "wire/base/result.h"
 
 namespace bib::consensus {
 

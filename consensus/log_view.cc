@@ -2,14 +2,14 @@
 
 #include <algorithm>
 
-#include "wire/check.h"
+#include "wire/base/check.h"
 
 namespace bib::consensus {
 
 using wire::LogIndex;
 using wire::Term;
 
-LogView::LogView(LogPosition base) : base_(base) {}
+LogView::LogView(wire::LogPosition base) : base_(base) {}
 
 std::vector<TermRun>::const_iterator LogView::run_of(LogIndex index) const {
   // Nearly every question is about the newest term.
@@ -41,12 +41,12 @@ std::uint64_t LogView::bytes_in(LogIndex after, LogIndex through) const {
   return total_at(through) - total_at(after);
 }
 
-std::optional<LogPosition> LogView::last_at_or_below(LogIndex limit, Term term) const {
+std::optional<wire::LogPosition> LogView::last_at_or_below(LogIndex limit, Term term) const {
   LogIndex end = std::min(limit, last_index());
   if (end < base_.index) return std::nullopt;
   for (auto run = runs_.rbegin(); run != runs_.rend(); ++run) {
     if (run->first > end) continue;
-    if (run->term <= term) return LogPosition{end, run->term};
+    if (run->term <= term) return wire::LogPosition{end, run->term};
     end = run->first - 1;
   }
   if (base_.term <= term) return base_;
@@ -69,7 +69,7 @@ void LogView::truncate_from(LogIndex from) {
 void LogView::compact_to(LogIndex index) {
   if (index <= base_.index) return;
   BIB_CHECK(contains(index));
-  const LogPosition base{index, run_of(index)->term};
+  const wire::LogPosition base{index, run_of(index)->term};
   const std::uint64_t total = total_at(index);
   totals_.erase(totals_.begin(),
                 totals_.begin() + static_cast<std::ptrdiff_t>(index - base_.index));
@@ -86,7 +86,7 @@ void LogView::compact_to(LogIndex index) {
   }
 }
 
-void LogView::reset(LogPosition base) {
+void LogView::reset(wire::LogPosition base) {
   base_ = base;
   runs_.clear();
   totals_.clear();

@@ -13,17 +13,9 @@
 #include <optional>
 #include <vector>
 
-#include "wire/ids.h"
+#include "wire/base/ids.h"
 
 namespace bib::consensus {
-
-// An entry's place and its term. By log matching (Raft §5.3) it names the whole log up to there.
-struct LogPosition {
-  wire::LogIndex index;
-  wire::Term term;
-
-  bool operator==(const LogPosition&) const = default;
-};
 
 // Entries from `first` on have `term`, up to the next run or the log's end.
 struct TermRun {
@@ -35,25 +27,27 @@ struct TermRun {
 
 class LogView {
  public:
-  explicit LogView(LogPosition base = {});
+  explicit LogView(wire::LogPosition base = {});
 
-  LogPosition base() const { return base_; }
+  wire::LogPosition base() const { return base_; }
   wire::LogIndex first_index() const { return base_.index + 1; }  // even when the log is empty
   wire::LogIndex last_index() const { return base_.index + totals_.size(); }
   wire::Term last_term() const { return runs_.empty() ? base_.term : runs_.back().term; }
-  LogPosition last() const { return {last_index(), last_term()}; }
+  wire::LogPosition last() const { return {last_index(), last_term()}; }
   bool contains(wire::LogIndex index) const { return index > base_.index && index <= last_index(); }
 
   // Nothing below the base or above the end; the base's own term is known.
   std::optional<wire::Term> term_at(wire::LogIndex index) const;
-  bool matches(LogPosition position) const { return term_at(position.index) == position.term; }
+  bool matches(wire::LogPosition position) const {
+    return term_at(position.index) == position.term;
+  }
   // `index` must be contained.
   std::uint32_t size_of(wire::LogIndex index) const;
   // Bytes of the entries after `after` up to `through`; both from the base to the end.
   std::uint64_t bytes_in(wire::LogIndex after, wire::LogIndex through) const;
   // The greatest index up to `limit` whose term is at most `term`; nothing when the search would
   // go below the base. For skipping a whole conflicting term at once.
-  std::optional<LogPosition> last_at_or_below(wire::LogIndex limit, wire::Term term) const;
+  std::optional<wire::LogPosition> last_at_or_below(wire::LogIndex limit, wire::Term term) const;
 
   // Terms never fall.
   void append(wire::Term term, std::uint32_t size);
@@ -62,14 +56,14 @@ class LogView {
   // Moves the base up to a contained index (or the base itself: nothing).
   void compact_to(wire::LogIndex index);
   // An empty log after `base`.
-  void reset(LogPosition base);
+  void reset(wire::LogPosition base);
 
  private:
   // The run that holds a contained index.
   std::vector<TermRun>::const_iterator run_of(wire::LogIndex index) const;
   std::uint64_t total_at(wire::LogIndex index) const;
 
-  LogPosition base_;
+  wire::LogPosition base_;
   std::vector<TermRun> runs_;         // ascending; the first one starts at first_index()
   std::uint64_t total_before_ = 0;    // bytes ever appended up to and with the base
   std::deque<std::uint64_t> totals_;  // the same up to and with entry base + 1 + i

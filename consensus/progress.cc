@@ -1,5 +1,5 @@
 #include "consensus/progress.h"
-#include "wire/mutant.h"
+#include "wire/base/mutant.h"
 
 #include <algorithm>
 

@@ -14,7 +14,7 @@
 #include <cstdint>
 #include <deque>
 
-#include "wire/ids.h"
+#include "wire/base/ids.h"
 
 namespace bib::consensus {
 

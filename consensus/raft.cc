@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "wire/check.h"
-#include "wire/mutant.h"
+#include "wire/base/check.h"
+#include "wire/base/mutant.h"
 
 namespace bib::consensus {
 
@@ -305,7 +305,7 @@ void Raft::durable(const AppendDone& done) {
     durable_ = std::max(durable_, write.durable);
     durable_sequence_ = write.sequence;
     if (write.sequence == done.append_sequence) {
-      BIB_CHECK(write.end == (LogPosition{done.index, done.term}),
+      BIB_CHECK(write.end == (wire::LogPosition{done.index, done.term}),
                 "write {} ended at {}, term {}; reported as {}, term {}", write.sequence,
                 write.end.index.value(), write.end.term.value(), done.index.value(),
                 done.term.value());
@@ -337,7 +337,8 @@ Effects Raft::take_effects() {
     told_ = now;
   }
   // A no-op that was truncated in the same turn is nobody's business any more.
-  std::erase_if(effects_.noop_entries, [&](LogPosition place) { return !log_.matches(place); });
+  std::erase_if(effects_.noop_entries,
+                [&](wire::LogPosition place) { return !log_.matches(place); });
   return std::exchange(effects_, Effects{});
 }
 
@@ -350,7 +351,7 @@ LogWrite Raft::make_write() {
   LogWrite write;
   write.append_sequence = next_sequence_++;
   if (hard_state_is_pending_) {
-    write.hard_state = HardState{term_, vote_};
+    write.hard_state = wire::HardState{term_, vote_};
     hard_state_is_pending_ = false;
     hard_sequence_ = write.append_sequence;
   }

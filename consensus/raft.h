@@ -34,11 +34,11 @@
 #include "consensus/log_view.h"
 #include "consensus/progress.h"
 #include "consensus/quorum.h"
-#include "wire/ids.h"
-#include "wire/membership.h"
-#include "wire/peer_message.h"
-#include "wire/prng.h"
-#include "wire/result.h"
+#include "wire/base/ids.h"
+#include "wire/base/membership.h"
+#include "wire/base/prng.h"
+#include "wire/base/result.h"
+#include "wire/peer/peer_message.h"
 
 namespace bib::consensus {
 
@@ -73,8 +73,8 @@ struct RaftConfig {
 // after the snapshot: base = the snapshot's last entry, no entries. Its term may then be above that
 // of the hard state, which was to be written next when the node crashed.
 struct Restored {
-  HardState hard_state;
-  LogPosition base;            // the entry before the log's first; (0, 0): none
+  wire::HardState hard_state;
+  wire::LogPosition base;      // the entry before the log's first; (0, 0): none
   std::vector<TermRun> terms;  // runs of the log's entries; the first starts at base.index + 1
   std::vector<std::uint32_t> sizes;  // one for each entry
   wire::LogIndex applied;            // from base.index to the log's end; all of it is committed
@@ -86,7 +86,7 @@ struct Restored {
 // kCorrupt unless Raft may start from this: the outside of the constructor's assertions.
 wire::Status check_restored(const RaftConfig& config, const Restored& restored);
 
-using ProposedAt = LogPosition;
+using ProposedAt = wire::LogPosition;
 
 enum class ProposeRefusal : std::uint8_t {
   kNotLeader,
@@ -190,12 +190,12 @@ class Raft {
   // ---- snapshots ----
 
   // Leader, in answer to SendSnapshot: this snapshot goes to `to`.
-  void offer_snapshot(wire::NodeId to, LogPosition last);
+  void offer_snapshot(wire::NodeId to, wire::LogPosition last);
   // Leader: its bytes have arrived (or it could not be made, or sent: then it is asked for anew).
   void report_snapshot_sent(wire::NodeId to, bool ok);
   // Follower: the snapshot is durable and the state is that of `last`; `membership` was in effect
   // there. False when the node has meanwhile committed as much by itself: nothing changed.
-  bool installed_snapshot(LogPosition last, const MembershipAt& membership);
+  bool installed_snapshot(wire::LogPosition last, const MembershipAt& membership);
 
   // ---- effects ----
 
@@ -246,7 +246,7 @@ class Raft {
   };
   struct OutstandingWrite {
     std::uint64_t sequence = 0;
-    LogPosition end;         // as it was handed out
+    wire::LogPosition end;   // as it was handed out
     wire::LogIndex durable;  // what its completion proves: `end`, less what was truncated since
   };
   struct WaitingRead {
@@ -389,7 +389,7 @@ class Raft {
   std::uint64_t durable_sequence_ = 0;
   std::uint64_t hard_sequence_ = 0;  // the last write that carried the hard state
   bool hard_state_is_pending_ = false;
-  std::optional<LogPosition> pending_reset_;
+  std::optional<wire::LogPosition> pending_reset_;
   std::optional<wire::LogIndex> pending_truncate_;
 
   // Follower. proved_: this log is the same as the log of this term's leader up to here. It starts

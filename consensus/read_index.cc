@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "consensus/raft.h"
-#include "wire/mutant.h"
+#include "wire/base/mutant.h"
 
 namespace bib::consensus {
 

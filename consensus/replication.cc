@@ -17,8 +17,8 @@
 #include <utility>
 
 #include "consensus/raft.h"
-#include "wire/check.h"
-#include "wire/mutant.h"
+#include "wire/base/check.h"
+#include "wire/base/mutant.h"
 
 namespace bib::consensus {
 
@@ -194,7 +194,7 @@ void Raft::on_append_reply(const PeerMessage& message) {
   }
   // The peer's log has, up to the hint, only terms up to the hint's; so this log cannot match it
   // after the last entry of such a term (Raft §5.3, last paragraphs, taken from both sides).
-  const std::optional<LogPosition> meeting =
+  const std::optional<wire::LogPosition> meeting =
       log_.last_at_or_below(message.hint_index, message.hint_term);
   const LogIndex retry = meeting ? meeting->index + 1 : log_.base().index;
   if (peer->reject(message.log_index, retry)) flush_is_wanted_ = true;

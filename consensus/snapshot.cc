@@ -14,8 +14,8 @@
 #include <utility>
 
 #include "consensus/raft.h"
-#include "wire/check.h"
-#include "wire/mutant.h"
+#include "wire/base/check.h"
+#include "wire/base/mutant.h"
 
 namespace bib::consensus {
 
@@ -32,7 +32,7 @@ void Raft::want_snapshot(Progress& peer) {
   effects_.send_snapshots.push_back({peer.id, log_.base().index});
 }
 
-void Raft::offer_snapshot(NodeId to, LogPosition last) {
+void Raft::offer_snapshot(NodeId to, wire::LogPosition last) {
   Progress* peer = find_peer(to);
   if (peer == nullptr || peer->state != ProgressState::kSnapshot) return;
   BIB_CHECK(last.index >= log_.base().index && last.index <= applied_,
@@ -90,7 +90,7 @@ void Raft::on_snapshot(const PeerMessage& message) {
   send_when_durable(std::move(reply));
 }
 
-bool Raft::installed_snapshot(LogPosition last, const MembershipAt& membership) {
+bool Raft::installed_snapshot(wire::LogPosition last, const MembershipAt& membership) {
   if (last.index <= commit_) return false;
   if (last.term > term_) adopt_term(last.term);
   BIB_CHECK(membership.index <= last.index, "a membership of {} in a snapshot of {}",

@@ -14,8 +14,8 @@
 #include <utility>
 
 #include "consensus/raft.h"
-#include "wire/check.h"
-#include "wire/mutant.h"
+#include "wire/base/check.h"
+#include "wire/base/mutant.h"
 
 namespace bib::consensus {
 

@@ -9,13 +9,13 @@
 #include <cmath>
 #include <ostream>
 
-#include "cli/bib_command.h"
-#include "cli/cluster_view.h"
-#include "cli/histogram.h"
-#include "cli/interrupt.h"
-#include "cli/progress_line.h"
-#include "cli/units.h"
-#include "wire/prng.h"
+#include "cli/commands/bib_command.h"
+#include "cli/commands/cluster_view.h"
+#include "cli/commands/interrupt.h"
+#include "cli/print/histogram.h"
+#include "cli/print/progress_line.h"
+#include "cli/print/units.h"
+#include "wire/base/prng.h"
 
 namespace bib::cli {
 namespace {
@@ -60,7 +60,7 @@ class Bench {
         std::chrono::milliseconds warmup)
       : context_(context),
         options_(options),
-        line_(context),
+        line_(context.err, context.err_is_terminal),
         prng_(options.seed),
         values_(prng_, options.size),
         duration_(duration),

@@ -1,11 +1,11 @@
 // bib catalog list | show | add | import: datasets and their versions.
-#include "cli/bib_command.h"
-#include "cli/content_hash.h"
-#include "cli/importers/import_command.h"
-#include "cli/requests.h"
-#include "cli/rows_json.h"
-#include "cli/units.h"
-#include "wire/time_text.h"
+#include "cli/commands/bib_command.h"
+#include "cli/commands/import_command.h"
+#include "cli/commands/requests.h"
+#include "cli/importers/content_hash.h"
+#include "cli/print/rows_json.h"
+#include "cli/print/units.h"
+#include "wire/base/time_text.h"
 
 namespace bib::cli {
 namespace {

@@ -3,12 +3,12 @@
 
 #include <algorithm>
 
-#include "cli/bib_command.h"
-#include "cli/cluster_token.h"
-#include "cli/cluster_view.h"
-#include "cli/requests.h"
-#include "cli/units.h"
-#include "wire/time_text.h"
+#include "cli/commands/bib_command.h"
+#include "cli/commands/cluster_view.h"
+#include "cli/commands/requests.h"
+#include "cli/config/cluster_token.h"
+#include "cli/print/units.h"
+#include "wire/base/time_text.h"
 
 namespace bib::cli {
 namespace {

@@ -8,10 +8,10 @@
 
 #include <algorithm>
 
-#include "cli/bib_command.h"
-#include "cli/cluster_view.h"
-#include "cli/member_names.h"
-#include "cli/units.h"
+#include "cli/commands/bib_command.h"
+#include "cli/commands/cluster_view.h"
+#include "cli/commands/member_names.h"
+#include "cli/print/units.h"
 
 namespace bib::cli {
 namespace {

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <ostream>
 
-#include "cli/bib_command.h"
+#include "cli/commands/bib_command.h"
 
 namespace bib::cli {
 namespace {

@@ -1,12 +1,12 @@
 // bib events list | tail: the log's events, decoded by their schema.
 #include <ostream>
 
-#include "cli/bib_command.h"
-#include "cli/cluster_view.h"
-#include "cli/event_stream.h"
-#include "cli/units.h"
-#include "wire/event.h"
-#include "wire/time_text.h"
+#include "cli/commands/bib_command.h"
+#include "cli/commands/cluster_view.h"
+#include "cli/commands/event_stream.h"
+#include "cli/print/units.h"
+#include "wire/base/time_text.h"
+#include "wire/model/event.h"
 
 namespace bib::cli {
 namespace {

@@ -3,10 +3,10 @@
 #include <iostream>
 #include <iterator>
 
-#include "cli/address.h"
-#include "cli/bib_command.h"
-#include "cli/config_file.h"
-#include "cli/setup_plan.h"
+#include "cli/client/address.h"
+#include "cli/commands/bib_command.h"
+#include "cli/config/config_file.h"
+#include "cli/config/setup_plan.h"
 
 namespace bib::cli {
 namespace {

@@ -1,7 +1,7 @@
 // bib snapshot create | list: the snapshots of the node that is asked.
-#include "cli/bib_command.h"
-#include "cli/client.h"
-#include "wire/time_text.h"
+#include "cli/client/client.h"
+#include "cli/commands/bib_command.h"
+#include "wire/base/time_text.h"
 
 namespace bib::cli {
 namespace {

@@ -3,11 +3,11 @@
 #include <istream>
 #include <iterator>
 
-#include "cli/bib_command.h"
-#include "cli/requests.h"
-#include "cli/rows_json.h"
-#include "cli/units.h"
-#include "wire/time_text.h"
+#include "cli/commands/bib_command.h"
+#include "cli/commands/requests.h"
+#include "cli/print/rows_json.h"
+#include "cli/print/units.h"
+#include "wire/base/time_text.h"
 
 namespace bib::cli {
 namespace {

@@ -1,6 +1,6 @@
 // bib version.
-#include "wire/version.h"
-#include "cli/bib_command.h"
+#include "wire/base/version.h"
+#include "cli/commands/bib_command.h"
 
 namespace bib::cli {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "cli/units.h"
+#include "cli/print/units.h"
 
 namespace bib::cli {
 namespace {

@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "cli/content_hash.h"
-#include "wire/secret.h"
+#include "cli/importers/content_hash.h"
+#include "wire/base/secret.h"
 
 namespace bib::cli {
 namespace {

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/client.h"
+#include "cli/client/client.h"
 #include "cli/importers/record_source.h"
 
 namespace bib::cli {

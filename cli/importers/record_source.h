@@ -12,8 +12,8 @@
 #include <string_view>
 #include <variant>
 
-#include "wire/event.h"
-#include "wire/result.h"
+#include "wire/base/result.h"
+#include "wire/model/event.h"
 
 namespace bib::cli {
 

@@ -19,7 +19,7 @@
 #include <thread>
 
 #include "cluster.h"
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 namespace bib::cluster {
 namespace {

@@ -17,14 +17,15 @@
 #include <string>
 #include <vector>
 
-#include "engine/file.h"
-#include "engine/log_reader.h"
-#include "engine/log_store.h"
-#include "engine/log_thread.h"
-#include "wire/check.h"
-#include "wire/entry.h"
-#include "wire/event.h"
-#include "wire/prng.h"
+#include "engine/ports/file.h"
+#include "engine/storage/log_reader.h"
+#include "engine/storage/log_store.h"
+#include "engine/uv/file_posix.h"
+#include "engine/uv/log_thread.h"
+#include "wire/base/check.h"
+#include "wire/base/prng.h"
+#include "wire/log/entry.h"
+#include "wire/model/event.h"
 
 namespace bib::engine {
 namespace {
@@ -138,7 +139,7 @@ void measure_store(const std::string& directory, std::uint32_t alignment) {
   auto log = must(LogStore::open(posix_file_system(), directory, options_for(alignment)));
   Latencies latencies;
   for (std::uint64_t index = 1; index <= 5000; ++index) {
-    LogWrite write;
+    LogStoreWrite write;
     write.entries = {make_entry(index, 256)};
     const auto start = Clock::now();
     must(log.store->append({&write, 1}));
@@ -168,7 +169,7 @@ void measure_thread(const std::string& directory, std::size_t entry_bytes, std::
   LogThread thread(std::move(log.store), std::move(options));
   const auto start = Clock::now();
   for (std::uint64_t sequence = 1; sequence <= writes; ++sequence) {
-    LogWrite write;
+    LogStoreWrite write;
     write.append_sequence = sequence;
     for (std::size_t i = 0; i < per_write; ++i) {
       write.entries.push_back(make_entry(++index, entry_bytes));

@@ -16,10 +16,10 @@
 #include <string_view>
 #include <vector>
 
-#include "projections/projector.h"
-#include "projections/rocks_state.h"
-#include "wire/check.h"
-#include "wire/prng.h"
+#include "projections/apply/projector.h"
+#include "projections/state/rocks_state.h"
+#include "wire/base/check.h"
+#include "wire/base/prng.h"
 
 namespace bib::projections {
 namespace {

@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "wire/checksum.h"
-#include "wire/client_message.h"
-#include "wire/event.h"
-#include "wire/row.h"
+#include "wire/base/checksum.h"
+#include "wire/client/client_message.h"
+#include "wire/model/event.h"
+#include "wire/model/row.h"
 
 namespace {
 

@@ -1,10 +1,10 @@
 // bibd's command line, and the configuration as the engine gets it.
 #include <catch2/catch.hpp>
 
-#include "cli/bibd_command.h"
-#include "cli/bibd_config.h"
-#include "cli/cluster_token.h"
-#include "cli/config_file.h"
+#include "cli/bibd/bibd_command.h"
+#include "cli/bibd/bibd_config.h"
+#include "cli/config/cluster_token.h"
+#include "cli/config/config_file.h"
 #include "support/test_support.h"
 
 using namespace bib;

@@ -1,5 +1,5 @@
 // The client against nodes that lead, follow, vanish, stay silent, are overloaded, or are no nodes.
-#include "cli/client.h"
+#include "cli/client/client.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -8,7 +8,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "cli/event_stream.h"
+#include "cli/commands/event_stream.h"
 #include "fake_node.h"
 #include "run.h"
 #include "support/test_support.h"

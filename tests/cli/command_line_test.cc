@@ -7,15 +7,15 @@
 #include <cstdlib>
 #include <regex>
 
-#include "cli/cluster_view.h"
-#include "cli/exit_code.h"
-#include "cli/progress_line.h"
+#include "cli/commands/cluster_view.h"
+#include "cli/print/exit_code.h"
+#include "cli/print/progress_line.h"
 #include "fake_node.h"
 #include "run.h"
 #include "support/test_support.h"
-#include "wire/join_token.h"
-#include "wire/row.h"
-#include "wire/secret.h"
+#include "wire/base/secret.h"
+#include "wire/model/row.h"
+#include "wire/peer/join_token.h"
 
 using namespace bib;
 using namespace bib::cli;

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/config_file.h"
+#include "cli/config/config_file.h"
 #include "support/test_support.h"
 
 using namespace bib;

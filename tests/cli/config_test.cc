@@ -5,9 +5,9 @@
 #include <catch2/catch.hpp>
 #include <fstream>
 
-#include "cli/cluster_token.h"
-#include "cli/config_file.h"
-#include "cli/units.h"
+#include "cli/config/cluster_token.h"
+#include "cli/config/config_file.h"
+#include "cli/print/units.h"
 #include "support/test_support.h"
 
 using namespace bib;

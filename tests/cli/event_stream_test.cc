@@ -1,5 +1,5 @@
 // A stream of events against nodes that go away, do not lead, have no quorum, or refuse.
-#include "cli/event_stream.h"
+#include "cli/commands/event_stream.h"
 
 #include <catch2/catch.hpp>
 #include <deque>

@@ -16,9 +16,9 @@
 #include <thread>
 #include <vector>
 
-#include "cli/address.h"
-#include "wire/client_message.h"
-#include "wire/frame.h"
+#include "cli/client/address.h"
+#include "wire/base/frame.h"
+#include "wire/client/client_message.h"
 
 namespace bib::test {
 

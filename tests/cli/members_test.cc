@@ -3,10 +3,10 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
-#include "cli/member_names.h"
+#include "cli/commands/member_names.h"
 #include "fake_node.h"
 #include "run.h"
-#include "wire/row.h"
+#include "wire/model/row.h"
 
 using namespace bib;
 using namespace bib::cli;

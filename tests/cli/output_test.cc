@@ -1,11 +1,11 @@
 // Tables, JSON, YAML, units and the histogram.
-#include "cli/output.h"
+#include "cli/print/output.h"
 
 #include <catch2/catch.hpp>
 
-#include "cli/histogram.h"
-#include "cli/units.h"
-#include "wire/prng.h"
+#include "cli/print/histogram.h"
+#include "cli/print/units.h"
+#include "wire/base/prng.h"
 
 using namespace bib;
 using namespace bib::cli;

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/bib_command.h"
+#include "cli/commands/bib_command.h"
 
 namespace bib::test {
 

@@ -2,9 +2,9 @@
 #include <catch2/catch.hpp>
 #include <regex>
 
-#include "cli/cluster_token.h"
-#include "cli/config_file.h"
-#include "cli/setup_plan.h"
+#include "cli/config/cluster_token.h"
+#include "cli/config/config_file.h"
+#include "cli/config/setup_plan.h"
 #include "run.h"
 #include "support/test_support.h"
 

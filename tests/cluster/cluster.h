@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "cli/address.h"
-#include "cli/client.h"
-#include "cli/cluster_view.h"
+#include "cli/client/address.h"
+#include "cli/client/client.h"
+#include "cli/commands/cluster_view.h"
 #include "peer_proxy.h"
 #include "process.h"
 #include "support/test_support.h"

@@ -11,7 +11,7 @@
 #include <thread>
 
 #include "cluster.h"
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 using namespace bib;
 using namespace bib::cluster;

@@ -15,8 +15,8 @@
 #include <optional>
 #include <stdexcept>
 
-#include "wire/frame.h"
-#include "wire/peer_hello.h"
+#include "wire/base/frame.h"
+#include "wire/peer/peer_hello.h"
 
 namespace bib::cluster {
 namespace {

@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "wire/ids.h"
+#include "wire/base/ids.h"
 
 namespace bib::cluster {
 

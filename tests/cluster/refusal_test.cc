@@ -4,7 +4,7 @@
 #include <fstream>
 
 #include "cluster.h"
-#include "wire/join_token.h"
+#include "wire/peer/join_token.h"
 
 using namespace bib;
 using namespace bib::cluster;

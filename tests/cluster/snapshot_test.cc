@@ -11,8 +11,8 @@
 #include <thread>
 
 #include "cluster.h"
-#include "wire/ids.h"
-#include "wire/prng.h"
+#include "wire/base/ids.h"
+#include "wire/base/prng.h"
 
 using namespace bib;
 using namespace bib::cluster;

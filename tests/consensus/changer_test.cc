@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 namespace bib::consensus {
 

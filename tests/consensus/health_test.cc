@@ -6,7 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "consensus/quorum.h"
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 namespace bib::consensus {
 

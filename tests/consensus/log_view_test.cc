@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 namespace bib::consensus {
 
@@ -23,7 +23,7 @@ LogView make_view(const std::vector<std::uint64_t>& terms) {
 TEST_CASE("An empty log knows its base and nothing else") {
   const LogView log({LogIndex(5), Term(2)});
   CHECK(log.first_index() == LogIndex(6));
-  CHECK(log.last() == LogPosition{LogIndex(5), Term(2)});
+  CHECK(log.last() == wire::LogPosition{LogIndex(5), Term(2)});
   CHECK(log.term_at(LogIndex(5)) == Term(2));
   CHECK_FALSE(log.term_at(LogIndex(4)));
   CHECK_FALSE(log.term_at(LogIndex(6)));
@@ -32,13 +32,14 @@ TEST_CASE("An empty log knows its base and nothing else") {
 
 TEST_CASE("A conflicting term is skipped as a whole") {
   const LogView log = make_view({1, 1, 1, 4, 4, 6});
-  CHECK(log.last_at_or_below(LogIndex(6), Term(5)) == LogPosition{LogIndex(5), Term(4)});
-  CHECK(log.last_at_or_below(LogIndex(9), Term(3)) == LogPosition{LogIndex(3), Term(1)});
-  CHECK(log.last_at_or_below(LogIndex(2), Term(9)) == LogPosition{LogIndex(2), Term(1)});
-  CHECK(log.last_at_or_below(LogIndex(6), Term(0)) == LogPosition{});
+  CHECK(log.last_at_or_below(LogIndex(6), Term(5)) == wire::LogPosition{LogIndex(5), Term(4)});
+  CHECK(log.last_at_or_below(LogIndex(9), Term(3)) == wire::LogPosition{LogIndex(3), Term(1)});
+  CHECK(log.last_at_or_below(LogIndex(2), Term(9)) == wire::LogPosition{LogIndex(2), Term(1)});
+  CHECK(log.last_at_or_below(LogIndex(6), Term(0)) == wire::LogPosition{});
   LogView compacted = make_view({1, 1, 1, 4, 4, 6});
   compacted.compact_to(LogIndex(4));
-  CHECK(compacted.last_at_or_below(LogIndex(6), Term(4)) == LogPosition{LogIndex(5), Term(4)});
+  CHECK(compacted.last_at_or_below(LogIndex(6), Term(4)) ==
+        wire::LogPosition{LogIndex(5), Term(4)});
   CHECK_FALSE(compacted.last_at_or_below(LogIndex(6), Term(3)));
   CHECK_FALSE(compacted.last_at_or_below(LogIndex(3), Term(9)));
 }
@@ -65,8 +66,8 @@ TEST_CASE("A log view agrees with a plain list through any sequence of operation
         base += random.below(last - base + 1);
         log.compact_to(LogIndex(base));
       }
-      REQUIRE(log.base() == LogPosition{LogIndex(base), all[base].first});
-      REQUIRE(log.last() == LogPosition{LogIndex(all.size() - 1), all.back().first});
+      REQUIRE(log.base() == wire::LogPosition{LogIndex(base), all[base].first});
+      REQUIRE(log.last() == wire::LogPosition{LogIndex(all.size() - 1), all.back().first});
       std::uint64_t bytes = 0;
       for (std::uint64_t i = base + 1; i < all.size(); ++i) {
         REQUIRE(log.term_at(LogIndex(i)) == all[i].first);

@@ -90,7 +90,7 @@ std::vector<NodeId> MemoryCluster::ids_up() const {
 void MemoryCluster::make_raft(MemoryNode& node) {
   Disk& disk = node.disk;
   if (disk.snapshot) {
-    const LogPosition last = disk.snapshot->last;
+    const wire::LogPosition last = disk.snapshot->last;
     const Content* content = disk.at(last.index);
     const bool agrees = last == disk.base || (content != nullptr && content->term == last.term);
     if (!agrees) {
@@ -226,7 +226,7 @@ void MemoryCluster::compact(NodeId id, LogIndex index) {
   // The log on disk must reach so far without the snapshot's help.
   if (index <= core.log().base().index || at.disk.at(index) == nullptr) return;
   if (at.disk.at(index)->tag != at.history[index.value() - 1]) return;
-  const LogPosition last{index, *core.log().term_at(index)};
+  const wire::LogPosition last{index, *core.log().term_at(index)};
   // A node that joined later and has the log from its start was told of no membership before that.
   const MembershipAt* in_effect = core.membership_at(index);
   const Membership membership = in_effect == nullptr ? Membership() : in_effect->membership;
@@ -268,7 +268,7 @@ void MemoryCluster::pump(NodeId id) {
 
 void MemoryCluster::take_effects(MemoryNode& node) {
   Effects effects = node.raft->take_effects();
-  for (const LogPosition& place : effects.noop_entries) {
+  for (const wire::LogPosition& place : effects.noop_entries) {
     if (place.index != node.cache_base.index + node.cache.size() + 1) {
       violated("a no-op that does not stand at the log's end");
     }

@@ -42,7 +42,7 @@ struct Content {
 };
 
 struct Snapshot {
-  LogPosition last;
+  wire::LogPosition last;
   Membership membership;
   std::vector<std::uint64_t> history;  // the tags of entries 1 .. last.index
 };
@@ -64,8 +64,8 @@ struct PendingWrite {
 };
 
 struct Disk {
-  HardState hard_state;
-  LogPosition base;
+  wire::HardState hard_state;
+  wire::LogPosition base;
   Membership base_membership;
   std::deque<Content> entries;
   std::optional<Snapshot> snapshot;
@@ -84,7 +84,7 @@ struct MemoryNode {
   bool disk_is_stalled = false;     // settle() leaves it alone
   std::unique_ptr<Raft> raft;       // none: crashed
   std::deque<PendingWrite> writes;  // handed to the disk, not durable yet
-  LogPosition cache_base;
+  wire::LogPosition cache_base;
   std::deque<Content> cache;           // the log's contents after cache_base
   std::vector<std::uint64_t> history;  // the tags of what is applied
   LogIndex commit_checked;

@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 namespace bib::consensus {
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "support/test_support.h"
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 namespace bib::consensus {
 
@@ -544,7 +544,7 @@ TEST_CASE("A snapshot that outlived the term that came with it raises the term a
   CHECK(raft.vote() == NodeId());
   const Effects effects = raft.take_effects();
   REQUIRE(effects.write);
-  CHECK(effects.write->hard_state == HardState{Term(4), NodeId()});
+  CHECK(effects.write->hard_state == wire::HardState{Term(4), NodeId()});
 }
 
 TEST_CASE("A driver that reports a write that it was never given is stopped") {

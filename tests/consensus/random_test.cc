@@ -12,7 +12,7 @@
 #include <string>
 
 #include "memory_cluster.h"
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 namespace bib::consensus::test {
 

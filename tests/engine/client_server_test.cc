@@ -1,5 +1,5 @@
 // The API's sessions over real sockets: what a client that does not read can cost.
-#include "engine/client_server.h"
+#include "engine/uv/client_server.h"
 
 #include <algorithm>
 #include <array>
@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/uv/stderr_logger.h"
 #include "support/test_support.h"
 
 using namespace bib;
@@ -88,7 +89,7 @@ struct Client final : Connection::Handler {
 
 TEST_CASE("a client that does not take its answers is not read from until it does") {
   EventLoop loop;
-  Logger logger{LogLevel::kError};
+  StderrLogger logger{LogLevel::kError};
   Node node;
   Client client;
   ClientServerOptions options;
@@ -134,7 +135,7 @@ TEST_CASE(
     "bursts of several clients are taken in parts, a turn each, and nobody has to wait for all") {
   constexpr std::size_t kPerTurn = 5;
   EventLoop loop;
-  Logger logger{LogLevel::kError};
+  StderrLogger logger{LogLevel::kError};
   Node node;
   node.body.resize(8);
   node.requests_per_turn = kPerTurn;

@@ -1,5 +1,5 @@
 // The node loop's building blocks over real sockets and real threads.
-#include "engine/connection.h"
+#include "engine/uv/connection.h"
 
 #include <sys/stat.h>
 
@@ -9,9 +9,9 @@
 #include <thread>
 #include <vector>
 
-#include "engine/entry_cache.h"
-#include "engine/event_loop.h"
-#include "engine/mailbox.h"
+#include "engine/node/entry_cache.h"
+#include "engine/uv/event_loop.h"
+#include "engine/uv/mailbox.h"
 #include "support/test_support.h"
 
 using namespace bib;

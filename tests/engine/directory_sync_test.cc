@@ -13,7 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/file.h"
+#include "engine/ports/file.h"
+#include "engine/uv/file_posix.h"
 #include "support/test_support.h"
 
 namespace {

@@ -2,8 +2,8 @@
 // test derives from them and overrides what it looks at.
 #pragma once
 
-#include "engine/clock.h"
-#include "engine/raft_driver.h"
+#include "engine/node/raft_driver.h"
+#include "engine/ports/clock.h"
 #include "log_model.h"
 
 namespace bib::engine {
@@ -22,8 +22,8 @@ struct QuietApplier : Applier {
 
 struct QuietSnapshots : SnapshotKeeper {
   void send_snapshot(wire::NodeId, wire::LogIndex) override {}
-  void receive_snapshot(wire::NodeId, consensus::LogPosition) override {}
-  void on_install_durable(consensus::LogPosition) override {}
+  void receive_snapshot(wire::NodeId, wire::LogPosition) override {}
+  void on_install_durable(wire::LogPosition) override {}
 };
 
 struct QuietClock : Clock {

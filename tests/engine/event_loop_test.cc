@@ -1,11 +1,11 @@
 // What the loop does before it sleeps.
-#include "engine/event_loop.h"
+#include "engine/uv/event_loop.h"
 
 #include <catch2/catch.hpp>
 #include <functional>
 #include <memory>
 
-#include "engine/mailbox.h"
+#include "engine/uv/mailbox.h"
 
 using namespace bib::engine;
 

@@ -17,8 +17,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/file.h"
-#include "wire/prng.h"
+#include "engine/ports/file.h"
+#include "wire/base/prng.h"
 
 namespace bib::engine {
 

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "wire/bytes.h"
+#include "wire/base/bytes.h"
 
 namespace bib::engine {
 namespace {

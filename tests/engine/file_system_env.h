@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "engine/file.h"
+#include "engine/ports/file.h"
 
 namespace rocksdb {
 class Env;

@@ -1,10 +1,10 @@
 // How old a node's rows are at most: never less than they are, whatever is lost, late or paused.
-#include "engine/freshness.h"
+#include "engine/node/freshness.h"
 
 #include <catch2/catch.hpp>
 
 #include "raft_rig.h"
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 using namespace bib;
 using namespace bib::engine;

@@ -10,8 +10,8 @@
 namespace bib::engine {
 namespace {
 
-using consensus::LogPosition;
 using wire::LogIndex;
+using wire::LogPosition;
 using wire::MessageKind;
 using wire::NodeId;
 using wire::PeerMessage;

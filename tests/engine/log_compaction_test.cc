@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "engine/log_reader.h"
-#include "engine/log_store.h"
+#include "engine/storage/log_reader.h"
+#include "engine/storage/log_store.h"
 #include "faulty_file_system.h"
 #include "log_model.h"
 
@@ -15,16 +15,16 @@ namespace {
 using wire::LogIndex;
 using wire::Term;
 
-LogWrite entries(std::uint64_t from, std::uint64_t to, std::uint64_t term,
-                 std::size_t size = 6000) {
-  LogWrite write;
+LogStoreWrite entries(std::uint64_t from, std::uint64_t to, std::uint64_t term,
+                      std::size_t size = 6000) {
+  LogStoreWrite write;
   for (std::uint64_t index = from; index <= to; ++index) {
     write.entries.push_back(make_entry(index, term, size));
   }
   return write;
 }
 
-void append(LogStore& store, const LogWrite& write) {
+void append(LogStore& store, const LogStoreWrite& write) {
   const auto status = store.append({&write, 1});
   INFO((status ? std::string() : status.error().message));
   REQUIRE(status);
@@ -56,7 +56,7 @@ std::string refusal(FaultyFileSystem& files) {
 }
 
 // Entries up to `index` are gone from the model as far as the store let go of them.
-void forget_below(LogModel& model, consensus::LogPosition base) {
+void forget_below(LogModel& model, wire::LogPosition base) {
   const std::uint64_t gone = base.index - model.base.index;
   model.entries.erase(model.entries.begin(),
                       model.entries.begin() + static_cast<std::ptrdiff_t>(gone));
@@ -72,7 +72,7 @@ TEST_CASE("a log lets go of whole segments below an index and goes on where it w
   FaultyFileSystem files;
   auto log = open(files);
   LogModel model;
-  LogWrite first = entries(1, 40, 1);
+  LogStoreWrite first = entries(1, 40, 1);
   first.entries[4] = membership_entry(5, 1, 77);
   append(*log.store, first);
   model.apply(first);
@@ -85,7 +85,7 @@ TEST_CASE("a log lets go of whole segments below an index and goes on where it w
     const auto left = files.paths();
     CHECK(std::find(left.begin(), left.end(), path) == left.end());
   }
-  const LogWrite more = entries(41, 50, 2);
+  const LogStoreWrite more = entries(41, 50, 2);
   append(*log.store, more);
   model.apply(more);
   log.store.reset();
@@ -112,7 +112,7 @@ TEST_CASE("a segment whose entries were replaced from an earlier place on is no 
   auto log = open(files);
   append(*log.store, entries(1, 30, 1));
   // Entries of earlier segments are void; what is in their place stands in the last one.
-  LogWrite other = entries(4, 6, 2, 100);
+  LogStoreWrite other = entries(4, 6, 2, 100);
   other.truncate_from = LogIndex(4);
   append(*log.store, other);
   const auto retired = compact(files, *log.store, 6);
@@ -129,12 +129,12 @@ TEST_CASE("behind a snapshot that was installed everything older can go") {
   FaultyFileSystem files;
   auto log = open(files);
   append(*log.store, entries(1, 30, 1));
-  LogWrite reset;
+  LogStoreWrite reset;
   reset.reset = LogReset{{LogIndex(100), Term(3)}, LogIndex(90), membership_of(5)};
   append(*log.store, reset);
   append(*log.store, entries(101, 103, 3));
   const auto retired = compact(files, *log.store, 100);
-  CHECK(retired.base == consensus::LogPosition{LogIndex(100), Term(3)});
+  CHECK(retired.base == wire::LogPosition{LogIndex(100), Term(3)});
   CHECK(files.paths().size() == 2);  // the note, and the segment behind the reset
   log.store.reset();
   auto again = open(files);
@@ -215,7 +215,7 @@ TEST_CASE(
       LogModel model;
       {
         auto log = open(*disk);
-        const LogWrite write = entries(1, 60, 1, 3000 + prng.below(4000));
+        const LogStoreWrite write = entries(1, 60, 1, 3000 + prng.below(4000));
         append(*log.store, write);
         model.apply(write);
         disk->crash_after(crash_after);
@@ -224,7 +224,7 @@ TEST_CASE(
           static_cast<void>(retire_segments(*disk, kLogDirectory, *retired));
         } else {
           // Whatever the disk says now, the log is given up.
-          const LogWrite after = entries(61, 61, 1);
+          const LogStoreWrite after = entries(61, 61, 1);
           CHECK_FALSE(log.store->append({&after, 1}));
         }
       }
@@ -249,14 +249,14 @@ TEST_CASE("random writes, resets, compactions and crashes keep what was durable"
     auto disk = std::make_unique<FaultyFileSystem>();
     LogModel model;
     model.hard_state.term = Term(1);
-    LogWrite first;
+    LogStoreWrite first;
     first.hard_state = model.hard_state;
     append(*open(*disk).store, first);
     for (int life = 0; life < 4; ++life) {
       auto log = open(*disk);
       REQUIRE(LogModel::describe(*disk, log) == model.describe());
       for (int turn = 0; turn < 20; ++turn) {
-        const LogWrite write = random_write(
+        const LogStoreWrite write = random_write(
             model, prng, {.entry_bytes_max = 9000, .reset_ppm = 30000, .truncate_ppm = 150000});
         append(*log.store, write);
         model.apply(write);

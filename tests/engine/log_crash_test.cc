@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <set>
 
-#include "engine/log_reader.h"
-#include "engine/log_store.h"
+#include "engine/storage/log_reader.h"
+#include "engine/storage/log_store.h"
 #include "faulty_file_system.h"
 #include "log_model.h"
 
@@ -16,8 +16,8 @@ using wire::LogIndex;
 using wire::Term;
 
 struct Run {
-  LogModel durable;             // what append() returned for
-  std::vector<LogWrite> doubt;  // the writes of the append that failed
+  LogModel durable;                  // what append() returned for
+  std::vector<LogStoreWrite> doubt;  // the writes of the append that failed
 };
 
 // Random appends until the disk crashes or the turns are over.
@@ -27,7 +27,7 @@ Run run_until_crash(FaultyFileSystem& files, LogStore::Recovered& log, LogModel 
   const Appetite appetite{.entry_bytes_max = 12000, .reset_ppm = 40000, .truncate_ppm = 150000};
   for (int turn = 0; turn < turns && !files.crashed(); ++turn) {
     LogModel next = run.durable;
-    std::vector<LogWrite> writes;
+    std::vector<LogStoreWrite> writes;
     for (std::uint64_t n = 1 + prng.below(3); n > 0; --n) {
       writes.push_back(random_write(next, prng, appetite));
       next.apply(writes.back());
@@ -47,8 +47,8 @@ Run run_until_crash(FaultyFileSystem& files, LogStore::Recovered& log, LogModel 
 std::optional<LogModel> find_outcome(const Run& run, const std::string& found) {
   LogModel model = run.durable;
   if (model.describe() == found) return model;
-  for (const LogWrite& write : run.doubt) {
-    for (const LogWrite& part : LogModel::split(write)) {
+  for (const LogStoreWrite& write : run.doubt) {
+    for (const LogStoreWrite& part : LogModel::split(write)) {
       model.apply(part);
       if (model.describe() == found) return model;
     }
@@ -108,8 +108,8 @@ TEST_CASE("crash after crash loses nothing durable, also while the last one is r
   }
 }
 
-LogWrite one_entry(std::uint64_t index, std::size_t size) {
-  LogWrite write;
+LogStoreWrite one_entry(std::uint64_t index, std::size_t size) {
+  LogStoreWrite write;
   write.entries = {make_entry(index, 1, size)};
   return write;
 }
@@ -124,7 +124,7 @@ TEST_CASE("what a killed process wrote and had not synced is made durable by the
       files.restart_process();  // the files are there, their names perhaps not for long
       auto log = LogStore::open(files, kLogDirectory, test_options());
       REQUIRE(log);
-      const LogWrite write = one_entry(1, 100);
+      const LogStoreWrite write = one_entry(1, 100);
       REQUIRE(log->store->append({&write, 1}));
 
       wire::Prng prng(crash_after * 100 + variant);
@@ -144,7 +144,7 @@ TEST_CASE(
       FaultyFileSystem files;
       files.crash_after(crash_after);
       if (auto log = LogStore::open(files, kLogDirectory, test_options())) {
-        LogWrite write;
+        LogStoreWrite write;
         for (std::uint64_t index = 1; index <= 60; ++index) {  // several segments
           write = one_entry(index, 12000);
           if (!log->store->append({&write, 1})) break;
@@ -154,7 +154,7 @@ TEST_CASE(
       auto log = LogStore::open(files, kLogDirectory, test_options());
       REQUIRE(log);
       const LogIndex next = log->log.last_index() + 1;
-      const LogWrite write = one_entry(next.value(), 100);
+      const LogStoreWrite write = one_entry(next.value(), 100);
       REQUIRE(log->store->append({&write, 1}));
 
       wire::Prng prng(crash_after * 100 + variant);
@@ -173,13 +173,13 @@ TEST_CASE("a stale block behind a torn one does not come back when the gap is fi
   options.block_bytes_max = 1024;
   auto log = LogStore::open(files, kLogDirectory, options);
   REQUIRE(log);
-  const LogWrite first = one_entry(1, 700);
+  const LogStoreWrite first = one_entry(1, 700);
   REQUIRE(log->store->append({&first, 1}));
 
   // Two blocks of one append; the first is lost, the second survives.
   const std::string path = join_path(kLogDirectory, wire::segment_file_name(1));
   files.crash_after(2);
-  const std::vector<LogWrite> lost = {one_entry(2, 700), one_entry(3, 700)};
+  const std::vector<LogStoreWrite> lost = {one_entry(2, 700), one_entry(3, 700)};
   REQUIRE_FALSE(log->store->append(lost));
   std::uint64_t lowest = UINT64_MAX;
   static_cast<void>(files.survivor([&](const std::string&, std::uint64_t offset, std::size_t n) {
@@ -197,7 +197,7 @@ TEST_CASE("a stale block behind a torn one does not come back when the gap is fi
   CHECK(recovered->log.last_index() == LogIndex(1));
   CHECK_FALSE(recovered->torn.empty());
   // Exactly as long as the lost block: its successor's place is where the stale block stood.
-  const LogWrite other = one_entry(2, 700);
+  const LogStoreWrite other = one_entry(2, 700);
   REQUIRE(recovered->store->append({&other, 1}));
   recovered->store.reset();
   const auto again = LogStore::open(*disk, kLogDirectory, options);
@@ -210,11 +210,11 @@ TEST_CASE("a watermark that a torn block has partly overwritten does no harm") {
     FaultyFileSystem files(4096);
     auto log = LogStore::open(files, kLogDirectory, test_options());
     REQUIRE(log);
-    const LogWrite first = one_entry(1, 100);
+    const LogStoreWrite first = one_entry(1, 100);
     REQUIRE(log->store->append({&first, 1}));
     REQUIRE(log->store->write_watermark());
     files.crash_after(1);
-    const LogWrite second = one_entry(2, 3800);
+    const LogStoreWrite second = one_entry(2, 3800);
     REQUIRE_FALSE(log->store->append({&second, 1}));
     // Each sector holds the old zeros, the watermark or the block.
     const auto disk =
@@ -234,7 +234,7 @@ TEST_CASE("files that a crash left unfinished are removed") {
   LogModel model;
   {
     auto log = LogStore::open(files, kLogDirectory, test_options());
-    const LogWrite write = one_entry(1, 100);
+    const LogStoreWrite write = one_entry(1, 100);
     REQUIRE(log->store->append({&write, 1}));
     model.apply(write);
   }

@@ -1,8 +1,8 @@
 // What must keep a node from starting: anything durable that is not there any more.
 #include <catch2/catch.hpp>
 
-#include "engine/log_reader.h"
-#include "engine/log_store.h"
+#include "engine/storage/log_reader.h"
+#include "engine/storage/log_store.h"
 #include "faulty_file_system.h"
 #include "log_model.h"
 
@@ -22,7 +22,7 @@ LogModel fill(FaultyFileSystem& files, const LogStoreOptions& options = test_opt
   auto log = LogStore::open(files, kLogDirectory, options);
   REQUIRE(log);
   while (log->store->counters().segments_made < segments || model.entries.size() % 7 != 3) {
-    LogWrite write;
+    LogStoreWrite write;
     write.hard_state = {wire::Term(1 + model.entries.size() / 10), wire::NodeId(3)};
     write.entries = {
         make_entry(model.last().index.value() + 1, write.hard_state->term.value(), 5000)};
@@ -111,7 +111,7 @@ TEST_CASE("damage to the last block is recognised by the watermark behind it") {
   LogModel model;
   {
     auto log = LogStore::open(files, kLogDirectory, test_options());
-    LogWrite write;
+    LogStoreWrite write;
     write.entries = {make_entry(1, 1, 100)};
     REQUIRE(log->store->append({&write, 1}));
   }
@@ -133,7 +133,7 @@ TEST_CASE("a closed log's last block is protected by the closing block") {
   FaultyFileSystem files;
   {
     auto log = LogStore::open(files, kLogDirectory, test_options());
-    LogWrite write;
+    LogStoreWrite write;
     write.entries = {make_entry(1, 1, 100)};
     REQUIRE(log->store->append({&write, 1}));
     REQUIRE(log->store->close());
@@ -197,7 +197,7 @@ TEST_CASE("a segment of another log is refused although its number fits") {
     auto log = LogStore::open(other, kLogDirectory, other_options);
     LogModel model;
     while (log->store->counters().segments_made < 3) {
-      LogWrite write;
+      LogStoreWrite write;
       const auto stamp = wire::EntryStamp{
           .cluster = other_options.cluster, .term = wire::Term(1), .index = model.last().index + 1};
       write.entries = {wire::make_noop_entry(stamp)};
@@ -225,7 +225,7 @@ TEST_CASE("a segment from an older state of the same log is refused") {
   {
     auto log = LogStore::open(files, kLogDirectory, test_options());
     while (log->store->counters().segments_made < 2) {
-      LogWrite write;
+      LogStoreWrite write;
       write.entries = {make_entry(log->store->last().index.value() + 1, 100, 9000)};
       REQUIRE(log->store->append({&write, 1}));
     }
@@ -255,7 +255,7 @@ TEST_CASE("bytes of every kind in place of a segment never abort") {
 TEST_CASE("a reader that finds something else than what was written says where") {
   FaultyFileSystem files;
   auto log = LogStore::open(files, kLogDirectory, test_options());
-  LogWrite write;
+  LogStoreWrite write;
   for (std::uint64_t i = 1; i <= 5; ++i) write.entries.push_back(make_entry(i, 1, 300));
   REQUIRE(log->store->append({&write, 1}));
   LogReader reader(files, kLogDirectory, log->store->locations());

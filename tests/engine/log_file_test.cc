@@ -7,7 +7,8 @@
 #include <array>
 #include <cstring>
 
-#include "engine/file.h"
+#include "engine/ports/file.h"
+#include "engine/uv/file_posix.h"
 #include "support/test_support.h"
 
 namespace bib::engine {

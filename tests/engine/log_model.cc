@@ -2,15 +2,15 @@
 
 #include <algorithm>
 
-#include "engine/log_reader.h"
-#include "wire/check.h"
-#include "wire/checksum.h"
+#include "engine/storage/log_reader.h"
+#include "wire/base/check.h"
+#include "wire/base/checksum.h"
 
 namespace bib::engine {
 
-using consensus::LogPosition;
 using wire::Bytes;
 using wire::LogIndex;
+using wire::LogPosition;
 using wire::Term;
 
 namespace {
@@ -75,7 +75,7 @@ Term LogModel::term_at(std::uint64_t index) const {
   return wire::read_entry_header(entries.at(index - base.index.value() - 1).view())->term;
 }
 
-void LogModel::apply(const LogWrite& write) {
+void LogModel::apply(const LogStoreWrite& write) {
   if (write.hard_state) hard_state = *write.hard_state;
   if (write.reset) {
     base = write.reset->position;
@@ -99,8 +99,8 @@ void LogModel::apply(const LogWrite& write) {
   }
 }
 
-std::vector<LogWrite> LogModel::split(const LogWrite& write) {
-  std::vector<LogWrite> parts;
+std::vector<LogStoreWrite> LogModel::split(const LogStoreWrite& write) {
+  std::vector<LogStoreWrite> parts;
   if (write.hard_state) parts.emplace_back().hard_state = write.hard_state;
   if (write.reset) parts.emplace_back().reset = write.reset;
   if (write.truncate_from) parts.emplace_back().truncate_from = write.truncate_from;
@@ -143,8 +143,8 @@ std::string LogModel::describe(FileSystem& files, LogStore::Recovered& recovered
   return model.describe();
 }
 
-LogWrite random_write(const LogModel& model, wire::Prng& prng, const Appetite& appetite) {
-  LogWrite write;
+LogStoreWrite random_write(const LogModel& model, wire::Prng& prng, const Appetite& appetite) {
+  LogStoreWrite write;
   LogPosition last = model.last();
   std::uint64_t term = std::max(last.term.value(), model.hard_state.term.value());
   term += prng.below(4) == 0 ? 1 : 0;

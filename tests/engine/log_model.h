@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "engine/file.h"
-#include "engine/log_store.h"
-#include "wire/bytes.h"
-#include "wire/entry.h"
-#include "wire/prng.h"
+#include "engine/ports/file.h"
+#include "engine/storage/log_store.h"
+#include "wire/base/bytes.h"
+#include "wire/base/prng.h"
+#include "wire/log/entry.h"
 
 namespace bib::engine {
 
@@ -24,17 +24,17 @@ std::vector<std::uint8_t> membership_of(std::uint64_t voter);
 
 class LogModel {
  public:
-  consensus::LogPosition base;
+  wire::LogPosition base;
   std::vector<wire::Bytes> entries;
   wire::HardState hard_state;
   // Of each membership in the log: index and the one voter.
   std::vector<std::pair<std::uint64_t, std::uint64_t>> memberships;
 
-  consensus::LogPosition last() const;
+  wire::LogPosition last() const;
   wire::Term term_at(std::uint64_t index) const;
-  void apply(const LogWrite& write);
+  void apply(const LogStoreWrite& write);
   // The write's parts one by one: what a crash may leave of it.
-  static std::vector<LogWrite> split(const LogWrite& write);
+  static std::vector<LogStoreWrite> split(const LogStoreWrite& write);
 
   // Everything that matters as text, so that two can be compared and a difference be read.
   std::string describe() const;
@@ -48,6 +48,6 @@ struct Appetite {
 };
 
 // A legal next write for the model.
-LogWrite random_write(const LogModel& model, wire::Prng& prng, const Appetite& appetite = {});
+LogStoreWrite random_write(const LogModel& model, wire::Prng& prng, const Appetite& appetite = {});
 
 }  // namespace bib::engine

@@ -1,11 +1,12 @@
-#include "engine/log_reader.h"
+#include "engine/storage/log_reader.h"
 
 #include <catch2/catch.hpp>
 
 #include <atomic>
 #include <thread>
 
-#include "engine/log_store.h"
+#include "engine/storage/log_store.h"
+#include "engine/uv/file_posix.h"
 #include "faulty_file_system.h"
 #include "log_model.h"
 #include "support/test_support.h"
@@ -27,7 +28,7 @@ Filled fill(FileSystem& files, const std::string& directory, std::uint64_t count
   REQUIRE(log);
   Filled filled{std::move(log->store), {}};
   while (filled.entries.size() < count) {
-    LogWrite write;
+    LogStoreWrite write;
     for (std::size_t n = 0; n < per_append; ++n) {
       write.entries.push_back(make_entry(filled.entries.size() + 1, 1, size));
       filled.entries.push_back(write.entries.back());
@@ -92,7 +93,7 @@ TEST_CASE("a reader stops at the durable end and refuses what is not there") {
 TEST_CASE("a reader skips what was truncated between two entries") {
   FaultyFileSystem files;
   Filled filled = fill(files, kLogDirectory, 40, 4000, 1);
-  LogWrite write;
+  LogStoreWrite write;
   write.truncate_from = LogIndex(3);
   for (std::uint64_t i = 3; i <= 6; ++i) write.entries.push_back(make_entry(i, 2, 100));
   REQUIRE(filled.store->append({&write, 1}));
@@ -131,7 +132,7 @@ TEST_CASE("readers on other threads see whole, right entries while the log is ap
     });
   }
   for (std::uint64_t index = 6; index < 400 || reads < 100; ++index) {
-    LogWrite write;
+    LogStoreWrite write;
     write.entries = {make_entry(index, 1, 100)};
     const auto status = filled.store->append({&write, 1});
     if (!status) ++failures;

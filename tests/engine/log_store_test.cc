@@ -1,8 +1,9 @@
-#include "engine/log_store.h"
+#include "engine/storage/log_store.h"
 
 #include <catch2/catch.hpp>
 
-#include "engine/log_reader.h"
+#include "engine/storage/log_reader.h"
+#include "engine/uv/file_posix.h"
 #include "faulty_file_system.h"
 #include "log_model.h"
 #include "support/test_support.h"
@@ -22,9 +23,9 @@ LogStore::Recovered open_log(FileSystem& files, const std::string& directory = k
   return *std::move(opened);
 }
 
-LogWrite entries_write(std::uint64_t first, std::uint64_t count, std::uint64_t term,
-                       std::size_t size) {
-  LogWrite write;
+LogStoreWrite entries_write(std::uint64_t first, std::uint64_t count, std::uint64_t term,
+                            std::size_t size) {
+  LogStoreWrite write;
   for (std::uint64_t i = 0; i < count; ++i) {
     write.entries.push_back(make_entry(first + i, term, size));
   }
@@ -60,7 +61,7 @@ TEST_CASE("whatever was appended is found again through rolls, truncations and r
     LogModel model;
     auto log = open_log(files);
     for (int turn = 0; turn < 120; ++turn) {
-      std::vector<LogWrite> writes;
+      std::vector<LogStoreWrite> writes;
       for (std::uint64_t n = 1 + prng.below(4); n > 0; --n) {
         writes.push_back(random_write(model, prng));
         model.apply(writes.back());
@@ -88,7 +89,7 @@ TEST_CASE("a log on the real file system is found again") {
     auto log = open_log(posix_file_system(), directory);
     REQUIRE(LogModel::describe(posix_file_system(), log) == model.describe());
     for (int turn = 0; turn < 60; ++turn) {
-      const LogWrite write = random_write(model, prng);
+      const LogStoreWrite write = random_write(model, prng);
       REQUIRE(log.store->append({&write, 1}));
       model.apply(write);
       if (turn % 20 == 0) {
@@ -111,7 +112,7 @@ TEST_CASE("an entry larger than a segment gets a segment that is large enough") 
   {
     auto log = open_log(files);
     for (const std::size_t size : {100U, 900000U, 10U, 200000U, 64000U, 65536U, 5U}) {
-      LogWrite write;
+      LogStoreWrite write;
       write.entries = {make_entry(model.last().index.value() + 1, 1, size)};
       REQUIRE(log.store->append({&write, 1}));
       model.apply(write);
@@ -124,7 +125,7 @@ TEST_CASE("an entry larger than a segment gets a segment that is large enough") 
 TEST_CASE("one append is one sync, however many writes it holds") {
   FaultyFileSystem files;
   auto log = open_log(files);
-  std::vector<LogWrite> writes;
+  std::vector<LogStoreWrite> writes;
   for (std::uint64_t i = 1; i <= 20; ++i) writes.push_back(entries_write(i, 1, 1, 50));
   writes.front().hard_state = {Term(1), wire::NodeId(5)};
   const std::uint64_t before = files.syncs();
@@ -137,11 +138,11 @@ TEST_CASE("one append is one sync, however many writes it holds") {
 TEST_CASE("an append that changes nothing does not touch the disk") {
   FaultyFileSystem files;
   auto log = open_log(files);
-  LogWrite first = entries_write(1, 1, 3, 10);
+  LogStoreWrite first = entries_write(1, 1, 3, 10);
   first.hard_state = {Term(3), wire::NodeId(1)};
   REQUIRE(log.store->append({&first, 1}));
   const std::uint64_t before = files.operations();
-  LogWrite barrier;
+  LogStoreWrite barrier;
   barrier.hard_state = {Term(3), wire::NodeId(1)};
   REQUIRE(log.store->append({&barrier, 1}));
   CHECK(files.operations() == before);
@@ -153,7 +154,7 @@ TEST_CASE("readers find nothing before it is durable") {
   const auto locations = log.store->locations();
   LogIndex seen_in_sync;
   files.before_sync([&] { seen_in_sync = std::max(seen_in_sync, locations->last().index); });
-  const LogWrite write = entries_write(1, 3, 1, 10);
+  const LogStoreWrite write = entries_write(1, 3, 1, 10);
   REQUIRE(log.store->append({&write, 1}));
   CHECK(seen_in_sync == LogIndex(0));
   CHECK(locations->last().index == LogIndex(3));
@@ -162,10 +163,10 @@ TEST_CASE("readers find nothing before it is durable") {
 TEST_CASE("a failed sync fails the store for good") {
   FaultyFileSystem files;
   auto log = open_log(files);
-  const LogWrite first = entries_write(1, 1, 1, 10);
+  const LogStoreWrite first = entries_write(1, 1, 1, 10);
   REQUIRE(log.store->append({&first, 1}));
   files.fail_sync_after(0);
-  const LogWrite second = entries_write(2, 1, 1, 10);
+  const LogStoreWrite second = entries_write(2, 1, 1, 10);
   const auto failed = log.store->append({&second, 1});
   REQUIRE_FALSE(failed);
   CHECK(failed.error().code == ErrorCode::kIo);
@@ -174,7 +175,7 @@ TEST_CASE("a failed sync fails the store for good") {
 
   // The disk would take it now; the store must not ask again.
   const std::uint64_t before = files.operations();
-  const LogWrite third = entries_write(3, 1, 1, 10);
+  const LogStoreWrite third = entries_write(3, 1, 1, 10);
   CHECK(log.store->append({&third, 1}).error().message == failed.error().message);
   CHECK_FALSE(log.store->write_watermark());
   CHECK_FALSE(log.store->close());
@@ -195,7 +196,7 @@ TEST_CASE("a full disk fails the store cleanly and loses nothing that was durabl
     files.limit_space(3 * kSegmentBytesMin + 1000);
     wire::Status status;
     for (std::uint64_t i = 1; i < 1000 && status; ++i) {
-      const LogWrite write = entries_write(i, 1, 1, 2000);
+      const LogStoreWrite write = entries_write(i, 1, 1, 2000);
       status = log.store->append({&write, 1});
       if (status) model.apply(write);
     }
@@ -207,7 +208,7 @@ TEST_CASE("a full disk fails the store cleanly and loses nothing that was durabl
   files.limit_space(UINT64_MAX);
   auto log = open_log(files);
   CHECK(LogModel::describe(files, log) == model.describe());
-  const LogWrite more = entries_write(model.last().index.value() + 1, 3, 1, 50000);
+  const LogStoreWrite more = entries_write(model.last().index.value() + 1, 3, 1, 50000);
   CHECK(log.store->append({&more, 1}));
 }
 
@@ -230,7 +231,7 @@ TEST_CASE("a prepared file becomes the next segment") {
     REQUIRE(prepared);
     log.store->adopt(*std::move(prepared));
     while (!log.store->wants_prepared()) {
-      const LogWrite write = entries_write(index++, 1, 1, 3000);
+      const LogStoreWrite write = entries_write(index++, 1, 1, 3000);
       REQUIRE(log.store->append({&write, 1}));
     }
   }
@@ -272,7 +273,7 @@ TEST_CASE("a log with larger blocks than before goes on where it was") {
     auto log = open_log(files, kLogDirectory, options);
     CHECK(LogModel::describe(files, log) == model.describe());
     for (int turn = 0; turn < 60; ++turn) {
-      const LogWrite write = random_write(model, prng);
+      const LogStoreWrite write = random_write(model, prng);
       REQUIRE(log.store->append({&write, 1}));
       model.apply(write);
     }
@@ -286,9 +287,9 @@ TEST_CASE("entries that do not follow the log's last entry abort") {
     return support::aborts([=] {
       FaultyFileSystem files;
       auto log = open_log(files);
-      const LogWrite first = entries_write(1, 2, 5, 10);
+      const LogStoreWrite first = entries_write(1, 2, 5, 10);
       static_cast<void>(log.store->append({&first, 1}));
-      const LogWrite second = entries_write(index, 1, term, 10);
+      const LogStoreWrite second = entries_write(index, 1, term, 10);
       static_cast<void>(log.store->append({&second, 1}));
     });
   };

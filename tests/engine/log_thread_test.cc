@@ -1,11 +1,11 @@
-#include "engine/log_thread.h"
+#include "engine/uv/log_thread.h"
 
 #include <catch2/catch.hpp>
 
 #include <condition_variable>
 #include <mutex>
 
-#include "engine/log_reader.h"
+#include "engine/storage/log_reader.h"
 #include "faulty_file_system.h"
 #include "log_model.h"
 #include "support/test_support.h"
@@ -83,8 +83,8 @@ std::unique_ptr<LogStore> open_store(FileSystem& files) {
   return std::move(log->store);
 }
 
-LogWrite write_number(std::uint64_t number, std::size_t size = 100) {
-  LogWrite write;
+LogStoreWrite write_number(std::uint64_t number, std::size_t size = 100) {
+  LogStoreWrite write;
   write.append_sequence = number;
   write.entries = {make_entry(number, 1, size)};
   return write;
@@ -116,8 +116,8 @@ TEST_CASE("what is submitted during a sync goes into the next one together") {
   const auto durable = reports.durable();
   REQUIRE(durable.size() == 2);
   CHECK(durable[0].append_sequence == 1);
-  CHECK(durable[0].end == consensus::LogPosition{LogIndex(1), wire::Term(1)});
-  CHECK(durable[1].end == consensus::LogPosition{LogIndex(50), wire::Term(1)});
+  CHECK(durable[0].end == wire::LogPosition{LogIndex(1), wire::Term(1)});
+  CHECK(durable[1].end == wire::LogPosition{LogIndex(50), wire::Term(1)});
   const LogThreadMetrics metrics = thread.metrics();
   CHECK(metrics.batches == 2);
   CHECK(metrics.writes == 50);
@@ -141,7 +141,7 @@ TEST_CASE("a full queue pushes back and takes more when there is room") {
   REQUIRE(thread.submit(write_number(1)));
   REQUIRE(support::wait_until([&] { return gate.waiting() == 1; }, 10s));
   for (std::uint64_t i = 2; i <= 4; ++i) REQUIRE(thread.submit(write_number(i)));
-  LogWrite kept = write_number(5);
+  LogStoreWrite kept = write_number(5);
   CHECK_FALSE(thread.submit(std::move(kept)));
   CHECK(kept.entries.size() == 1);
   gate.open();

@@ -1,5 +1,5 @@
 // Nodes that must not speak as members any more, and nodes that may.
-#include "engine/member_guard.h"
+#include "engine/node/member_guard.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,5 +1,5 @@
 // What is left to do of the membership changes that somebody asked for.
-#include "engine/member_plan.h"
+#include "engine/node/member_plan.h"
 
 #include <catch2/catch.hpp>
 

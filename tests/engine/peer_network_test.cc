@@ -1,12 +1,13 @@
 // What does not fit is dropped and counted: messages over real sockets from a peer that the test
 // plays by hand.
-#include "engine/peer_network.h"
+#include "engine/uv/peer_network.h"
 
 #include <catch2/catch.hpp>
 #include <functional>
 #include <memory>
 #include <vector>
 
+#include "engine/uv/stderr_logger.h"
 #include "support/test_support.h"
 
 using namespace bib;
@@ -98,7 +99,7 @@ struct Dialler final : Connection::Handler {
 // happens, until it says that the test is over.
 struct Stage {
   EventLoop loop;
-  Logger logger{LogLevel::kError};
+  StderrLogger logger{LogLevel::kError};
   Node node;
   std::unique_ptr<PeerNetwork> network;
   std::vector<std::unique_ptr<Dialler>> diallers;

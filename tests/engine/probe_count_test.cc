@@ -1,4 +1,4 @@
-#include "engine/probe_count.h"
+#include "engine/ports/probe_count.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,6 +1,6 @@
 // The raft driver alone: whom a leader gives a vote, what it drops when a follower lags, and which
 // confirmations a follower takes for its own.
-#include "engine/raft_driver.h"
+#include "engine/node/raft_driver.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
-#include "engine/snapshot_files.h"
-#include "engine/state_install.h"
-#include "engine/state_recovery.h"
+#include "engine/storage/snapshot_files.h"
+#include "engine/storage/state_install.h"
+#include "engine/storage/state_recovery.h"
 #include "snapshot_fixture.h"
 
 namespace bib::engine {
@@ -188,7 +188,7 @@ struct Scene {
 
   Scene() {
     auto store = must(LogStore::open(files, kLogDirectory, test_options()));
-    LogWrite write;
+    LogStoreWrite write;
     write.hard_state = wire::HardState{Term(1), wire::NodeId()};
     write.entries.assign(log.begin(), log.begin() + 8);
     must(store.store->append({&write, 1}));
@@ -204,7 +204,7 @@ wire::Status install(FileSystem& files, const wire::SnapshotManifest& snapshot) 
   BIB_TRY_VOID(prepare_install(files, places, snapshot));
   BIB_TRY_VOID(decide_install(files, places, snapshot));
   BIB_TRY_VOID(swap_state(files, places));
-  LogWrite write;
+  LogStoreWrite write;
   write.reset = LogReset{{snapshot.index, snapshot.term},
                          snapshot.membership_index,
                          wire::encode_membership(snapshot.membership)};
@@ -254,7 +254,7 @@ Outcome check_start(FileSystem& files) {
     return Outcome::kOld;
   }
   CHECK(applied == 30);
-  CHECK(log.base() == consensus::LogPosition{LogIndex(30), Term(1)});
+  CHECK(log.base() == wire::LogPosition{LogIndex(30), Term(1)});
   CHECK(log.last_index() == LogIndex(30));
   CHECK(started->log.memberships.front().membership.is_voter(wire::NodeId(0xfeed)));
   return Outcome::kNew;
@@ -310,7 +310,7 @@ TEST_CASE("an installation that was decided is completed although the log has go
   SECTION("with the same entries, which stay") {
     {
       auto log = must(LogStore::open(scene.files, kLogDirectory, test_options()));
-      LogWrite write;
+      LogStoreWrite write;
       write.entries.assign(scene.log.begin() + 8, scene.log.end());
       must(log.store->append({&write, 1}));
     }
@@ -354,7 +354,7 @@ TEST_CASE("rows that are lost behind a cut log come back from the newest snapsho
   {
     LogStoreOptions options = test_options();
     auto store = must(LogStore::open(files, kLogDirectory, options));
-    LogWrite write;
+    LogStoreWrite write;
     write.reset = LogReset{{LogIndex(20), Term(1)}, LogIndex(1), membership_of(0xfeed)};
     write.entries.assign(log.begin() + 20, log.begin() + 50);
     write.hard_state = wire::HardState{Term(1), wire::NodeId()};

@@ -1,7 +1,7 @@
 #include "snapshot_fixture.h"
 
-#include "wire/client_message.h"
-#include "wire/entry.h"
+#include "wire/client/client_message.h"
+#include "wire/log/entry.h"
 
 namespace bib::engine {
 

@@ -11,17 +11,17 @@
 #include <string>
 #include <vector>
 
-#include "engine/executor.h"
-#include "engine/snapshot_files.h"
-#include "engine/snapshot_port.h"
+#include "engine/ports/executor.h"
+#include "engine/ports/snapshot_port.h"
+#include "engine/storage/snapshot_files.h"
 #include "faulty_file_system.h"
 #include "file_system_env.h"
 #include "log_model.h"
-#include "projections/checkpoint.h"
-#include "projections/projector.h"
-#include "projections/replay.h"
-#include "projections/rocks_state.h"
-#include "wire/prng.h"
+#include "projections/apply/checkpoint.h"
+#include "projections/apply/projector.h"
+#include "projections/apply/replay.h"
+#include "projections/state/rocks_state.h"
+#include "wire/base/prng.h"
 
 namespace bib::engine {
 

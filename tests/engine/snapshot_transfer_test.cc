@@ -5,9 +5,9 @@
 #include <deque>
 #include <optional>
 
-#include "engine/snapshot_fetcher.h"
-#include "engine/snapshot_sender.h"
-#include "engine/snapshot_store.h"
+#include "engine/node/snapshot_fetcher.h"
+#include "engine/node/snapshot_sender.h"
+#include "engine/node/snapshot_store.h"
 #include "snapshot_fixture.h"
 
 namespace bib::engine {

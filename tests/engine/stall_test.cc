@@ -8,13 +8,13 @@
 #include <mutex>
 
 #include "driver_sides.h"
-#include "engine/disk_watch.h"
-#include "engine/log_thread.h"
+#include "engine/node/disk_watch.h"
+#include "engine/uv/log_thread.h"
 #include "faulty_file_system.h"
 #include "support/test_support.h"
-#include "wire/check.h"
-#include "wire/entry.h"
-#include "wire/event.h"
+#include "wire/base/check.h"
+#include "wire/log/entry.h"
+#include "wire/model/event.h"
 
 namespace bib::engine {
 namespace {
@@ -35,8 +35,8 @@ wire::ClusterId cluster_id() {
 class NoSnapshots final : public SnapshotKeeper {
  public:
   void send_snapshot(NodeId, LogIndex) override { FAIL("no log is ever cut here"); }
-  void receive_snapshot(NodeId, consensus::LogPosition) override { FAIL("nobody sends one"); }
-  void on_install_durable(consensus::LogPosition) override { FAIL("nothing is installed"); }
+  void receive_snapshot(NodeId, wire::LogPosition) override { FAIL("nobody sends one"); }
+  void on_install_durable(wire::LogPosition) override { FAIL("nothing is installed"); }
 };
 
 // A disk in memory, behind the log thread that a node has; its sync can be held.
@@ -76,7 +76,7 @@ class Disk final : public LogSink {
   std::chrono::microseconds running() const { return thread_->metrics().append_running; }
 
   void submit(const consensus::LogWrite& write, std::vector<wire::Bytes> entries) override {
-    LogWrite out;
+    LogStoreWrite out;
     out.append_sequence = write.append_sequence;
     if (write.hard_state) {
       out.hard_state = wire::HardState{write.hard_state->term, write.hard_state->vote};
@@ -159,7 +159,7 @@ class Nodes final : public PeerSender {
   }
 
   void propose(NodeId leader) {
-    const consensus::LogPosition place = raft(leader).next_proposal();
+    const wire::LogPosition place = raft(leader).next_proposal();
     const wire::EntryStamp stamp{cluster_id(), place.term, place.index, 1};
     REQUIRE(driver(leader).propose(wire::make_noop_entry(stamp)));
   }

@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <vector>
 
-#include "wire/bytes.h"
-#include "wire/checksum.h"
-#include "wire/entry.h"
-#include "wire/little_endian.h"
-#include "wire/log_format.h"
+#include "wire/base/bytes.h"
+#include "wire/base/checksum.h"
+#include "wire/base/little_endian.h"
+#include "wire/log/entry.h"
+#include "wire/log/log_format.h"
 
 namespace bib::wire {
 

@@ -1,8 +1,8 @@
 // The body of a frame between client and node, as each of its kinds: what is taken is said again in
 // the same words.
-#include "wire/client_message.h"
+#include "wire/client/client_message.h"
 
-#include "wire/check.h"
+#include "wire/base/check.h"
 
 using namespace bib::wire;
 

@@ -1,8 +1,8 @@
 // One entry: as it comes, and with a checksum that fits.
-#include "wire/entry.h"
+#include "wire/log/entry.h"
 
 #include "checksums.h"
-#include "wire/check.h"
+#include "wire/base/check.h"
 
 using namespace bib::wire;
 

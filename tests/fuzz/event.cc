@@ -1,9 +1,9 @@
 // One event: read, and printed by this build's schema; and the same bytes as a schema, by which
 // an event is printed, because a segment brings its own.
-#include "wire/event.h"
+#include "wire/model/event.h"
 
-#include "wire/check.h"
-#include "wire/row.h"
+#include "wire/base/check.h"
+#include "wire/model/row.h"
 
 using namespace bib::wire;
 

@@ -1,7 +1,7 @@
 // A stream in pieces: the decoder gives the same frames however it is cut.
-#include "wire/frame.h"
+#include "wire/base/frame.h"
 
-#include "wire/check.h"
+#include "wire/base/check.h"
 
 using namespace bib::wire;
 

@@ -1,8 +1,8 @@
 // What a person pastes as a join token.
-#include "wire/join_token.h"
+#include "wire/peer/join_token.h"
 
-#include "wire/bytes.h"
-#include "wire/check.h"
+#include "wire/base/bytes.h"
+#include "wire/base/check.h"
 
 using namespace bib::wire;
 

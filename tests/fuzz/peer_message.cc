@@ -1,9 +1,9 @@
 // The body of a frame between nodes: as it comes, and with its entries' checksums right.
-#include "wire/peer_message.h"
+#include "wire/peer/peer_message.h"
 
 #include "checksums.h"
-#include "wire/check.h"
-#include "wire/peer_hello.h"
+#include "wire/base/check.h"
+#include "wire/peer/peer_hello.h"
 
 using namespace bib::wire;
 

@@ -1,7 +1,7 @@
 // One segment: as it comes, and with checksums that fit.
 #include "checksums.h"
-#include "wire/check.h"
-#include "wire/log_format.h"
+#include "wire/base/check.h"
+#include "wire/log/log_format.h"
 
 using namespace bib::wire;
 

@@ -1,9 +1,9 @@
 // What a snapshot is made of and sent as: its manifest, as it comes and with a checksum that fits,
 // and the messages that carry its parts.
 #include "checksums.h"
-#include "wire/check.h"
-#include "wire/snapshot_manifest.h"
-#include "wire/snapshot_message.h"
+#include "wire/base/check.h"
+#include "wire/log/snapshot_manifest.h"
+#include "wire/peer/snapshot_message.h"
 
 using namespace bib::wire;
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "support/linearizability.h"
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 namespace bib::history {
 

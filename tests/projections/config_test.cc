@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "machine.h"
-#include "projections/join_tokens.h"
-#include "wire/row.h"
+#include "projections/rules/join_tokens.h"
+#include "wire/model/row.h"
 
 namespace bib::projections {
 namespace {

@@ -12,11 +12,11 @@
 #include <vector>
 
 #include "machine.h"
-#include "projections/delta.h"
-#include "projections/merge.h"
-#include "projections/rocks_state.h"
+#include "projections/state/delta.h"
+#include "projections/state/merge.h"
+#include "projections/state/rocks_state.h"
 #include "support/test_support.h"
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 namespace bib::projections {
 namespace {

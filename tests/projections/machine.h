@@ -16,10 +16,10 @@
 #include <variant>
 #include <vector>
 
-#include "projections/projector.h"
-#include "projections/replay.h"
-#include "wire/client_message.h"
-#include "wire/entry.h"
+#include "projections/apply/projector.h"
+#include "projections/apply/replay.h"
+#include "wire/client/client_message.h"
+#include "wire/log/entry.h"
 
 namespace bib::projections {
 

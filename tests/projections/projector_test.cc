@@ -1,5 +1,5 @@
 // The projector: equal logs give equal states, whichever way a node came to them.
-#include "projections/projector.h"
+#include "projections/apply/projector.h"
 
 #include <catch2/catch.hpp>
 
@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "machine.h"
-#include "projections/keys.h"
-#include "projections/rocks_state.h"
+#include "projections/state/keys.h"
+#include "projections/state/rocks_state.h"
 #include "random_commands.h"
 #include "support/test_support.h"
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "machine.h"
-#include "projections/query.h"
+#include "projections/apply/query.h"
 
 namespace bib::projections {
 namespace {

@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "machine.h"
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 namespace bib::projections {
 

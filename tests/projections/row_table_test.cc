@@ -1,5 +1,5 @@
 // The hash table and the cache below the layers, against maps.
-#include "projections/row_table.h"
+#include "projections/state/row_table.h"
 
 #include <catch2/catch.hpp>
 
@@ -8,9 +8,9 @@
 #include <string>
 #include <utility>
 
-#include "projections/digest.h"
-#include "projections/row_cache.h"
-#include "wire/prng.h"
+#include "projections/state/digest.h"
+#include "projections/state/row_cache.h"
+#include "wire/base/prng.h"
 
 namespace bib::projections {
 namespace {

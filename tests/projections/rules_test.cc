@@ -1,5 +1,5 @@
 // What names and paths may be, and how refusals of them read.
-#include "projections/rules.h"
+#include "projections/rules/rules.h"
 
 #include <catch2/catch.hpp>
 

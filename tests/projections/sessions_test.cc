@@ -1,12 +1,12 @@
 // Exactly once: repeated, reused, late, forgotten and expired requests.
-#include "projections/sessions.h"
+#include "projections/rules/sessions.h"
 
 #include <catch2/catch.hpp>
 
 #include <string>
 
 #include "machine.h"
-#include "projections/keys.h"
+#include "projections/state/keys.h"
 
 namespace bib::projections {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "machine.h"
-#include "wire/row.h"
+#include "wire/model/row.h"
 
 namespace bib::projections {
 namespace {

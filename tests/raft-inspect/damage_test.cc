@@ -7,7 +7,7 @@
 
 #include "log_writer.h"
 #include "support/test_support.h"
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 namespace bib::inspect {
 namespace {

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "inspect/run.h"
-#include "wire/membership.h"
+#include "wire/base/membership.h"
 
 namespace bib::inspect {
 

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "wire/entry.h"
-#include "wire/event.h"
-#include "wire/log_format.h"
+#include "wire/log/entry.h"
+#include "wire/log/log_format.h"
+#include "wire/model/event.h"
 
 namespace bib::inspect {
 

@@ -7,9 +7,9 @@
 #include <nlohmann/json.hpp>
 
 #include "log_writer.h"
-#include "projections/keys.h"
-#include "projections/replay.h"
-#include "projections/rocks_state.h"
+#include "projections/apply/replay.h"
+#include "projections/state/keys.h"
+#include "projections/state/rocks_state.h"
 #include "support/test_support.h"
 
 namespace bib::inspect {

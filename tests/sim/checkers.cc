@@ -148,7 +148,7 @@ void Oracle::before_message(SimNode& node, const PeerMessage& message) {
   }
   if (message.kind != MessageKind::kPreVote) return;
   // Whoever has seen its leader's connection close helps to replace it.
-  const consensus::LogPosition last = raft.log().last();
+  const wire::LogPosition last = raft.log().last();
   const bool as_new = message.log_term > last.term ||
                       (message.log_term == last.term && message.log_index >= last.index);
   const bool as_told =
@@ -521,7 +521,7 @@ void Oracle::check_commit(SimNode& node, const Raft& raft, Facts& known) {
 
 // The log begins behind an entry that is committed.
 void Oracle::check_base(const SimNode& node, const Raft& raft) const {
-  const consensus::LogPosition base = raft.log().base();
+  const wire::LogPosition base = raft.log().base();
   if (base.index == LogIndex()) return;
   if (base.index > committed() || committed_[base.index.value() - 1].term != base.term) {
     violated("snapshot", "{}'s log begins behind entry {} of term {}, which is not committed",
@@ -619,7 +619,7 @@ void Oracle::on_installed(const SimNode& node, const projections::StateMark& bef
   ++installations_;
 }
 
-void Oracle::on_log_reset(const SimNode& node, consensus::LogPosition position) const {
+void Oracle::on_log_reset(const SimNode& node, wire::LogPosition position) const {
   const engine::LogLocations* log = node.durable_log();
   if (log == nullptr || log->term_at(position.index) != position.term) return;
   violated("snapshot", "{} forgets its log to {} for a snapshot at {}, which the log has",

@@ -35,16 +35,16 @@
 #include <vector>
 
 #include "consensus/raft.h"
-#include "engine/log_locations.h"
+#include "engine/storage/log_locations.h"
 #include "plan.h"
-#include "projections/projector.h"
+#include "projections/apply/projector.h"
 #include "sim_network.h"
 #include "trace.h"
-#include "wire/client_message.h"
-#include "wire/entry.h"
-#include "wire/event.h"
-#include "wire/log_format.h"
-#include "wire/snapshot_manifest.h"
+#include "wire/client/client_message.h"
+#include "wire/log/entry.h"
+#include "wire/log/log_format.h"
+#include "wire/log/snapshot_manifest.h"
+#include "wire/model/event.h"
 
 namespace bib::sim {
 
@@ -81,7 +81,7 @@ class Oracle {
   void on_installed(const SimNode& node, const projections::StateMark& before,
                     const projections::StateMark& after);
   // Raft figure 13, step 6: what follows the snapshot's last entry stays.
-  void on_log_reset(const SimNode& node, consensus::LogPosition position) const;
+  void on_log_reset(const SimNode& node, wire::LogPosition position) const;
   void count_snapshot() { ++snapshots_; }
   void count_cut() { ++cuts_; }
   // A message of its sender's present run has come.

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "wire/check.h"
+#include "wire/base/check.h"
 
 namespace bib::sim {
 

@@ -166,8 +166,8 @@ void draw_wipes(Drawer& draw, Plan& plan) {
 }
 
 // A record outlives every repeat of its request, also one that a paused node reads late. (A clock
-// that jumps may end it sooner: then a late repeat is carried out again, as projections/sessions.h
-// says.)
+// that jumps may end it sooner: then a late repeat is carried out again, as
+// projections/rules/sessions.h says.)
 void draw_sessions(Drawer& draw, Plan& plan) {
   if (!draw.one_in(3)) return;
   if (plan.faults.clock_jump != 0 || plan.raft.election_ticks_min > 100) return;

@@ -7,13 +7,13 @@
 #include <string>
 
 #include "consensus/raft.h"
-#include "engine/raft_driver.h"
+#include "engine/node/raft_driver.h"
 #include "event_queue.h"
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 namespace bib::sim {
 
-inline constexpr Time kTickTime = 10 * kMillisecond;  // as in engine/running_node.cc
+inline constexpr Time kTickTime = 10 * kMillisecond;  // as in engine/node/node.cc
 
 struct NetworkPlan {
   Time latency_min = 0;

@@ -16,7 +16,7 @@
 #include <cstring>
 
 #include "sim_cluster.h"
-#include "wire/check.h"
+#include "wire/base/check.h"
 
 namespace bib::sim {
 

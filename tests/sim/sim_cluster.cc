@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "projections/replay.h"
-#include "wire/check.h"
+#include "projections/apply/replay.h"
+#include "wire/base/check.h"
 
 namespace bib::sim {
 

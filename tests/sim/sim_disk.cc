@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "wire/check.h"
+#include "wire/base/check.h"
 
 namespace bib::sim {
 

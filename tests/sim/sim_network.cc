@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "violation.h"
-#include "wire/entry.h"
+#include "wire/log/entry.h"
 
 namespace bib::sim {
 

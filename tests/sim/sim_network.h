@@ -1,10 +1,10 @@
 // SimNetwork: what lies between the nodes: connections, and messages that are lost, repeated,
 // delayed and reordered, or come in a wrong envelope.
 //
-// As in engine/peer_network.h each ordered pair of nodes has one connection, dialled by the sender.
-// A connection that closes in sight of its receiver is reported there, as a real one is; a machine
-// that loses its power closes nothing, and a partition swallows what is sent. Unlike TCP it may
-// lose, repeat and reorder within a connection, which is more than consensus has to expect.
+// As in engine/uv/peer_network.h each ordered pair of nodes has one connection, dialled by the
+// sender. A connection that closes in sight of its receiver is reported there, as a real one is; a
+// machine that loses its power closes nothing, and a partition swallows what is sent. Unlike TCP it
+// may lose, repeat and reorder within a connection, which is more than consensus has to expect.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +15,11 @@
 #include "event_queue.h"
 #include "plan.h"
 #include "trace.h"
-#include "wire/bytes.h"
-#include "wire/peer_hello.h"
-#include "wire/peer_message.h"
-#include "wire/prng.h"
-#include "wire/snapshot_message.h"
+#include "wire/base/bytes.h"
+#include "wire/base/prng.h"
+#include "wire/peer/peer_hello.h"
+#include "wire/peer/peer_message.h"
+#include "wire/peer/snapshot_message.h"
 
 namespace bib::sim {
 

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/log_segment.h"
-#include "projections/replay.h"
+#include "engine/storage/log_segment.h"
+#include "projections/apply/replay.h"
 #include "sim_process.h"
 #include "violation.h"
-#include "wire/check.h"
-#include "wire/event.h"
+#include "wire/base/check.h"
+#include "wire/model/event.h"
 
 namespace bib::sim {
 
@@ -106,15 +106,16 @@ wire::Result<engine::LogStore::Recovered> SimNode::open_log() {
   check_recovered(log);
   const bool empty = log.log.last_index() == LogIndex() && log.memberships.empty();
   if (!empty || !founders_) return log;
-  // As Node::Impl::found_cluster() in engine/node.cc, but all founders begin with the same entry.
+  // As Node::Impl::found_cluster() in engine/bibd/bibd.cc, but all founders begin with the same
+  // entry.
   const wire::EntryStamp stamp{world_.cluster, wire::Term(1), LogIndex(1), kEpochUs};
   const std::vector<std::uint8_t> encoded = wire::encode_membership(*founders_);
   const wire::Bytes entry = wire::make_membership_entry(stamp, encoded);
   world_.oracle.on_founded(entry, *founders_);
-  engine::LogWrite write;
+  engine::LogStoreWrite write;
   write.hard_state = wire::HardState{wire::Term(1), wire::NodeId()};
   write.entries = {entry};
-  BIB_TRY_VOID(log.store->append(std::span<const engine::LogWrite>(&write, 1)));
+  BIB_TRY_VOID(log.store->append(std::span<const engine::LogStoreWrite>(&write, 1)));
   log.hard_state = *write.hard_state;
   log.log.append(wire::Term(1), static_cast<std::uint32_t>(entry.size()));
   log.memberships = {engine::LoggedMembership{LogIndex(1), *founders_, encoded}};
@@ -145,13 +146,13 @@ wire::Status SimNode::boot_process() {
   process->reader = std::make_unique<engine::LogReader>(disk_, kLogDirectory, durable_log_);
   process->driver = std::make_unique<engine::RaftDriver>(config, restored, options, *this, *this,
                                                          *this, *this, *this);
-  engine::CommandDeskOptions desk;
+  engine::CommandsOptions desk;
   desk.cluster = world_.cluster;
   desk.uncommitted_bytes_max = world_.plan.raft.uncommitted_bytes_max;
-  process->commands = std::make_unique<engine::CommandDesk>(desk, *process->driver,
-                                                            *process->projector, *this, *this);
+  process->commands =
+      std::make_unique<engine::Commands>(desk, *process->driver, *process->projector, *this, *this);
   process_ = std::move(process);
-  make_snapshot_desk(std::move(state.snapshots));
+  make_snapshots(std::move(state.snapshots));
   process_->snapshots->attach(*process_->driver);
   process_->guard = std::make_unique<engine::MemberGuard>(process_->driver->raft());
   world_.oracle.on_boot(*this, log.hard_state);
@@ -172,7 +173,7 @@ void SimNode::check_recovered(const engine::LogStore::Recovered& recovered) cons
              recovered.hard_state.term.value(), recovered.hard_state.vote.value());
   }
   if (!durable_log_) return;
-  const consensus::LogPosition last = durable_log_->last();
+  const wire::LogPosition last = durable_log_->last();
   LogIndex index = std::max(durable_log_->base().index, recovered.log.base().index);
   for (; index <= last.index && index < cut_; ++index) {
     if (recovered.log.term_at(index) == durable_log_->term_at(index)) continue;
@@ -219,8 +220,8 @@ void SimNode::die(Death death, std::optional<Time> restart_after) {
   if (restart_after) start_later(*restart_after);
 }
 
-void SimNode::note_cut(const std::vector<engine::LogWrite>& writes) {
-  for (const engine::LogWrite& write : writes) {
+void SimNode::note_cut(const std::vector<engine::LogStoreWrite>& writes) {
+  for (const engine::LogStoreWrite& write : writes) {
     if (write.truncate_from) cut_ = std::min(cut_, *write.truncate_from);
     if (write.reset) cut_ = LogIndex();
   }
@@ -380,7 +381,7 @@ void SimNode::input() {
   schedule(world_.random.below(400), kTurn);
 }
 
-// As RunningNode::on_turn().
+// As Node::on_turn().
 void SimNode::turn() {
   if (is_dying()) return end_step();
   Process& process = *process_;
@@ -476,7 +477,7 @@ void SimNode::send(const wire::PeerMessage& message) {
 void SimNode::submit(const consensus::LogWrite& write, std::vector<wire::Bytes> entries) {
   if (is_dying()) return;
   world_.oracle.on_written(*this, write, entries);
-  engine::LogWrite out;
+  engine::LogStoreWrite out;
   out.append_sequence = write.append_sequence;
   if (write.hard_state) {
     out.hard_state = wire::HardState{write.hard_state->term, write.hard_state->vote};
@@ -508,14 +509,14 @@ void SimNode::begin_append() {
 
 void SimNode::finish_append() {
   Process& process = *process_;
-  const std::vector<engine::LogWrite> writes = std::exchange(process.appending, {});
+  const std::vector<engine::LogStoreWrite> writes = std::exchange(process.appending, {});
   if (const wire::Status status = process.log->append(writes); !status) {
     world_.trace.line(name_, "{}", status.error().message);
     note_cut(writes);
     dying_ = world_.random.below(2) == 0 ? Death::kKilled : Death::kPower;
     return end_step();
   }
-  for (const engine::LogWrite& write : writes) {
+  for (const engine::LogStoreWrite& write : writes) {
     if (write.hard_state) durable_hard_state_ = *write.hard_state;
     if (write.truncate_from) {
       while (!append_ends_.empty() && append_ends_.back() >= *write.truncate_from) {
@@ -604,7 +605,7 @@ void SimNode::housekeeping() {
     world_.oracle.on_age(*this, world_.queue.now(), *age, process.projector->applied_index());
   }
   look_for_expired_sessions();
-  // As RunningNode::carry_to_store().
+  // As Node::carry_to_store().
   if (store_is_busy() || process.exchanging) return;
   if (process.projector->applied_index() > process.driver->raft().durable_index()) return;
   const projections::LayerSizes sizes = process.projector->sizes();

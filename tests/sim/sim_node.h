@@ -1,8 +1,8 @@
 // SimNode: one machine of the simulated cluster: its disk, and, while it runs, a process made of
 // the real parts: LogStore and LogReader, RaftDriver with Raft, Projector over its store,
-// CommandDesk, SnapshotDesk.
+// Commands, Snapshots.
 //
-// Stands where engine/running_node.h and engine/node_log.h stand in a real node, and does what they
+// Stands where engine/node/node.h and engine/uv/uv_log.h stand in a real node, and does what they
 // do in the same order; only threads, sockets and timers are simulated. An append to the log takes
 // simulated time and happens at the end of it; a crash in between leaves the disk after any of the
 // append's file operations.
@@ -17,15 +17,15 @@
 #include <vector>
 
 #include "checkers.h"
-#include "engine/clock.h"
-#include "engine/command_desk.h"
-#include "engine/log_reader.h"
-#include "engine/log_store.h"
-#include "engine/raft_driver.h"
-#include "engine/snapshot_desk.h"
-#include "engine/state_recovery.h"
+#include "engine/node/commands.h"
+#include "engine/node/raft_driver.h"
+#include "engine/node/snapshots.h"
+#include "engine/ports/clock.h"
+#include "engine/storage/log_reader.h"
+#include "engine/storage/log_store.h"
+#include "engine/storage/state_recovery.h"
 #include "plan.h"
-#include "projections/projector.h"
+#include "projections/apply/projector.h"
 #include "sim_disk.h"
 #include "sim_network.h"
 #include "sim_state.h"
@@ -180,8 +180,8 @@ class SimNode final : public EventTarget,
   void on_read_ready(std::uint64_t token) override;
   void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) override;
   void send_snapshot(wire::NodeId to, wire::LogIndex at_least) override;
-  void receive_snapshot(wire::NodeId from, consensus::LogPosition last) override;
-  void on_install_durable(consensus::LogPosition last) override;
+  void receive_snapshot(wire::NodeId from, wire::LogPosition last) override;
+  void on_install_durable(wire::LogPosition last) override;
   void answer(engine::Asker asker, wire::FrameKind kind, wire::ByteView body) override;
   std::int64_t now_us() override;
   std::uint64_t monotonic_us() override;
@@ -264,7 +264,7 @@ class SimNode final : public EventTarget,
   void store_half();
   std::string segment_path(std::uint64_t segment) const;
   bool damage(const engine::EntryLocation& entry, const engine::EntryLocation& other);
-  void note_cut(const std::vector<engine::LogWrite>& writes);
+  void note_cut(const std::vector<engine::LogStoreWrite>& writes);
   void finish_read(std::uint32_t slot);
   void housekeeping();
   void finish_store();
@@ -278,7 +278,7 @@ class SimNode final : public EventTarget,
   void check_recovered_state(const engine::LogStore::Recovered& log,
                              const engine::RecoveredState& state);
   void check_cut(wire::LogIndex base, const std::vector<wire::SnapshotManifest>& snapshots);
-  void make_snapshot_desk(std::vector<wire::SnapshotManifest> found);
+  void make_snapshots(std::vector<wire::SnapshotManifest> found);
   Time work_time(Time most);
   bool do_work(const std::function<void()>& work);
   void step_job(std::uint32_t number);

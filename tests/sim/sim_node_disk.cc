@@ -3,8 +3,8 @@
 
 #include "sim_node.h"
 #include "sim_process.h"
-#include "wire/check.h"
-#include "wire/log_format.h"
+#include "wire/base/check.h"
+#include "wire/log/log_format.h"
 
 namespace bib::sim {
 

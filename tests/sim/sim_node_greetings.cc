@@ -4,7 +4,7 @@
 
 namespace bib::sim {
 
-// As RunningNode::complete_hello().
+// As Node::complete_hello().
 wire::PeerHello SimNode::hello() const {
   const consensus::Raft& raft = *this->raft();
   wire::PeerHello hello;

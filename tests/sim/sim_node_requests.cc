@@ -4,10 +4,10 @@
 
 #include <utility>
 
-#include "projections/sessions.h"
+#include "projections/rules/sessions.h"
 #include "sim_process.h"
 #include "violation.h"
-#include "wire/row.h"
+#include "wire/model/row.h"
 
 namespace bib::sim {
 
@@ -20,7 +20,7 @@ void SimNode::on_command(engine::Asker asker, wire::ByteView body) {
   input();
 }
 
-// As RunningNode::look_for_expired_sessions(). Not while the cluster heals: then requests are
+// As Node::look_for_expired_sessions(). Not while the cluster heals: then requests are
 // repeated for ever.
 void SimNode::look_for_expired_sessions() {
   Process& process = *process_;
@@ -72,7 +72,7 @@ void SimNode::on_read(engine::Asker asker, const std::string& key, wire::Consist
 }
 
 void SimNode::on_read_ready(std::uint64_t token) {
-  if (token > engine::CommandDesk::kReadTokens) return process_->commands->on_read_ready(token);
+  if (token > engine::Commands::kReadTokens) return process_->commands->on_read_ready(token);
   const auto found = process_->waiting_reads.find(token);
   if (found == process_->waiting_reads.end() || is_dying()) return;
   const auto [asker, key] = std::move(found->second);
@@ -81,7 +81,7 @@ void SimNode::on_read_ready(std::uint64_t token) {
 }
 
 void SimNode::on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) {
-  if (token > engine::CommandDesk::kReadTokens) {
+  if (token > engine::Commands::kReadTokens) {
     return process_->commands->on_read_refused(token, reason);
   }
   const auto found = process_->waiting_reads.find(token);
@@ -92,7 +92,7 @@ void SimNode::on_read_refused(std::uint64_t token, consensus::ReadRefusal reason
 }
 
 void SimNode::run_read(engine::Asker asker, const std::string& key) {
-  if (process_->exchanging) {  // as QueryDesk does
+  if (process_->exchanging) {  // as Queries does
     return world_.clients.on_read(asker, {.refused = true, .seen = {}});
   }
   wire::Query query;

@@ -1,11 +1,11 @@
 // A simulated node's snapshots: what a real node's pool, store thread and log thread do for the
-// SnapshotDesk, in simulated time, with crashes between any two of the disk's changes.
+// Snapshots, in simulated time, with crashes between any two of the disk's changes.
 #include <algorithm>
 #include <utility>
 
-#include "engine/snapshot_files.h"
-#include "engine/state_install.h"
-#include "projections/checkpoint.h"
+#include "engine/storage/snapshot_files.h"
+#include "engine/storage/state_install.h"
+#include "projections/apply/checkpoint.h"
 #include "sim_node.h"
 #include "sim_process.h"
 #include "violation.h"
@@ -67,9 +67,9 @@ void SimNode::check_cut(LogIndex base, const std::vector<wire::SnapshotManifest>
            base.value());
 }
 
-void SimNode::make_snapshot_desk(std::vector<wire::SnapshotManifest> found) {
+void SimNode::make_snapshots(std::vector<wire::SnapshotManifest> found) {
   const SnapshotPlan& plan = world_.plan.snapshots;
-  engine::SnapshotDeskOptions options;
+  engine::SnapshotsOptions options;
   options.data_directory = kDataDirectory;
   options.cluster = world_.cluster;
   options.node = id();
@@ -94,8 +94,8 @@ void SimNode::make_snapshot_desk(std::vector<wire::SnapshotManifest> found) {
     if (mark) world_.oracle.check_rows_at(*this, *mark);
     return mark;
   };
-  process_->snapshots = std::make_unique<engine::SnapshotDesk>(std::move(options), std::move(found),
-                                                               disk_, *this, *this, *this, *this);
+  process_->snapshots = std::make_unique<engine::Snapshots>(std::move(options), std::move(found),
+                                                            disk_, *this, *this, *this, *this);
 }
 
 // ---- the pool: jobs run at some time, beside each other
@@ -186,7 +186,7 @@ void SimNode::step_store_job() {
   input();
 }
 
-// As RunningNode::checkpoint() and exchange_state().
+// As Node::checkpoint() and exchange_state().
 void SimNode::checkpoint(const std::string& directory,
                          std::function<void(wire::Result<projections::StateMark>)> done) {
   if (is_dying()) return;
@@ -201,7 +201,7 @@ void SimNode::exchange_state(std::function<Status()> swap, std::function<void(St
   turn_soon();
 }
 
-// As RunningNode::continue_snapshots().
+// As Node::continue_snapshots().
 void SimNode::continue_snapshots() {
   if (is_dying() || store_is_busy()) return;
   if (process_->wanted_checkpoint) begin_checkpoint();
@@ -214,7 +214,7 @@ void SimNode::continue_snapshots() {
   }
 }
 
-// As RunningNode::begin_checkpoint().
+// As Node::begin_checkpoint().
 void SimNode::begin_checkpoint() {
   Process& process = *process_;
   if (process.projector->applied_index() > process.driver->raft().durable_index()) return;
@@ -255,7 +255,7 @@ void SimNode::check_checkpoint(const std::string& directory, const projections::
   world_.oracle.check_rows_at(*this, mark);
 }
 
-// As RunningNode::begin_exchange().
+// As Node::begin_exchange().
 void SimNode::begin_exchange() {
   auto wanted = *std::exchange(process_->wanted_exchange, std::nullopt);
   auto outcome = std::make_shared<Status>();
@@ -348,11 +348,11 @@ void SimNode::send_snapshot(wire::NodeId to, LogIndex at_least) {
   if (!is_dying()) process_->snapshots->send_snapshot(to, at_least);
 }
 
-void SimNode::receive_snapshot(wire::NodeId from, consensus::LogPosition last) {
+void SimNode::receive_snapshot(wire::NodeId from, wire::LogPosition last) {
   if (!is_dying()) process_->snapshots->receive_snapshot(from, last);
 }
 
-void SimNode::on_install_durable(consensus::LogPosition last) {
+void SimNode::on_install_durable(wire::LogPosition last) {
   world_.trace.line(name_, "the log stands at the snapshot of {}", last.index.value());
   decided_ = LogIndex();
   if (!is_dying()) process_->snapshots->on_install_durable(last);

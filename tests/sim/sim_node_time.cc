@@ -32,7 +32,7 @@ void SimNode::defer(std::function<void()> request) {
 
 // ---- what it notices
 
-// As RunningNode::watch_disk().
+// As Node::watch_disk().
 void SimNode::watch_disk() {
   Process& process = *process_;
   const Time running = process.appending.empty() ? 0 : world_.queue.now() - process.append_began;

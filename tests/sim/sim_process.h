@@ -11,10 +11,10 @@
 #include <utility>
 #include <vector>
 
-#include "engine/disk_watch.h"
-#include "engine/member_guard.h"
-#include "engine/probe_count.h"
-#include "projections/sessions.h"
+#include "engine/node/disk_watch.h"
+#include "engine/node/member_guard.h"
+#include "engine/ports/probe_count.h"
+#include "projections/rules/sessions.h"
 #include "sim_node.h"
 
 namespace bib::sim {
@@ -29,12 +29,12 @@ struct SimNode::Process {
   std::unique_ptr<projections::DurableStore> store;
   std::unique_ptr<projections::Projector> projector;
   std::unique_ptr<engine::RaftDriver> driver;
-  std::unique_ptr<engine::CommandDesk> commands;
-  std::unique_ptr<engine::SnapshotDesk> snapshots;
+  std::unique_ptr<engine::Commands> commands;
+  std::unique_ptr<engine::Snapshots> snapshots;
   std::unique_ptr<engine::MemberGuard> guard;
 
-  std::deque<engine::LogWrite> queued;
-  std::vector<engine::LogWrite> appending;
+  std::deque<engine::LogStoreWrite> queued;
+  std::vector<engine::LogStoreWrite> appending;
   std::uint32_t appends = 0;  // numbers the idle timers
   Time append_began = 0;      // of the one under way
   engine::DiskWatch disk_watch;

@@ -7,10 +7,10 @@
 #include <utility>
 #include <vector>
 
-#include "engine/snapshot_files.h"
-#include "projections/replay.h"
-#include "wire/check.h"
-#include "wire/checksum.h"
+#include "engine/storage/snapshot_files.h"
+#include "projections/apply/replay.h"
+#include "wire/base/check.h"
+#include "wire/base/checksum.h"
 
 namespace bib::sim {
 

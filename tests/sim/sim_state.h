@@ -11,11 +11,11 @@
 #include <memory>
 #include <string>
 
-#include "projections/delta.h"
-#include "projections/rocks_state.h"
-#include "projections/state.h"
+#include "projections/state/delta.h"
+#include "projections/state/rocks_state.h"
+#include "projections/state/state.h"
 #include "sim_disk.h"
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 namespace rocksdb {
 class Env;

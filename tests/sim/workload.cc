@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "violation.h"
-#include "wire/check.h"
+#include "wire/base/check.h"
 
 namespace bib::sim {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "sim_node.h"
-#include "wire/client_message.h"
+#include "wire/client/client_message.h"
 
 namespace bib::sim {
 

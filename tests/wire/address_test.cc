@@ -1,4 +1,4 @@
-#include "wire/address.h"
+#include "wire/base/address.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,4 +1,4 @@
-#include "wire/bytes.h"
+#include "wire/base/bytes.h"
 
 #include <catch2/catch.hpp>
 

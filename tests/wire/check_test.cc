@@ -1,11 +1,11 @@
-#include "wire/check.h"
+#include "wire/base/check.h"
 
 #include <catch2/catch.hpp>
 
 #include <cstdio>
 
 #include "support/test_support.h"
-#include "wire/version.h"
+#include "wire/base/version.h"
 
 namespace bib::wire {
 

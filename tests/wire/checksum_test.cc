@@ -1,10 +1,10 @@
-#include "wire/checksum.h"
+#include "wire/base/checksum.h"
 
 #include <catch2/catch.hpp>
 
 #include <array>
 
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 namespace bib::wire {
 

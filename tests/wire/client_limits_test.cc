@@ -6,8 +6,8 @@
 
 #include "client_samples.h"
 #include "schema/client_generated.h"
-#include "wire/client_message.h"
-#include "wire/frame.h"
+#include "wire/base/frame.h"
+#include "wire/client/client_message.h"
 
 namespace bib::wire {
 namespace {

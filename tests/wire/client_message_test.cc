@@ -1,4 +1,4 @@
-#include "wire/client_message.h"
+#include "wire/client/client_message.h"
 
 #include <catch2/catch.hpp>
 
@@ -8,7 +8,7 @@
 #include "client_samples.h"
 #include "damage.h"
 #include "message_fields.h"
-#include "wire/checksum.h"
+#include "wire/base/checksum.h"
 
 namespace bib::wire {
 namespace {

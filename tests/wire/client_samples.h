@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "event_samples.h"
-#include "wire/client_message.h"
+#include "wire/client/client_message.h"
 
 namespace bib::wire {
 

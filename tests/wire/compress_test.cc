@@ -1,8 +1,8 @@
-#include "wire/compress.h"
+#include "wire/base/compress.h"
 
 #include <catch2/catch.hpp>
 
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 namespace bib::wire {
 

@@ -1,4 +1,4 @@
-#include "wire/entry.h"
+#include "wire/log/entry.h"
 
 #include <catch2/catch.hpp>
 
@@ -6,9 +6,9 @@
 
 #include "log_samples.h"
 #include "support/test_support.h"
-#include "wire/checksum.h"
-#include "wire/little_endian.h"
-#include "wire/prng.h"
+#include "wire/base/checksum.h"
+#include "wire/base/little_endian.h"
+#include "wire/base/prng.h"
 
 namespace bib::wire {
 namespace {

@@ -6,7 +6,7 @@
 #include "damage.h"
 #include "event_samples.h"
 #include "support/test_support.h"
-#include "wire/event.h"
+#include "wire/model/event.h"
 
 namespace bib::wire {
 namespace {

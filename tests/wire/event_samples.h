@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "wire/event.h"
+#include "wire/model/event.h"
 
 namespace bib::wire {
 

@@ -1,4 +1,4 @@
-#include "wire/event.h"
+#include "wire/model/event.h"
 
 #include <catch2/catch.hpp>
 
@@ -9,7 +9,7 @@
 #include "message_fields.h"
 #include "schema/event_generated.h"
 #include "support/test_support.h"
-#include "wire/entry.h"
+#include "wire/log/entry.h"
 
 namespace bib::wire {
 namespace {

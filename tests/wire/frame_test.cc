@@ -1,12 +1,12 @@
-#include "wire/frame.h"
+#include "wire/base/frame.h"
 
 #include <catch2/catch.hpp>
 
 #include <cstring>
 
-#include "wire/checksum.h"
-#include "wire/little_endian.h"
-#include "wire/prng.h"
+#include "wire/base/checksum.h"
+#include "wire/base/little_endian.h"
+#include "wire/base/prng.h"
 
 namespace bib::wire {
 namespace {

@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "support/test_support.h"
-#include "wire/log_format.h"
+#include "wire/log/log_format.h"
 
 namespace bib::wire {
 namespace {

@@ -1,4 +1,4 @@
-#include "wire/ids.h"
+#include "wire/base/ids.h"
 
 #include <catch2/catch.hpp>
 

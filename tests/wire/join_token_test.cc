@@ -1,8 +1,8 @@
-#include "wire/join_token.h"
+#include "wire/peer/join_token.h"
 
 #include <catch2/catch.hpp>
 
-#include "wire/secret.h"
+#include "wire/base/secret.h"
 
 namespace bib::wire {
 namespace {

@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "log_samples.h"
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 namespace bib::wire {
 namespace {

@@ -1,11 +1,11 @@
-#include "wire/log_format.h"
+#include "wire/log/log_format.h"
 
 #include <catch2/catch.hpp>
 
 #include "log_samples.h"
 #include "support/test_support.h"
-#include "wire/checksum.h"
-#include "wire/little_endian.h"
+#include "wire/base/checksum.h"
+#include "wire/base/little_endian.h"
 
 namespace bib::wire {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "wire/log_format.h"
+#include "wire/log/log_format.h"
 
 namespace bib::wire {
 

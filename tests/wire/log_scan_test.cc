@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "log_samples.h"
-#include "wire/checksum.h"
-#include "wire/little_endian.h"
+#include "wire/base/checksum.h"
+#include "wire/base/little_endian.h"
 
 namespace bib::wire {
 namespace {

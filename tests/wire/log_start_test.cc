@@ -1,10 +1,10 @@
-#include "wire/log_start.h"
+#include "wire/log/log_start.h"
 
 #include <catch2/catch.hpp>
 
 #include <cstring>
 
-#include "wire/checksum.h"
+#include "wire/base/checksum.h"
 
 namespace bib::wire {
 namespace {

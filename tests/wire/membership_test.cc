@@ -1,8 +1,8 @@
-#include "wire/membership.h"
+#include "wire/base/membership.h"
 
 #include <catch2/catch.hpp>
 
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 namespace bib::wire {
 namespace {

@@ -12,9 +12,9 @@
 #include <variant>
 #include <vector>
 
-#include "wire/client_message.h"
-#include "wire/event.h"
-#include "wire/row.h"
+#include "wire/client/client_message.h"
+#include "wire/model/event.h"
+#include "wire/model/row.h"
 
 namespace bib::wire {
 

@@ -1,4 +1,4 @@
-#include "wire/mutant.h"
+#include "wire/base/mutant.h"
 
 #include <catch2/catch.hpp>
 #include <set>

@@ -1,9 +1,9 @@
-#include "wire/peer_hello.h"
+#include "wire/peer/peer_hello.h"
 
 #include <catch2/catch.hpp>
 
 #include "log_samples.h"
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 namespace bib::wire {
 namespace {

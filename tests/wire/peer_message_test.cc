@@ -1,10 +1,10 @@
-#include "wire/peer_message.h"
+#include "wire/peer/peer_message.h"
 
 #include <catch2/catch.hpp>
 
 #include "log_samples.h"
 #include "schema/peer_generated.h"
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 namespace bib::wire {
 namespace {

@@ -1,4 +1,4 @@
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 #include <catch2/catch.hpp>
 

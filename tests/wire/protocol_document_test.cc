@@ -6,7 +6,7 @@
 #include <sstream>
 
 #include "support/test_support.h"
-#include "wire/result.h"
+#include "wire/base/result.h"
 
 namespace bib::wire {
 namespace {

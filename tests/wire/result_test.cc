@@ -1,4 +1,4 @@
-#include "wire/result.h"
+#include "wire/base/result.h"
 
 #include <catch2/catch.hpp>
 

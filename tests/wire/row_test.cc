@@ -1,4 +1,4 @@
-#include "wire/row.h"
+#include "wire/model/row.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,9 +1,9 @@
-#include "wire/secret.h"
+#include "wire/base/secret.h"
 
 #include <catch2/catch.hpp>
 
-#include "wire/ids.h"
-#include "wire/prng.h"
+#include "wire/base/ids.h"
+#include "wire/base/prng.h"
 
 namespace bib::wire {
 

@@ -1,4 +1,4 @@
-#include "wire/snapshot_manifest.h"
+#include "wire/log/snapshot_manifest.h"
 
 #include <catch2/catch.hpp>
 
@@ -6,7 +6,7 @@
 
 #include "damage.h"
 #include "log_samples.h"
-#include "wire/checksum.h"
+#include "wire/base/checksum.h"
 
 namespace bib::wire {
 namespace {

@@ -1,10 +1,10 @@
-#include "wire/snapshot_message.h"
+#include "wire/peer/snapshot_message.h"
 
 #include <catch2/catch.hpp>
 
 #include "damage.h"
 #include "log_samples.h"
-#include "wire/snapshot_manifest.h"
+#include "wire/log/snapshot_manifest.h"
 
 namespace bib::wire {
 namespace {

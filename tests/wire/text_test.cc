@@ -1,4 +1,4 @@
-#include "wire/text.h"
+#include "wire/base/text.h"
 
 #include <catch2/catch.hpp>
 

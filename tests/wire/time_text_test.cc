@@ -1,10 +1,10 @@
-#include "wire/time_text.h"
+#include "wire/base/time_text.h"
 
 #include <catch2/catch.hpp>
 
 #include <limits>
 
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 namespace bib::wire {
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "wire/entry.h"
-#include "wire/little_endian.h"
+#include "wire/base/little_endian.h"
+#include "wire/log/entry.h"
 
 namespace bib::inspect {
 

@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "wire/bytes.h"
-#include "wire/ids.h"
-#include "wire/log_format.h"
+#include "wire/base/bytes.h"
+#include "wire/base/ids.h"
+#include "wire/log/log_format.h"
 
 namespace bib::inspect {
 

@@ -13,8 +13,8 @@
 #include "inspect/source.h"
 #include "inspect/survey.h"
 #include "inspect/text.h"
-#include "wire/membership.h"
-#include "wire/result.h"
+#include "wire/base/membership.h"
+#include "wire/base/result.h"
 
 namespace bib::inspect {
 

@@ -11,10 +11,10 @@
 #include <string>
 #include <vector>
 
-#include "wire/bytes.h"
-#include "wire/event.h"
-#include "wire/log_format.h"
-#include "wire/result.h"
+#include "wire/base/bytes.h"
+#include "wire/base/result.h"
+#include "wire/log/log_format.h"
+#include "wire/model/event.h"
 
 namespace bib::inspect {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "wire/ids.h"
+#include "wire/base/ids.h"
 
 namespace bib::inspect {
 

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "inspect/commands.h"
-#include "wire/entry.h"
-#include "wire/time_text.h"
+#include "wire/base/time_text.h"
+#include "wire/log/entry.h"
 
 namespace bib::inspect {
 

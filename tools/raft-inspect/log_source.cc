@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "inspect/block_gaps.h"
-#include "wire/little_endian.h"
-#include "wire/log_start.h"
+#include "wire/base/little_endian.h"
+#include "wire/log/log_start.h"
 
 namespace bib::inspect {
 

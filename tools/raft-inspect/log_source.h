@@ -1,13 +1,13 @@
 // Log source: walks a log's segments in order and says what is wrong with them.
 //
-// It judges as the node does when it starts (engine/log_recovery.h): segments in order must have
-// successive numbers and sequences, the same cluster, node and log id, and be sealed except for the
-// last; what a crash leaves legally (a torn last write, a segment that was being created) is a
-// note; all else is damage. A log that was compacted begins where the note of its start says
-// (wire/log_start.h); a first segment that is missing without it is damage. Other than the node it
-// goes on behind damage: each segment's header says where the log stood, so that everything wrong
-// is found in one walk. A segment whose header follows another entry than the log's last starts the
-// log anew behind a snapshot.
+// It judges as the node does when it starts (engine/storage/log_recovery.h): segments in order must
+// have successive numbers and sequences, the same cluster, node and log id, and be sealed except
+// for the last; what a crash leaves legally (a torn last write, a segment that was being created)
+// is a note; all else is damage. A log that was compacted begins where the note of its start says
+// (wire/log/log_start.h); a first segment that is missing without it is damage. Other than the node
+// it goes on behind damage: each segment's header says where the log stood, so that everything
+// wrong is found in one walk. A segment whose header follows another entry than the log's last
+// starts the log anew behind a snapshot.
 //
 // Reads one segment at a time. A running node may append meanwhile: what looks damaged at the log's
 // end is read again until it stays the same. Any one thread.
@@ -21,11 +21,11 @@
 
 #include "inspect/finding.h"
 #include "inspect/source.h"
-#include "wire/entry.h"
-#include "wire/ids.h"
-#include "wire/log_format.h"
-#include "wire/membership.h"
-#include "wire/result.h"
+#include "wire/base/ids.h"
+#include "wire/base/membership.h"
+#include "wire/base/result.h"
+#include "wire/log/entry.h"
+#include "wire/log/log_format.h"
 
 namespace bib::inspect {
 

@@ -6,8 +6,8 @@
 #include <optional>
 #include <string_view>
 
-#include "wire/ids.h"
-#include "wire/result.h"
+#include "wire/base/ids.h"
+#include "wire/base/result.h"
 
 namespace bib::inspect {
 

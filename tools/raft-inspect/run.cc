@@ -6,7 +6,7 @@
 #include <ostream>
 #include <vector>
 
-#include "wire/version.h"
+#include "wire/base/version.h"
 
 namespace bib::inspect {
 

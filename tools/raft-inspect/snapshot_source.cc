@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "inspect/source.h"
-#include "projections/checkpoint.h"
-#include "wire/checksum.h"
+#include "projections/apply/checkpoint.h"
+#include "wire/base/checksum.h"
 
 namespace bib::inspect {
 

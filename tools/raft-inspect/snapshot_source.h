@@ -1,6 +1,6 @@
 // Snapshot source: the snapshots that lie in a data directory, and what is wrong with them.
 //
-// A snapshot is <snapshots>/<index>-<term>/ with a manifest (wire/snapshot_manifest.h) and the
+// A snapshot is <snapshots>/<index>-<term>/ with a manifest (wire/log/snapshot_manifest.h) and the
 // files that it names in state/. What ends in .tmp was not finished, or is leaving, and counts for
 // nothing. Files are read in pieces, so that their size does not matter. Any one thread.
 #pragma once
@@ -12,7 +12,7 @@
 #include "inspect/finding.h"
 #include "inspect/state_source.h"
 #include "inspect/survey.h"
-#include "wire/snapshot_manifest.h"
+#include "wire/log/snapshot_manifest.h"
 
 namespace bib::inspect {
 

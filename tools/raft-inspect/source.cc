@@ -13,7 +13,7 @@
 #include <sstream>
 #include <utility>
 
-#include "wire/log_format.h"
+#include "wire/log/log_format.h"
 
 namespace bib::inspect {
 

@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
-#include "wire/bytes.h"
-#include "wire/result.h"
+#include "wire/base/bytes.h"
+#include "wire/base/result.h"
 
 namespace bib::inspect {
 

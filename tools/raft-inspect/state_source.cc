@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "inspect/snapshot_source.h"
-#include "projections/replay.h"
-#include "wire/entry.h"
+#include "projections/apply/replay.h"
+#include "wire/log/entry.h"
 
 namespace bib::inspect {
 

@@ -10,9 +10,9 @@
 
 #include "inspect/finding.h"
 #include "inspect/survey.h"
-#include "projections/delta.h"
-#include "projections/rocks_state.h"
-#include "wire/result.h"
+#include "projections/state/delta.h"
+#include "projections/state/rocks_state.h"
+#include "wire/base/result.h"
 
 namespace bib::inspect {
 

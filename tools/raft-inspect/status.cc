@@ -4,7 +4,7 @@
 #include "inspect/commands.h"
 #include "inspect/snapshot_source.h"
 #include "inspect/state_source.h"
-#include "wire/time_text.h"
+#include "wire/base/time_text.h"
 
 namespace bib::inspect {
 

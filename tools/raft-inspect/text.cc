@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <array>
 
-#include "wire/text.h"
-#include "wire/time_text.h"
+#include "wire/base/text.h"
+#include "wire/base/time_text.h"
 
 namespace bib::inspect {
 

@@ -5,7 +5,7 @@
 #include "inspect/commands.h"
 #include "inspect/snapshot_source.h"
 #include "inspect/state_source.h"
-#include "wire/entry.h"
+#include "wire/log/entry.h"
 
 namespace bib::inspect {
 

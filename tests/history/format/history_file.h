@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "support/linearizability.h"
-#include "wire/result.h"
+#include "wire/base/result.h"
 
 namespace bib::history {
 

@@ -14,7 +14,7 @@
 
 #include "history_file.h"
 #include "support/linearizability.h"
-#include "wire/ids.h"
+#include "wire/base/ids.h"
 
 namespace bib::nemesis {
 

@@ -4,7 +4,7 @@
 #include <array>
 #include <utility>
 
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 namespace bib::nemesis {
 namespace {

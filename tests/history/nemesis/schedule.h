@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "wire/result.h"
+#include "wire/base/result.h"
 
 namespace bib::nemesis {
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <utility>
 
-#include "wire/row.h"
+#include "wire/model/row.h"
 
 namespace bib::nemesis {
 

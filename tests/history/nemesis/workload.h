@@ -1,5 +1,5 @@
 // Workload: clients that read, write, compare-and-set and delete a few config keys at a time, each
-// on a thread of its own, through cli/client.h, and have all of it recorded.
+// on a thread of its own, through cli/client/client.h, and have all of it recorded.
 //
 // Every write has a value of its own, except that now and then one repeats the value that it
 // believes to be there. Reads are linearizable and asked of any node; changes of whoever leads, or
@@ -17,9 +17,9 @@
 #include <thread>
 #include <vector>
 
-#include "cli/client.h"
+#include "cli/client/client.h"
 #include "recorder.h"
-#include "wire/prng.h"
+#include "wire/base/prng.h"
 
 namespace bib::nemesis {
 

@@ -8,15 +8,16 @@
 #include <sstream>
 #include <thread>
 
-#include "engine/file.h"
-#include "engine/log_recovery.h"
-#include "engine/log_store.h"
+#include "engine/ports/file.h"
+#include "engine/storage/log_recovery.h"
+#include "engine/storage/log_store.h"
+#include "engine/uv/file_posix.h"
 #include "inspect/run.h"
 #include "support/test_support.h"
-#include "wire/entry.h"
-#include "wire/event.h"
-#include "wire/membership.h"
-#include "wire/prng.h"
+#include "wire/base/membership.h"
+#include "wire/base/prng.h"
+#include "wire/log/entry.h"
+#include "wire/model/event.h"
 
 namespace bib::inspect {
 namespace {
@@ -73,7 +74,7 @@ class Writer {
 
   // Without assertions, for a thread of its own.
   bool try_write() {
-    engine::LogWrite write;
+    engine::LogStoreWrite write;
     if (prng_.below(6) == 0) {
       term_ += 1;
       write.hard_state = wire::HardState{Term(term_), wire::NodeId(prng_.below(3))};

@@ -6,19 +6,20 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "engine/file.h"
-#include "engine/log_store.h"
-#include "engine/snapshot_files.h"
-#include "engine/state_install.h"
-#include "engine/state_recovery.h"
+#include "engine/ports/file.h"
+#include "engine/storage/log_store.h"
+#include "engine/storage/snapshot_files.h"
+#include "engine/storage/state_install.h"
+#include "engine/storage/state_recovery.h"
+#include "engine/uv/file_posix.h"
 #include "inspect/run.h"
-#include "projections/checkpoint.h"
-#include "projections/projector.h"
+#include "projections/apply/checkpoint.h"
+#include "projections/apply/projector.h"
 #include "support/test_support.h"
-#include "wire/client_message.h"
-#include "wire/entry.h"
-#include "wire/event.h"
-#include "wire/log_start.h"
+#include "wire/client/client_message.h"
+#include "wire/log/entry.h"
+#include "wire/log/log_start.h"
+#include "wire/model/event.h"
 
 namespace bib::inspect {
 namespace {
@@ -76,7 +77,7 @@ class Data {
       must(projector->apply(entries.back()).map([](const auto&) {}));
     }
     auto log = must(engine::LogStore::open(files(), dir / "log", store_options()));
-    engine::LogWrite write;
+    engine::LogStoreWrite write;
     write.hard_state = wire::HardState{Term(1), wire::NodeId(0xa1)};
     write.entries = entries;
     must(log.store->append({&write, 1}));

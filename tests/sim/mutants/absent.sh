@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks that no bugs are planted (wire/mutant.h) in the programs: their switch would be a symbol.
+# Checks that no bugs are planted (wire/base/mutant.h) in the programs: their switch would be a symbol.
 #
 # usage: absent.sh PROGRAM...
 #

@@ -6,7 +6,7 @@
 #include <array>
 #include <cstdio>
 
-#include "wire/mutant.h"
+#include "wire/base/mutant.h"
 
 #ifdef BIB_MUTANTS
 
@@ -85,7 +85,7 @@ int run_mutants(const MutationOptions& options) {
   for (const std::string& name : options.only) {
     chosen.push_back(find_planted(name));
     if (chosen.back() == nullptr) {
-      fmt::print(stderr, "there is no mutant {}; see wire/mutant.h\n", name);
+      fmt::print(stderr, "there is no mutant {}; see wire/base/mutant.h\n", name);
       return 2;
     }
   }

@@ -1,5 +1,5 @@
-// The mutation run: each planted bug (wire/mutant.h) switched on in turn, seed after seed, until a
-// checker catches it.
+// The mutation run: each planted bug (wire/base/mutant.h) switched on in turn, seed after seed,
+// until a checker catches it.
 //
 // Only in a build with BIB_MUTANTS. One process runs one mutant; the number of the first seed that
 // catches it is the same in every run, however many jobs there are.

@@ -1,0 +1,26 @@
+// The command line of `bibd`: options, the configuration from all its sources, and the check.
+//
+// parse_bibd() never exits the process and prints nothing itself: what it decided comes back as a
+// value, so that main only prints and starts the node.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/config/environment.h"
+#include "cli/print/exit_code.h"
+#include "engine/ports/node_config.h"
+
+namespace bib::cli {
+
+struct BibdStart {
+  bool run = false;  // start the node; otherwise print and end with `code`
+  engine::NodeConfig config;
+  ExitCode code = ExitCode::kOk;
+  std::string out;  // for stdout
+  std::string err;  // for stderr
+};
+
+BibdStart parse_bibd(std::vector<std::string> arguments, const Environment& environment);
+
+}  // namespace bib::cli

@@ -1,0 +1,48 @@
+// SetupPlan: the configuration that `bib setup --daemon` will write, made of options and checked.
+//
+// Pure but for the machine's address, which is given as a function so that tests choose it.
+// Errors: kInvalid an option's value; kConfig values that bibd would refuse; kUnauthenticated a
+// damaged or expired token.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "cli/config/config.h"
+#include "cli/config/environment.h"
+#include "wire/base/result.h"
+#include "wire/peer/join_token.h"
+
+namespace bib::cli {
+
+enum class SetupMode : std::uint8_t { kSingle, kNewCluster, kJoin };
+
+struct SetupOptions {
+  SetupMode mode = SetupMode::kSingle;
+  std::string join_token;  // kJoin: the token's text
+  std::string data_dir;    // this and the following: empty means the default
+  std::string listen;
+  std::string advertise;
+  std::string api_listen;
+  std::string api_advertise;
+  std::string cluster_name;
+  std::string node_id;
+  bool non_voter = false;
+  bool insecure = false;
+};
+
+struct SetupPlan {
+  Config config;
+  std::string join_address;  // kJoin: where the cluster is
+};
+
+// Where clients of a node in a cluster are to reach it when nothing else was said: on the host
+// where the other nodes reach it, so that a redirect to it leads somewhere from their machines too.
+std::string default_api_address(const std::string& listen);
+
+using MachineAddress = std::function<wire::Result<std::string>()>;
+
+wire::Result<SetupPlan> plan_setup(const SetupOptions& options, const Environment& environment,
+                                   const MachineAddress& machine_address);
+
+}  // namespace bib::cli

@@ -1,0 +1,229 @@
+#include "engine/node/commands.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "wire/base/check.h"
+
+namespace bib::engine {
+
+using wire::ErrorCode;
+using wire::FrameKind;
+
+Commands::Commands(CommandsOptions options, RaftDriver& driver, projections::Projector& projector,
+                   ClientAnswers& clients, Clock& clock)
+    : options_(options), driver_(driver), projector_(projector), clients_(clients), clock_(clock) {}
+
+void Commands::on_command(Asker asker, const wire::Command& command) {
+  if (driver_.raft().role() != consensus::Role::kLeader) return answer_not_leader(asker);
+  if (!driver_.is_ready_to_decide() || !parked_.empty()) return park(asker, command);
+  decide(asker, command);
+}
+
+void Commands::park(Asker asker, const wire::Command& command) {
+  const wire::ByteView body = encoder_.encode(command);
+  if (parked_.size() >= options_.parked_max ||
+      parked_bytes_ + body.size() > options_.parked_bytes_max) {
+    ++overloaded_;
+    return answer_error(
+        asker, {ErrorCode::kOverloaded, "the new leader is not ready yet; try again in a moment"});
+  }
+  parked_bytes_ += body.size();
+  parked_.push_back(Parked{asker, {body.begin(), body.end()}});
+}
+
+void Commands::decide_parked() {
+  if (parked_.empty() || !driver_.is_ready_to_decide()) return;
+  std::deque<Parked> parked;
+  parked.swap(parked_);
+  parked_bytes_ = 0;
+  for (const Parked& one : parked) {
+    const auto command = wire::decode_command(one.body);
+    BIB_CHECK(command.has_value(), "a parked command was checked before");
+    decide(one.asker, *command);
+  }
+}
+
+void Commands::begin_turn() {
+  if (projector_.has_open_batch()) return;
+  batch_index_ = driver_.raft().next_index();
+  projector_.begin_turn(batch_index_, clock_.now_us());
+}
+
+void Commands::decide(Asker asker, const wire::Command& command) {
+  if (failure_) return;  // the node is about to stop
+  const projections::LayerSizes sizes = projector_.sizes();
+  if (driver_.raft().bytes_under_way() + projector_.open_batch_bytes() >
+          options_.uncommitted_bytes_max / 2 ||
+      sizes.active_bytes + sizes.frozen_bytes > options_.unwritten_bytes_max ||
+      waiting() >= options_.waiting_max) {
+    ++overloaded_;
+    return answer_error(asker, {ErrorCode::kOverloaded,
+                                "too much is under way on the leader; try again in a moment"});
+  }
+  begin_turn();
+  auto decision = projector_.decide(command, clock_.now_us());
+  if (!decision) {
+    failure_ = decision.error();
+    return;
+  }
+  if (std::holds_alternative<projections::Accepted>(*decision) ||
+      std::holds_alternative<projections::InFlight>(*decision)) {
+    waiting_.emplace(Request{command.client, command.sequence}, asker);
+    if (projector_.open_batch_full()) propose_open_batch();
+    return;
+  }
+  if (const auto* answered = std::get_if<projections::Answered>(&*decision)) {
+    const wire::ByteView body = encoder_.encode(answered->reply);
+    // The answer of an earlier try stands in an applied row: that is certain.
+    if (answered->reply.replayed) return clients_.answer(asker, FrameKind::kCommandReply, body);
+    return hold(asker, FrameKind::kCommandReply, body);
+  }
+  const auto& refused = std::get<projections::Refused>(*decision);
+  hold(asker, FrameKind::kErrorReply, encode_error(refused.error, refused.current_revision));
+}
+
+// All that one turn decides shares one read: its question leaves after the turn.
+void Commands::hold(Asker asker, FrameKind kind, wire::ByteView body) {
+  const consensus::Raft& raft = driver_.raft();
+  Held held{asker, kind, {body.begin(), body.end()}, raft.next_index() - 1, 0};
+  if (projector_.has_open_batch()) held.decided_after = batch_index_;
+  // An entry of this leader that is committed from now on confirms it just as well.
+  if (held.decided_after <= raft.commit()) {
+    if (turn_token_ == 0) {
+      turn_token_ = ++last_token_;
+      driver_.request_read(turn_token_);
+    }
+    held.read_token = turn_token_;
+  }
+  held_.push_back(std::move(held));
+}
+
+void Commands::release_held() {
+  while (!held_.empty()) {
+    const Held& held = held_.front();
+    if (held.read_token != 0 || held.decided_after > projector_.applied_index()) return;
+    clients_.answer(held.asker, held.kind, held.body);
+    held_.pop_front();
+  }
+}
+
+void Commands::on_read_ready(std::uint64_t token) {
+  for (Held& held : held_) {
+    if (held.read_token > token) break;
+    if (held.read_token == token) held.read_token = 0;
+  }
+  release_held();
+}
+
+void Commands::on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) {
+  if (token <= kReadTokens) return;
+  std::deque<Held> kept;
+  for (Held& held : held_) {
+    if (held.read_token != token) {
+      kept.push_back(std::move(held));
+    } else if (reason == consensus::ReadRefusal::kOverloaded) {
+      answer_error(held.asker,
+                   {ErrorCode::kOverloaded, "too many reads are waiting; try again in a moment"});
+    } else {
+      answer_not_leader(held.asker);
+    }
+  }
+  held_ = std::move(kept);
+  release_held();
+}
+
+bool Commands::decide_own(const wire::CommandBody& body) {
+  if (failure_ || !driver_.is_ready_to_decide()) return false;
+  begin_turn();
+  const auto decision = projector_.decide_own(body, clock_.now_us());
+  if (!decision) failure_ = decision.error();
+  return decision.has_value();
+}
+
+void Commands::expire_sessions(const projections::ExpiredSessions& expired) {
+  if (failure_ || !driver_.is_ready_to_decide()) return;
+  begin_turn();
+  const auto logged = projector_.expire_sessions(expired);
+  if (!logged) failure_ = logged.error();
+}
+
+bool Commands::has_enough_for_a_turn() const {
+  return projector_.open_batch_events() >=
+         std::max(options_.turn_events_min, waiting_lately_ / options_.parts_under_way);
+}
+
+void Commands::propose_open_batch() {
+  turn_token_ = 0;
+  if (!projector_.has_open_batch()) return;
+  waiting_lately_ = std::max(waiting_.size(), waiting_lately_ - waiting_lately_ / 8);
+  const consensus::Raft& raft = driver_.raft();
+  const bool fits = raft.role() == consensus::Role::kLeader && raft.next_index() == batch_index_;
+  if (fits && driver_.propose(projector_.seal(options_.cluster, raft.term()))) return;
+  // Leadership is gone or being handed over: whoever waits asks again.
+  driver_.decide_only_after_log();
+  on_leadership_lost();
+}
+
+void Commands::on_outcomes(std::span<const projections::Outcome> outcomes) {
+  for (const projections::Outcome& outcome : outcomes) {
+    if (waiting_.empty()) break;
+    const auto [begin, end] = waiting_.equal_range(Request{outcome.client, outcome.sequence});
+    if (begin == end) continue;
+    wire::CommandReply reply;
+    reply.position = outcome.position;
+    reply.revision = outcome.revision;
+    const wire::ByteView body = encoder_.encode(reply);
+    for (auto waiter = begin; waiter != end; ++waiter) {
+      clients_.answer(waiter->second, FrameKind::kCommandReply, body);
+    }
+    waiting_.erase(begin, end);
+  }
+  release_held();
+}
+
+void Commands::on_leadership_lost() {
+  if (const wire::Status dropped = projector_.drop_pending(); !dropped) failure_ = dropped.error();
+  auto waiting = std::move(waiting_);
+  waiting_.clear();
+  for (const auto& [request, asker] : waiting) answer_not_leader(asker);
+  auto held = std::move(held_);
+  held_.clear();
+  for (const Held& one : held) answer_not_leader(one.asker);
+  auto parked = std::move(parked_);
+  parked_.clear();
+  parked_bytes_ = 0;
+  for (const Parked& one : parked) answer_not_leader(one.asker);
+}
+
+void Commands::answer_not_leader(Asker asker) {
+  const consensus::Raft& raft = driver_.raft();
+  wire::ErrorReply reply;
+  const wire::Member* leader = raft.membership().find(raft.leader());
+  if (leader == nullptr || leader->id == raft.self()) {
+    reply.code = ErrorCode::kNoQuorum;
+    reply.message = "there is no leader at the moment; try again, or look at `bib cluster status`";
+  } else {
+    reply.code = ErrorCode::kNotLeader;
+    reply.message = "this node does not lead the cluster; ask the leader";
+    reply.leader = leader->id;
+    reply.leader_api_address = leader->api_address;
+  }
+  clients_.answer(asker, FrameKind::kErrorReply, encoder_.encode(reply));
+}
+
+void Commands::answer_error(Asker asker, const wire::Error& error,
+                            wire::Revision current_revision) {
+  clients_.answer(asker, FrameKind::kErrorReply, encode_error(error, current_revision));
+}
+
+wire::ByteView Commands::encode_error(const wire::Error& error, wire::Revision current_revision) {
+  wire::ErrorReply reply;
+  reply.code = error.code;
+  reply.message = error.message;
+  reply.current_revision = current_revision;
+  return encoder_.encode(reply);
+}
+
+}  // namespace bib::engine

@@ -1,0 +1,142 @@
+#include "engine/node/member_guard.h"
+
+#include <utility>
+
+#include "wire/base/mutant.h"
+
+namespace bib::engine {
+
+using wire::ErrorCode;
+using wire::HelloRefusal;
+using wire::MessageKind;
+using wire::PeerHello;
+
+namespace {
+
+constexpr std::size_t kShownMax = 1024;
+
+// Kinds whose sender has its term on its disk before they leave.
+bool shows_durable_term(MessageKind kind) {
+  switch (kind) {
+    case MessageKind::kVote:
+    case MessageKind::kVoteReply:
+    case MessageKind::kAppend:
+    case MessageKind::kAppendReply:
+    case MessageKind::kHeartbeat:
+    case MessageKind::kHeartbeatReply:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Kinds whose receiver counts the sender, as a voter or as a follower. The others are a leader's,
+// or ask: they are judged by their term and by what they say, from whichever log they come.
+bool counts_sender(MessageKind kind) {
+  switch (kind) {
+    case MessageKind::kPreVoteReply:
+    case MessageKind::kVoteReply:
+    case MessageKind::kAppendReply:
+    case MessageKind::kHeartbeatReply:
+    case MessageKind::kSnapshotReply:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::string what_to_do(wire::NodeId id) {
+  return fmt::format(
+      "It must not take part under its old id, because it may have forgotten votes and entries. On "
+      "a member: `bib cluster member remove {}`; on the node: remove its data and run `bib setup "
+      "--daemon --cluster-join <token> --force`, which draws a new id",
+      to_string(id));
+}
+
+template <typename... Args>
+MemberGuard::Refusal log_lost(const PeerHello& hello, fmt::format_string<Args...> format,
+                              Args&&... args) {
+  return {HelloRefusal::kLogLost,
+          {ErrorCode::kRefused,
+           fmt::format("node {} {}. {}", to_string(hello.from),
+                       fmt::format(format, std::forward<Args>(args)...), what_to_do(hello.from))}};
+}
+
+}  // namespace
+
+bool MemberGuard::on_message(const wire::PeerMessage& message) {
+  const auto shown = shown_.find(message.from);
+  if (shown == shown_.end()) return true;
+  if (!is_log_of(message.from, shown->second.log_id)) return !counts_sender(message.kind);
+  if (shows_durable_term(message.kind) && shown->second.term < message.term) {
+    shown->second.term = message.term;
+  }
+  return true;
+}
+
+bool MemberGuard::is_log_of(wire::NodeId id, std::uint64_t log_id) const {
+  if (BIB_MUTANT(kTakesWipedDisks)) return true;
+  const wire::Member* member = raft_.membership().find(id);
+  return member == nullptr || member->can_have_log(log_id);
+}
+
+void MemberGuard::admitted(const PeerHello& hello) {
+  if (!shown_.contains(hello.from) && shown_.size() >= kShownMax) return;
+  Shown& shown = shown_[hello.from];
+  if (shown.log_id != hello.log_id) shown = Shown{hello.log_id, {}};
+}
+
+std::optional<MemberGuard::Refusal> MemberGuard::check(const PeerHello& hello) const {
+  if (auto refusal = check_membership(hello)) return refusal;
+  if (auto refusal = check_log(hello)) return refusal;
+  return check_memory(hello);
+}
+
+// Whoever knows a later membership than this node may be in it.
+std::optional<MemberGuard::Refusal> MemberGuard::check_membership(const PeerHello& hello) const {
+  const consensus::MembershipAt* committed = raft_.committed_membership();
+  if (committed == nullptr || committed->index <= hello.membership_index) return std::nullopt;
+  if (committed->membership.find(hello.from) != nullptr) return std::nullopt;
+  if (raft_.membership().find(hello.from) != nullptr) return std::nullopt;
+  return Refusal{HelloRefusal::kRemoved,
+                 {ErrorCode::kRefused,
+                  fmt::format("node {} is no member of the cluster, as of entry {}. If it is to "
+                              "come back: remove its data and run `bib setup --daemon "
+                              "--cluster-join <token> --force`, which draws a new id",
+                              to_string(hello.from), committed->index.value())}};
+}
+
+// Whoever knows a later membership may have joined anew in it, with this log, and may even lead: it
+// must be able to bring that membership here. Its answers do not count until then.
+std::optional<MemberGuard::Refusal> MemberGuard::check_log(const PeerHello& hello) const {
+  const consensus::MembershipAt* committed = raft_.committed_membership();
+  if (committed != nullptr && hello.membership_index > committed->index) return std::nullopt;
+  if (is_log_of(hello.from, hello.log_id)) return std::nullopt;
+  return log_lost(
+      hello,
+      "joined with the log {:016x} and comes with the log {:016x}: its disk was lost or "
+      "replaced",
+      raft_.membership().find(hello.from)->log_id, hello.log_id);
+}
+
+std::optional<MemberGuard::Refusal> MemberGuard::check_memory(const PeerHello& hello) const {
+  const auto shown = shown_.find(hello.from);
+  const bool same_log = shown != shown_.end() && shown->second.log_id == hello.log_id;
+  if (same_log && hello.term != wire::Term() && hello.term < shown->second.term) {
+    return log_lost(hello,
+                    "had term {} on its disk and comes back in term {}: its disk was rolled back",
+                    shown->second.term.value(), hello.term.value());
+  }
+  // In the leader's own term a follower keeps what it has acknowledged to it. In a later term
+  // another leader may have truncated it: then this one has been deposed.
+  if (raft_.role() != consensus::Role::kLeader || hello.term != raft_.term()) return std::nullopt;
+  for (const consensus::PeerStatus& peer : raft_.peers()) {
+    if (peer.id != hello.from || peer.match <= hello.log_last_index) continue;
+    return log_lost(hello,
+                    "has acknowledged entry {} and its log ends at {}: its disk was rolled back",
+                    peer.match.value(), hello.log_last_index.value());
+  }
+  return std::nullopt;
+}
+
+}  // namespace bib::engine

@@ -1,0 +1,27 @@
+// MemberPlan: what is left to do of the membership changes that somebody asked for.
+//
+// Pure functions over the membership in effect; no state. A request says how things shall be, so
+// that it may be repeated after a failover: what is so already is left out, and an empty plan means
+// that nothing remains but to wait for the commit.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "consensus/changer.h"
+#include "wire/base/membership.h"
+#include "wire/base/result.h"
+#include "wire/client/client_message.h"
+
+namespace bib::engine {
+
+// kInvalid: two changes of one member, or an address that others cannot reach. kNotFound: a member
+// that does not exist cannot be promoted, demoted or updated. kRefused: a taken address.
+wire::Result<std::vector<consensus::MembershipChange>> plan_member_changes(
+    const wire::Membership& current, std::span<const wire::MemberChange> wanted);
+
+// kInvalid unless other nodes can dial it: "host:port", no wildcard.
+wire::Status check_reachable(const std::string& address);
+
+}  // namespace bib::engine

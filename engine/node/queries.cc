@@ -1,0 +1,223 @@
+#include "engine/node/queries.h"
+
+#include <utility>
+
+namespace bib::engine {
+
+using wire::ErrorCode;
+using wire::FrameKind;
+
+namespace {
+
+wire::QueryReply with_age(wire::QueryReply reply, std::optional<std::uint64_t> age) {
+  reply.age_known = age.has_value();
+  reply.age_us = age.value_or(0);
+  return reply;
+}
+
+}  // namespace
+
+Queries::Owned::Owned(const wire::Query& query)
+    : fields(query),
+      key(query.key.value_or("")),
+      scope(query.scope),
+      prefix(query.prefix),
+      after(query.after) {}
+
+wire::Query Queries::Owned::view() const {
+  wire::Query query = fields;
+  if (fields.key) query.key = key;
+  query.scope = scope;
+  query.prefix = prefix;
+  query.after = after;
+  return query;
+}
+
+Queries::Queries(EventLoop& loop, QueriesOptions options, RaftDriver& driver,
+                 projections::Projector& projector, ClientServer& clients, Commands& commands)
+    : loop_(loop),
+      options_(options),
+      driver_(driver),
+      projector_(projector),
+      clients_(clients),
+      commands_(commands),
+      alive_(std::make_shared<Queries*>(this)) {}
+
+Queries::~Queries() = default;
+
+void Queries::on_query(ClientServer::Asker asker, const wire::Query& query) {
+  switch (query.consistency) {
+    case wire::Consistency::kStale:
+      return run_stale(asker, query);
+    case wire::Consistency::kLeader:
+      if (may_answer_at_once(asker, query.consistency)) run(asker, query, driver_.age_us());
+      return;
+    case wire::Consistency::kLinearizable:
+      return confirm(asker, query);
+  }
+}
+
+void Queries::when_consistent(ClientServer::Asker asker, wire::Consistency consistency,
+                              std::function<void()> read) {
+  if (consistency == wire::Consistency::kLinearizable) {
+    return confirm(asker, sizeof(Waiting), std::move(read));
+  }
+  if (may_answer_at_once(asker, consistency)) read();
+}
+
+bool Queries::may_answer_at_once(ClientServer::Asker asker, wire::Consistency consistency) {
+  const bool leads = driver_.raft().role() == consensus::Role::kLeader;
+  if (consistency != wire::Consistency::kLeader || leads) return true;
+  commands_.answer_not_leader(asker);
+  return false;
+}
+
+void Queries::run_stale(ClientServer::Asker asker, const wire::Query& query) {
+  const Age age = driver_.age_us();
+  if (query.max_age_us == 0 || (age && *age <= query.max_age_us)) return run(asker, query, age);
+  if (driver_.raft().role() == consensus::Role::kLeader) return confirm(asker, query);
+  answer_too_old(asker, query.max_age_us, age);
+}
+
+// Answered once the leader has been confirmed after now: as new as can be.
+void Queries::confirm(ClientServer::Asker asker, const wire::Query& query) {
+  auto owned = std::make_shared<const Owned>(query);
+  const std::size_t bytes = owned->bytes();
+  confirm(asker, bytes, [this, asker, owned = std::move(owned)] { run(asker, owned->view(), 0); });
+}
+
+void Queries::confirm(ClientServer::Asker asker, std::size_t bytes, std::function<void()> read) {
+  if (waiting_.size() >= options_.waiting_max ||
+      waiting_bytes_ + bytes > options_.waiting_bytes_max) {
+    return answer_overloaded(asker, "too many reads are waiting");
+  }
+  const std::uint64_t token = next_token_++;
+  waiting_bytes_ += bytes;
+  waiting_.emplace(token,
+                   Waiting{asker, std::move(read), bytes, loop_.now_ms() + options_.wait_ms});
+  driver_.request_read(token);
+}
+
+void Queries::forget(std::uint64_t token) {
+  const auto found = waiting_.find(token);
+  waiting_bytes_ -= found->second.bytes;
+  waiting_.erase(found);
+}
+
+void Queries::on_read_ready(std::uint64_t token) {
+  const auto found = waiting_.find(token);
+  if (found == waiting_.end()) return;
+  const std::function<void()> read = std::move(found->second.read);
+  forget(token);
+  read();
+}
+
+void Queries::on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) {
+  const auto found = waiting_.find(token);
+  if (found == waiting_.end()) return;
+  const ClientServer::Asker asker = found->second.asker;
+  forget(token);
+  if (reason == consensus::ReadRefusal::kOverloaded) {
+    return answer_overloaded(asker, "too many reads are waiting");
+  }
+  answer(asker,
+         wire::fail(ErrorCode::kNoQuorum,
+                    "no leader could confirm the read; try again, or read with --consistency "
+                    "stale"),
+         std::nullopt);
+}
+
+void Queries::sweep() {
+  while (!waiting_.empty() && waiting_.begin()->second.deadline_ms <= loop_.now_ms()) {
+    on_read_refused(waiting_.begin()->first, consensus::ReadRefusal::kNoLeader);
+  }
+}
+
+void Queries::run(ClientServer::Asker asker, const wire::Query& query, Age age) {
+  if (suspended_) {
+    return answer(asker,
+                  wire::fail(ErrorCode::kOverloaded,
+                             "this node is putting a snapshot in place; try again in a moment, or "
+                             "ask another node"),
+                  std::nullopt);
+  }
+  if (!query.key) return run_page(asker, query, age);
+  answer(asker, projector_.query(query), age);
+}
+
+void Queries::run_page(ClientServer::Asker asker, const wire::Query& query, Age age) {
+  if (pages_under_way_ >= options_.pages_max) {
+    return answer_overloaded(asker, "too many lists are being read");
+  }
+  if (clients_.outgoing_bytes() > options_.outgoing_bytes_max) {
+    return answer_overloaded(asker, "too much waits for clients that do not read");
+  }
+  auto frozen = projector_.view();
+  if (!frozen) return answer(asker, tl::unexpected(frozen.error()), std::nullopt);
+  auto view = std::make_shared<projections::QueryView>(std::move(*frozen));
+  using Page = wire::Result<std::vector<std::uint8_t>>;
+  auto page = std::make_shared<Page>();
+  ++pages_under_way_;
+  run_on_pool(
+      loop_,
+      [view = std::move(view), query = std::make_shared<const Owned>(query), page, age]() mutable {
+        const auto result = view->run(query->view());
+        view.reset();  // before anybody is told: the store may be closed then
+        if (!result) {
+          *page = tl::unexpected(result.error());
+          return;
+        }
+        wire::ClientEncoder encoder;
+        const wire::ByteView body = encoder.encode(with_age(result->reply(), age));
+        *page = std::vector<std::uint8_t>(body.begin(), body.end());
+      },
+      [self = std::weak_ptr<Queries*>(alive_), asker, page] {
+        const auto alive = self.lock();
+        if (!alive) return;
+        Queries& desk = **alive;
+        --desk.pages_under_way_;
+        if (*page) return desk.clients_.answer(asker, FrameKind::kQueryReply, **page);
+        desk.answer(asker, tl::unexpected(page->error()), std::nullopt);
+      });
+}
+
+void Queries::answer(ClientServer::Asker asker,
+                     const wire::Result<projections::QueryResult>& result, Age age) {
+  if (result) {
+    return clients_.answer(asker, FrameKind::kQueryReply,
+                           encoder_.encode(with_age(result->reply(), age)));
+  }
+  if (result.error().code == ErrorCode::kIo || result.error().code == ErrorCode::kCorrupt) {
+    failure_ = result.error();
+  }
+  wire::ErrorReply reply;
+  reply.code = result.error().code;
+  reply.message = result.error().message;
+  clients_.answer(asker, FrameKind::kErrorReply, encoder_.encode(reply));
+}
+
+void Queries::answer_overloaded(ClientServer::Asker asker, const char* what) {
+  ++overloaded_;
+  answer(asker, wire::fail(ErrorCode::kOverloaded, "{}; try again in a moment", what),
+         std::nullopt);
+}
+
+void Queries::answer_too_old(ClientServer::Asker asker, std::uint64_t max_age_us, Age age) {
+  const consensus::Raft& raft = driver_.raft();
+  const wire::Member* leader = raft.membership().find(raft.leader());
+  const std::string message = fmt::format(
+      "the rows of this node are {}, and not older than {} ms is asked for; {}",
+      age ? fmt::format("up to {} ms old", *age / 1000) : std::string("of unknown age"),
+      max_age_us / 1000,
+      leader != nullptr ? "ask the leader" : "it hears no leader: see `bib cluster status`");
+  wire::ErrorReply reply;
+  reply.code = leader != nullptr ? ErrorCode::kNotLeader : ErrorCode::kNoQuorum;
+  reply.message = message;
+  if (leader != nullptr) {
+    reply.leader = leader->id;
+    reply.leader_api_address = leader->api_address;
+  }
+  clients_.answer(asker, FrameKind::kErrorReply, encoder_.encode(reply));
+}
+
+}  // namespace bib::engine

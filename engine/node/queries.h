@@ -1,0 +1,113 @@
+// Queries: answers queries for rows, with the consistency that the client asks for; for reads
+// that are answered elsewhere it says when they may be.
+//
+// Lives on the node loop. linearizable: any node, after a read-index round (Raft dissertation
+// §6.4); leader: from the node that believes to lead, without a round; stale: from this node's
+// applied state, if it is known to be as new as is asked for (freshness.h): else a follower names
+// the leader, and a leader has itself confirmed first. One row is read on the loop; a page is read
+// on libuv's pool over a frozen view.
+//
+// Bounded: reads that wait and their bytes, pages under way, and what waits to leave for slow
+// clients. Beyond, a query is answered kOverloaded.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "engine/node/commands.h"
+#include "engine/node/raft_driver.h"
+#include "engine/uv/client_server.h"
+#include "engine/uv/event_loop.h"
+#include "projections/apply/projector.h"
+
+namespace bib::engine {
+
+struct QueriesOptions {
+  std::size_t waiting_max = 16384;
+  std::size_t waiting_bytes_max = 32U << 20;
+  std::size_t pages_max = 256;                  // on the pool or behind it
+  std::size_t outgoing_bytes_max = 256U << 20;  // to all clients together
+  std::uint64_t wait_ms = 5000;                 // for a read-index round
+};
+
+class Queries {
+ public:
+  Queries(EventLoop& loop, QueriesOptions options, RaftDriver& driver,
+          projections::Projector& projector, ClientServer& clients, Commands& commands);
+  ~Queries();
+
+  void on_query(ClientServer::Asker asker, const wire::Query& query);
+  // Calls `read` once this node may answer with that consistency, at once or in a later turn; if it
+  // may not, the asker is told so.
+  void when_consistent(ClientServer::Asker asker, wire::Consistency consistency,
+                       std::function<void()> read);
+  void on_read_ready(std::uint64_t token);
+  void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason);
+  // The state is being exchanged for another: from now on reads are refused; it may happen once no
+  // page is being read any more.
+  void suspend() { suspended_ = true; }
+  void resume() { suspended_ = false; }
+  bool is_reading() const { return pages_under_way_ > 0; }
+  // Now and then: gives up reads whose question was lost.
+  void sweep();
+
+  const std::optional<wire::Error>& failure() const { return failure_; }
+  std::uint64_t overloaded() const { return overloaded_; }
+
+ private:
+  // A query with text of its own.
+  struct Owned {
+    explicit Owned(const wire::Query& query);
+    wire::Query view() const;
+    std::size_t bytes() const {
+      return sizeof *this + key.size() + scope.size() + prefix.size() + after.size();
+    }
+
+    wire::Query fields;
+    std::string key, scope, prefix, after;
+  };
+  struct Waiting {
+    ClientServer::Asker asker;
+    std::function<void()> read;
+    std::size_t bytes = 0;  // that it keeps in memory
+    std::uint64_t deadline_ms = 0;
+  };
+
+  // How old the rows are at most; nullopt: not known.
+  using Age = std::optional<std::uint64_t>;
+
+  // Without a read-index round. False: the asker was told to ask the leader.
+  bool may_answer_at_once(ClientServer::Asker asker, wire::Consistency consistency);
+  void run_stale(ClientServer::Asker asker, const wire::Query& query);
+  void confirm(ClientServer::Asker asker, const wire::Query& query);
+  // `bytes`: what the waiting read keeps in memory.
+  void confirm(ClientServer::Asker asker, std::size_t bytes, std::function<void()> read);
+  void run(ClientServer::Asker asker, const wire::Query& query, Age age);
+  void run_page(ClientServer::Asker asker, const wire::Query& query, Age age);
+  void answer(ClientServer::Asker asker, const wire::Result<projections::QueryResult>& result,
+              Age age);
+  void answer_overloaded(ClientServer::Asker asker, const char* what);
+  void answer_too_old(ClientServer::Asker asker, std::uint64_t max_age_us, Age age);
+  void forget(std::uint64_t token);
+
+  EventLoop& loop_;
+  QueriesOptions options_;
+  RaftDriver& driver_;
+  projections::Projector& projector_;
+  ClientServer& clients_;
+  Commands& commands_;
+  wire::ClientEncoder encoder_;
+  std::map<std::uint64_t, Waiting> waiting_;  // by token, so in the order of their deadlines
+  std::size_t waiting_bytes_ = 0;
+  std::uint64_t overloaded_ = 0;
+  std::uint64_t next_token_ = 1;
+  std::shared_ptr<Queries*> alive_;
+  bool suspended_ = false;
+  std::size_t pages_under_way_ = 0;
+  std::optional<wire::Error> failure_;
+};
+
+}  // namespace bib::engine

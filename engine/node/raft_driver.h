@@ -1,0 +1,213 @@
+// RaftDriver: turns the consensus core's effects into work, through four small interfaces, so that
+// a simulator drives this same file.
+//
+// Lives on the node loop. Inputs (ticks, messages, completions, proposals) are recorded as they
+// come; run_effects() is called once per turn and does everything that they asked for, in this
+// order: messages to the peers, then the disk, then applying. Owns the core and the cache of recent
+// entries. A failure that the node must not survive is returned by run_effects(): the caller stops.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "consensus/raft.h"
+#include "engine/node/entry_cache.h"
+#include "engine/node/freshness.h"
+#include "engine/ports/clock.h"
+#include "engine/ports/node_ports.h"
+#include "wire/base/bytes.h"
+#include "wire/base/ids.h"
+#include "wire/base/result.h"
+
+namespace bib::engine {
+
+// What the log is for.
+class Applier {
+ public:
+  virtual ~Applier() = default;
+  // Every committed entry, once, in order. An error stops the node.
+  virtual wire::Status apply(const wire::Bytes& entry) = 0;
+  virtual void on_role(const consensus::RoleChange& change) = 0;
+  virtual void on_membership(const wire::Membership& membership) = 0;
+  virtual void on_membership_committed(const consensus::MembershipAt&) {}
+  // Applied far enough for the read that was asked with this token.
+  virtual void on_read_ready(std::uint64_t token) = 0;
+  virtual void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) = 0;
+};
+
+// Where snapshots are made, kept, sent, fetched and put in place, in their own time: each call
+// returns at once, and the answers come back through the driver's functions for snapshots.
+class SnapshotKeeper {
+ public:
+  virtual ~SnapshotKeeper() = default;
+  // Leader: `to` needs entries that the log no longer has. Answered by offer_snapshot() with one at
+  // `at_least` or above, and by snapshot_sent() when that has ended; or by snapshot_sent() alone.
+  virtual void send_snapshot(wire::NodeId to, wire::LogIndex at_least) = 0;
+  // Follower: `from` offers a snapshot that is ahead of this node. It is fetched, and then put in
+  // place between begin_install() and finish_install(); or ignored, where one is under way.
+  virtual void receive_snapshot(wire::NodeId from, wire::LogPosition last) = 0;
+  // The log durably stands at or behind the installed snapshot: whatever would complete the
+  // installation after a crash is not needed any more.
+  virtual void on_install_durable(wire::LogPosition last) = 0;
+};
+
+struct RaftDriverOptions {
+  wire::ClusterId cluster;
+  std::size_t cache_bytes = 16U << 20;
+  // Applying stops for this turn behind so many bytes, so that a heartbeat is never late.
+  std::size_t apply_bytes_per_turn = 512U << 10;
+  std::size_t read_bytes = 1U << 20;  // one read from the log's files
+  // Per peer, behind such a read; more are dropped and counted.
+  std::size_t waiting_appends_max = 256;
+  unsigned promote_every_ticks = 10;      // how often learners are looked at
+  std::size_t reads_waiting_max = 65536;  // confirmed, for entries that are not applied yet
+  // Random in each run: what answers an earlier run of this node (a read that a leader confirms
+  // late, the echo of a clock) fits nothing that this one has asked.
+  std::uint64_t run_base = 0;
+};
+
+class RaftDriver {
+ public:
+  RaftDriver(const consensus::RaftConfig& config, const consensus::Restored& restored,
+             RaftDriverOptions options, LogSink& log, PeerSender& peers, Applier& applier,
+             SnapshotKeeper& snapshots, Clock& clock);
+
+  // ---- inputs
+  void tick();
+  void on_message(wire::PeerMessage&& message);
+  void on_peer_connected(wire::NodeId peer) { raft_.peer_connected(peer); }
+  void on_peer_disconnected(wire::NodeId peer) { raft_.peer_disconnected(peer); }
+  void on_peer_silent(wire::NodeId peer) { raft_.peer_silent(peer); }
+  void on_disk_stalled(bool stalled) { raft_.disk_stalled(stalled); }
+  void on_durable(std::uint64_t append_sequence);
+  void on_log_read(std::uint64_t token, wire::Result<std::vector<wire::Bytes>> entries);
+
+  // ---- proposals (leader)
+  // An entry that was built for raft().next_proposal().
+  tl::expected<consensus::ProposedAt, consensus::ProposeRefusal> propose(wire::Bytes entry);
+  // Without changes: leaves the joint phase.
+  wire::Status change_membership(std::span<const consensus::MembershipChange> changes,
+                                 consensus::JointLeave leave = consensus::JointLeave::kAutomatic);
+  // `token` is the caller's, and comes back to the Applier.
+  void request_read(std::uint64_t token) { raft_.request_read(options_.run_base + token); }
+  wire::Result<wire::NodeId> transfer_leadership(
+      std::optional<wire::NodeId> target = std::nullopt) {
+    return raft_.transfer_leadership(target);
+  }
+
+  // ---- snapshots and compaction (SnapshotKeeper's answers)
+  // Leader: this one goes to `to`. Where the log has been cut above it meanwhile, it is as if it
+  // could not be sent.
+  void offer_snapshot(wire::NodeId to, wire::LogPosition last);
+  void snapshot_sent(wire::NodeId to, bool ok) { raft_.report_snapshot_sent(to, ok); }
+  // Follower: false when this node has meanwhile committed as much by itself, leads, or installs
+  // already.
+  // After true nothing is applied until finish_install() or cancel_install(): the state may be
+  // exchanged.
+  bool begin_install(wire::LogPosition last);
+  // The state is as it was.
+  void cancel_install();
+  // The state stands at `last`, durably, and a crash from now on is completed at the next start:
+  // the log is reset behind it where it does not go on from there.
+  void finish_install(wire::LogPosition last, const consensus::MembershipAt& membership);
+  bool is_installing() const { return installing_.has_value(); }
+  // The log's files now begin behind `base` (applied, durable, and in a snapshot).
+  void on_log_compacted(wire::LogIndex base) { raft_.compacted_to(base); }
+
+  // ---- once per turn
+  wire::Status run_effects();
+  // run_effects() stopped at a limit: call it again in the next turn, do not wait for an input.
+  bool has_more_work() const { return more_to_apply_; }
+  // The disk, or a quorum of the peers, will answer soon: a write is under way.
+  bool awaits_answer() const {
+    return !writes_.empty() ||
+           (raft_.role() == consensus::Role::kLeader && raft_.commit() < raft_.last_index());
+  }
+
+  const consensus::Raft& raft() const { return raft_; }
+  // A leader decides against all of the log before it: true once everything that it inherited is
+  // applied.
+  bool is_ready_to_decide() const;
+  // The projections have forgotten what is on its way (a proposal failed): not ready again until
+  // everything that is in the log now is applied.
+  void decide_only_after_log();
+  // The members' contact lines of the membership in effect.
+  const std::vector<wire::Member>& members() const { return raft_.membership().members; }
+  std::size_t cached_bytes() const { return cache_.bytes(); }
+  // Of waiting_appends_max.
+  std::uint64_t appends_dropped() const { return appends_dropped_; }
+  // How old the rows are at most; nullopt: not known (freshness.h).
+  std::optional<std::uint64_t> age_us() const;
+
+ private:
+  struct AfterSync {
+    std::uint64_t append_sequence;
+    std::vector<wire::PeerMessage> messages;
+  };
+  // Appends to one peer that wait for entries from the log's files; later ones queue behind.
+  struct Backlog {
+    std::deque<wire::PeerMessage> messages;
+    std::uint64_t read_token = 0;  // 0: none under way
+  };
+
+  void take_effects();
+  void build_noops(const std::vector<wire::LogPosition>& places);
+  void send(wire::PeerMessage&& message);
+  bool attach_from_cache(wire::PeerMessage& message) const;
+  void enqueue_behind_read(wire::PeerMessage&& message);
+  void read_for(wire::NodeId peer, Backlog& backlog);
+  void continue_backlog(wire::NodeId peer, const std::vector<wire::Bytes>& entries);
+  void submit(const consensus::LogWrite& write);
+  void handle_notices(consensus::Effects& effects);
+  wire::Status propose_membership_entry(const wire::Membership& membership);
+  void promote_learners();
+  bool keeps_quorum_in_reach(const wire::Membership& next) const;
+  wire::Status apply_committed();
+  bool take_entry_to_apply(wire::LogIndex index, wire::Bytes& entry);
+  void answer_reads();
+  void settle_exchange();
+  void settle_install();
+  wire::EntryStamp stamp_for(wire::LogPosition place) const;
+  std::uint64_t steady_us() const;
+
+  RaftDriverOptions options_;
+  LogSink& log_;
+  PeerSender& peers_;
+  Applier& applier_;
+  SnapshotKeeper& snapshots_;
+  Clock& clock_;
+  consensus::Raft raft_;
+  EntryCache cache_;
+  Freshness freshness_;
+  std::deque<AfterSync> after_sync_;
+  std::deque<consensus::AppendDone> writes_;  // handed out, not yet durable
+  std::map<wire::NodeId, Backlog> backlogs_;
+  std::map<std::uint64_t, wire::NodeId> reads_for_peers_;  // read token -> peer
+  std::uint64_t next_read_token_ = 1;
+  std::uint64_t appends_dropped_ = 0;
+  std::uint64_t apply_read_token_ = 0;
+  std::deque<wire::Bytes> apply_buffer_;  // from the log's files; the first is apply_buffer_first_
+  wire::LogIndex apply_buffer_first_;
+  wire::LogIndex applied_;
+  std::multimap<wire::LogIndex, std::uint64_t> reads_waiting_;  // by the index to be applied
+  // The snapshot that is being put in place; then, until its reset (or what the log had not written
+  // of it yet) is durable, the last write that this takes; 0: not handed out yet.
+  struct Exchanged {
+    wire::LogPosition last;
+    consensus::MembershipAt membership;
+  };
+  std::optional<wire::LogPosition> installing_;
+  std::optional<Exchanged> exchanged_;  // the state stands there; consensus is not told yet
+  std::optional<wire::LogPosition> installed_;
+  std::uint64_t installed_sequence_ = 0;
+  std::uint64_t last_sequence_ = 0;  // handed out last
+  std::optional<wire::Error> failure_;
+  bool more_to_apply_ = false;
+  wire::LogIndex decide_after_;  // leader: decides once this is applied
+  unsigned ticks_since_promotion_ = 0;
+};
+
+}  // namespace bib::engine

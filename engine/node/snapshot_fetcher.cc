@@ -1,0 +1,325 @@
+#include "engine/node/snapshot_fetcher.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "engine/storage/snapshot_files.h"
+#include "projections/apply/checkpoint.h"
+#include "wire/base/check.h"
+#include "wire/base/checksum.h"
+#include "wire/base/mutant.h"
+
+namespace bib::engine {
+
+using wire::ErrorCode;
+using wire::Result;
+using wire::SnapshotManifest;
+using wire::SnapshotPart;
+using wire::SnapshotPartStatus;
+using wire::SnapshotRequest;
+using wire::SnapshotRequestKind;
+using wire::Status;
+
+// The files as they grow; one job at a time touches it.
+struct SnapshotFetcher::Target {
+  std::string state;
+  std::unique_ptr<File> file;
+  wire::StreamChecksum checksum;
+  std::uint64_t written = 0;  // of the open file
+};
+
+struct SnapshotFetcher::Fetch {
+  wire::NodeId from;
+  wire::SnapshotPlace place;
+  std::shared_ptr<const SnapshotManifest> manifest;
+  wire::Bytes manifest_bytes;
+  std::shared_ptr<Target> target = std::make_shared<Target>();
+  std::deque<Wanted> wanted;   // in order of file and offset
+  std::uint32_t ask_file = 0;  // the next chunk to ask for
+  std::uint64_t ask_offset = 0;
+  bool all_written = false;
+  unsigned ticks_without_progress = 0;
+  unsigned ticks_since_sign = 0;
+};
+
+SnapshotFetcher::SnapshotFetcher(SnapshotFetcherOptions options, FileSystem& files,
+                                 Executor& executor, SnapshotPort& port,
+                                 std::function<void(Result<SnapshotManifest>)> on_ended)
+    : options_(std::move(options)),
+      files_(files),
+      executor_(executor),
+      port_(port),
+      on_ended_(std::move(on_ended)),
+      alive_(std::make_shared<SnapshotFetcher*>(this)) {}
+
+SnapshotFetcher::~SnapshotFetcher() = default;
+
+wire::NodeId SnapshotFetcher::source() const {
+  return fetch_->from;
+}
+
+wire::SnapshotPlace SnapshotFetcher::place() const {
+  return fetch_->place;
+}
+
+bool SnapshotFetcher::begin(wire::NodeId from, wire::SnapshotPlace place) {
+  if (fetch_ || job_is_running_) return false;
+  ++generation_;
+  fetch_ = std::make_unique<Fetch>();
+  fetch_->from = from;
+  fetch_->place = place;
+  fetch_->target->state = snapshot_state_directory(options_.root, kReceivingName);
+  fetch_->wanted.push_back({});
+  ask(fetch_->wanted.back());
+  return true;
+}
+
+void SnapshotFetcher::abandon() {
+  if (!fetch_) return;
+  fetch_.reset();
+  clean_up();
+}
+
+void SnapshotFetcher::fail(const wire::Error& error) {
+  SnapshotRequest sign;
+  sign.to = fetch_->from;
+  sign.index = fetch_->place.index;
+  sign.term = fetch_->place.term;
+  sign.kind = SnapshotRequestKind::kGivenUp;
+  port_.send(sign);
+  fetch_.reset();
+  clean_up();
+  on_ended_(tl::unexpected(error));
+}
+
+// Behind a job that still runs, the next begin() or the next start does it.
+void SnapshotFetcher::clean_up() {
+  if (job_is_running_) return;
+  job_is_running_ = true;
+  executor_.run(
+      [&files = files_, directory = join_path(options_.root, kReceivingName)] {
+        static_cast<void>(remove_tree(files, directory));
+      },
+      [self = std::weak_ptr<SnapshotFetcher*>(alive_)] {
+        if (const auto alive = self.lock()) (*alive)->job_is_running_ = false;
+      });
+}
+
+void SnapshotFetcher::ask(Wanted& wanted) {
+  SnapshotRequest& request = wanted.request;
+  request.to = fetch_->from;
+  request.id = next_id_++;
+  request.index = fetch_->place.index;
+  request.term = fetch_->place.term;
+  wanted.ticks = 0;
+  port_.send(request);
+}
+
+void SnapshotFetcher::on_part(SnapshotPart&& part) {
+  if (!fetch_ || part.from != fetch_->from) return;
+  const auto wanted =
+      std::find_if(fetch_->wanted.begin(), fetch_->wanted.end(),
+                   [&](const Wanted& w) { return w.request.id == part.id && !w.bytes; });
+  if (wanted == fetch_->wanted.end()) return;  // repeated, or of an earlier fetch
+  switch (part.status) {
+    case SnapshotPartStatus::kHere:
+      break;
+    case SnapshotPartStatus::kBusy:
+      return;  // asked again by on_tick()
+    case SnapshotPartStatus::kGone:
+    case SnapshotPartStatus::kFailed:
+      return fail({ErrorCode::kNotFound,
+                   fmt::format("{} cannot give the snapshot {} any more", to_string(fetch_->from),
+                               wire::snapshot_name(fetch_->place.index, fetch_->place.term))});
+  }
+  fetch_->ticks_without_progress = 0;
+  bytes_received_ += part.bytes.size();
+  if (wanted->request.kind == SnapshotRequestKind::kManifest) return on_manifest(part.bytes);
+  if (part.bytes.size() != wanted->request.length) {
+    return fail({ErrorCode::kCorrupt,
+                 fmt::format("{} gave {} bytes of the snapshot's file {} at {}, not {}",
+                             to_string(fetch_->from), part.bytes.size(), wanted->request.file,
+                             wanted->request.offset, wanted->request.length)});
+  }
+  // Of its own: the frame's buffer may be larger.
+  wanted->bytes = std::move(part.bytes);
+  write_what_has_come();
+}
+
+Status SnapshotFetcher::check_manifest(const SnapshotManifest& manifest) const {
+  if (manifest.cluster == options_.cluster && manifest.index == fetch_->place.index &&
+      manifest.term == fetch_->place.term) {
+    return {};
+  }
+  return wire::fail(ErrorCode::kCorrupt, "it is the manifest of snapshot {} of cluster {}",
+                    wire::snapshot_name(manifest.index, manifest.term),
+                    to_string(manifest.cluster));
+}
+
+void SnapshotFetcher::on_manifest(const wire::Bytes& bytes) {
+  auto manifest = wire::decode_snapshot_manifest(bytes.view());
+  if (!manifest) return fail(manifest.error());
+  if (const Status status = check_manifest(*manifest); !status) return fail(status.error());
+  fetch_->manifest = std::make_shared<const SnapshotManifest>(*std::move(manifest));
+  fetch_->manifest_bytes = bytes;
+  fetch_->wanted.clear();
+  begin_files();
+}
+
+// Runs on the executor, one job at a time; `done` only if the fetch is still the same.
+void SnapshotFetcher::run(std::function<Status()> work, std::function<void(Status)> done) {
+  BIB_CHECK(!job_is_running_);
+  job_is_running_ = true;
+  auto outcome = std::make_shared<Status>();
+  executor_.run([work = std::move(work), outcome] { *outcome = work(); },
+                [self = std::weak_ptr<SnapshotFetcher*>(alive_), generation = generation_, outcome,
+                 done = std::move(done)] {
+                  const auto alive = self.lock();
+                  if (!alive) return;
+                  SnapshotFetcher& fetcher = **alive;
+                  fetcher.job_is_running_ = false;
+                  if (!fetcher.fetch_ || generation != fetcher.generation_) return;
+                  if (!*outcome) return fetcher.fail(outcome->error());
+                  fetcher.fetch_->ticks_without_progress = 0;
+                  done(*outcome);
+                });
+}
+
+void SnapshotFetcher::begin_files() {
+  run(
+      [&files = files_, root = options_.root, state = fetch_->target->state]() -> Status {
+        BIB_TRY_VOID(begin_partial_snapshot(files, root, kReceivingName));
+        return files.make_directories(state);
+      },
+      [this](const Status&) {
+        ask_ahead();
+        write_what_has_come();
+      });
+}
+
+// Keeps a few requests ahead of what has been written. An empty file has a chunk of no bytes, which
+// nobody is asked for.
+void SnapshotFetcher::ask_ahead() {
+  const auto& files = fetch_->manifest->files;
+  while (fetch_->ask_file < files.size() && fetch_->wanted.size() < options_.chunks_ahead) {
+    const std::uint64_t size = files[fetch_->ask_file].size;
+    Wanted wanted;
+    wanted.request.kind = SnapshotRequestKind::kChunk;
+    wanted.request.file = fetch_->ask_file;
+    wanted.request.offset = fetch_->ask_offset;
+    wanted.request.length = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(options_.chunk_bytes, size - fetch_->ask_offset));
+    fetch_->ask_offset += wanted.request.length;
+    if (fetch_->ask_offset == size) {
+      ++fetch_->ask_file;
+      fetch_->ask_offset = 0;
+    }
+    if (wanted.request.length == 0) {
+      wanted.bytes = wire::Bytes();
+    } else {
+      ask(wanted);
+    }
+    fetch_->wanted.push_back(std::move(wanted));
+  }
+}
+
+void SnapshotFetcher::write_what_has_come() {
+  if (job_is_running_ || !fetch_->manifest) return;
+  struct Piece {
+    std::uint32_t file;
+    wire::Bytes bytes;
+  };
+  auto pieces = std::make_shared<std::vector<Piece>>();
+  while (!fetch_->wanted.empty() && fetch_->wanted.front().bytes) {
+    Wanted& first = fetch_->wanted.front();
+    pieces->push_back({first.request.file, *std::move(first.bytes)});
+    fetch_->wanted.pop_front();
+  }
+  if (pieces->empty()) {
+    if (fetch_->wanted.empty() && fetch_->ask_file == fetch_->manifest->files.size()) check_all();
+    return;
+  }
+  run(
+      [&files = files_, manifest = fetch_->manifest, target = fetch_->target, pieces]() -> Status {
+        for (const Piece& piece : *pieces) {
+          const wire::SnapshotFile& expected = manifest->files[piece.file];
+          const std::string path = join_path(target->state, expected.name);
+          if (!target->file) {
+            BIB_TRY(target->file, files.open(path, {.mode = OpenMode::kCreate, .direct = false}));
+            target->checksum = wire::StreamChecksum();
+            target->written = 0;
+          }
+          if (!piece.bytes.empty()) {
+            BIB_TRY_VOID(target->file->write(target->written, piece.bytes.view()));
+          }
+          target->checksum.add(piece.bytes.view());
+          target->written += piece.bytes.size();
+          if (target->written < expected.size) continue;
+          if (target->checksum.value() != expected.checksum) {
+            return wire::fail(ErrorCode::kCorrupt,
+                              "the snapshot's file {} came with checksum {:016x}, its manifest "
+                              "says {:016x}",
+                              expected.name, target->checksum.value(), expected.checksum);
+          }
+          BIB_TRY_VOID(target->file->sync());
+          target->file.reset();
+        }
+        return {};
+      },
+      [this](const Status&) {
+        ask_ahead();
+        write_what_has_come();
+      });
+}
+
+void SnapshotFetcher::check_all() {
+  fetch_->all_written = true;
+  run(
+      [&files = files_, root = options_.root, state = fetch_->target->state,
+       verify = options_.verify_rows, manifest = fetch_->manifest,
+       bytes = fetch_->manifest_bytes]() -> Status {
+        BIB_TRY(const projections::StateMark mark, verify(state));
+        BIB_TRY_VOID(projections::check_against_manifest(mark, *manifest));
+        const std::string name = wire::snapshot_name(manifest->index, manifest->term);
+        // One of the same place that this node has made itself is as good.
+        BIB_TRY(const bool is_there, has_name(files, root, name));
+        if (is_there) BIB_TRY_VOID(remove_snapshot(files, root, name));
+        return publish_snapshot(files, root, kReceivingName, *manifest, bytes.view());
+      },
+      [this](const Status&) {
+        SnapshotManifest manifest = *fetch_->manifest;
+        fetch_.reset();
+        on_ended_(std::move(manifest));
+      });
+}
+
+void SnapshotFetcher::on_peer_disconnected(wire::NodeId peer) {
+  if (!fetch_ || fetch_->from != peer || fetch_->all_written) return;
+  if (BIB_MUTANT(kWaitsForOldLeader)) return;
+  fail({ErrorCode::kIo, fmt::format("the connection to {} was lost", to_string(peer))});
+}
+
+void SnapshotFetcher::on_tick() {
+  if (!fetch_) return;
+  if (++fetch_->ticks_since_sign >= options_.still_busy_ticks) {
+    fetch_->ticks_since_sign = 0;
+    SnapshotRequest sign;
+    sign.to = fetch_->from;
+    sign.index = fetch_->place.index;
+    sign.term = fetch_->place.term;
+    sign.kind = SnapshotRequestKind::kStillBusy;
+    port_.send(sign);
+  }
+  if (job_is_running_) return;  // it is this side that takes its time
+  if (++fetch_->ticks_without_progress >= options_.give_up_ticks &&
+      !BIB_MUTANT(kWaitsForOldLeader)) {
+    return fail(
+        {ErrorCode::kTimeout, fmt::format("{} does not answer any more", to_string(fetch_->from))});
+  }
+  for (Wanted& wanted : fetch_->wanted) {
+    if (!wanted.bytes && ++wanted.ticks >= options_.retry_ticks) ask(wanted);
+  }
+}
+
+}  // namespace bib::engine

@@ -1,0 +1,135 @@
+#include "engine/node/snapshot_sender.h"
+
+#include <utility>
+
+namespace bib::engine {
+
+using wire::NodeId;
+using wire::SnapshotPart;
+using wire::SnapshotPartStatus;
+using wire::SnapshotRequest;
+using wire::SnapshotRequestKind;
+
+namespace {
+
+SnapshotPart part_for(const SnapshotRequest& request) {
+  SnapshotPart part;
+  part.to = request.from;
+  part.id = request.id;
+  part.index = request.index;
+  part.term = request.term;
+  part.kind = request.kind;
+  part.file = request.file;
+  part.offset = request.offset;
+  return part;
+}
+
+}  // namespace
+
+SnapshotSender::SnapshotSender(SnapshotSenderOptions options, SnapshotStore& store,
+                               Executor& executor, SnapshotPort& port,
+                               std::function<void(NodeId, bool)> on_ended)
+    : options_(options),
+      store_(store),
+      executor_(executor),
+      port_(port),
+      on_ended_(std::move(on_ended)),
+      alive_(std::make_shared<SnapshotSender*>(this)) {}
+
+SnapshotSender::~SnapshotSender() = default;
+
+void SnapshotSender::offered(NodeId to, const SnapshotPtr& snapshot) {
+  transfers_[to] = Transfer{snapshot, store_.pin(snapshot), 0};
+}
+
+void SnapshotSender::on_request(const SnapshotRequest& request) {
+  const wire::LogPosition position{request.index, request.term};
+  auto transfer = transfers_.find(request.from);
+  const bool known =
+      transfer != transfers_.end() && position_of(*transfer->second.snapshot) == position;
+  switch (request.kind) {
+    case SnapshotRequestKind::kManifest:
+    case SnapshotRequestKind::kChunk:
+      break;
+    case SnapshotRequestKind::kStillBusy:
+      if (known) transfer->second.ticks_silent = 0;
+      return;
+    case SnapshotRequestKind::kInstalled:
+    case SnapshotRequestKind::kGivenUp:
+      if (known) end(request.from, request.kind == SnapshotRequestKind::kInstalled);
+      return;
+  }
+  // Whoever asks is served, whether this node has offered it or an earlier run of it has.
+  const SnapshotPtr snapshot = known ? transfer->second.snapshot : store_.find(position);
+  if (!snapshot) return refuse(request, SnapshotPartStatus::kGone);
+  if (reads_ >= options_.reads_max || (!known && transfers_.size() >= options_.peers_max)) {
+    return refuse(request, SnapshotPartStatus::kBusy);
+  }
+  if (!known) offered(request.from, snapshot);
+  transfers_[request.from].ticks_silent = 0;
+  read_part(request, snapshot);
+}
+
+void SnapshotSender::read_part(const SnapshotRequest& request, const SnapshotPtr& snapshot) {
+  const bool is_chunk = request.kind == SnapshotRequestKind::kChunk;
+  if (is_chunk && request.file >= snapshot->files.size()) {
+    return refuse(request, SnapshotPartStatus::kGone);
+  }
+  ++reads_;
+  auto bytes = std::make_shared<wire::Result<wire::Bytes>>();
+  executor_.run(
+      [&files = store_.files(), root = store_.root(), snapshot, request, is_chunk, bytes] {
+        const std::string name = name_of(*snapshot);
+        if (is_chunk) {
+          *bytes = read_snapshot_chunk(files, root, name, snapshot->files[request.file].name,
+                                       request.offset, request.length);
+        } else {
+          *bytes = read_manifest_bytes(files, root, name).map([](const auto& read) {
+            return wire::Bytes::copy_of(read);
+          });
+        }
+      },
+      [self = std::weak_ptr<SnapshotSender*>(alive_), request, bytes] {
+        const auto alive = self.lock();
+        if (!alive) return;
+        SnapshotSender& sender = **alive;
+        --sender.reads_;
+        if (!*bytes) return sender.refuse(request, SnapshotPartStatus::kFailed);
+        SnapshotPart part = part_for(request);
+        part.bytes = **bytes;
+        sender.port_.send(part);
+      });
+}
+
+void SnapshotSender::refuse(const SnapshotRequest& request, SnapshotPartStatus status) {
+  SnapshotPart part = part_for(request);
+  part.status = status;
+  port_.send(part);
+}
+
+void SnapshotSender::on_peer_disconnected(NodeId peer) {
+  if (transfers_.contains(peer)) end(peer, false);
+}
+
+void SnapshotSender::on_tick() {
+  std::vector<NodeId> silent;
+  for (auto& [peer, transfer] : transfers_) {
+    if (++transfer.ticks_silent >= options_.silent_ticks) silent.push_back(peer);
+  }
+  for (const NodeId peer : silent) end(peer, false);
+}
+
+void SnapshotSender::end(NodeId peer, bool ok) {
+  transfers_.erase(peer);
+  on_ended_(peer, ok);
+}
+
+std::optional<wire::LogIndex> SnapshotSender::lowest_under_way() const {
+  std::optional<wire::LogIndex> lowest;
+  for (const auto& [peer, transfer] : transfers_) {
+    if (!lowest || transfer.snapshot->index < *lowest) lowest = transfer.snapshot->index;
+  }
+  return lowest;
+}
+
+}  // namespace bib::engine

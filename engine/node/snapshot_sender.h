@@ -1,0 +1,65 @@
+// SnapshotSender: answers other nodes' requests for the parts of a snapshot.
+//
+// Lives on the node loop; parts are read on an executor, a few at a time, so its memory is bounded
+// whatever is asked. It keeps nothing of a transfer but who was last heard when, in order to hold
+// the snapshot's files for as long as somebody fetches them, and to tell consensus how it ended.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "engine/node/snapshot_store.h"
+#include "engine/ports/executor.h"
+#include "engine/ports/snapshot_port.h"
+#include "wire/base/ids.h"
+#include "wire/peer/snapshot_message.h"
+
+namespace bib::engine {
+
+struct SnapshotSenderOptions {
+  std::uint32_t reads_max = 8;   // at once, for all who ask
+  std::uint32_t peers_max = 64;  // who are served at once
+  unsigned silent_ticks = 1000;  // after so long without a request the transfer has ended
+};
+
+class SnapshotSender {
+ public:
+  // `on_ended`: the transfer to this node is over; true: it has the snapshot in place.
+  SnapshotSender(SnapshotSenderOptions options, SnapshotStore& store, Executor& executor,
+                 SnapshotPort& port, std::function<void(wire::NodeId to, bool ok)> on_ended);
+  ~SnapshotSender();
+
+  // It is being offered this one: its files stay from now on.
+  void offered(wire::NodeId to, const SnapshotPtr& snapshot);
+  void on_request(const wire::SnapshotRequest& request);
+  void on_peer_disconnected(wire::NodeId peer);
+  void on_tick();
+
+  // The lowest index that somebody is fetching now: behind it the log must stay.
+  std::optional<wire::LogIndex> lowest_under_way() const;
+
+ private:
+  struct Transfer {
+    SnapshotPtr snapshot;
+    SnapshotStore::Pin pin;
+    unsigned ticks_silent = 0;
+  };
+
+  void read_part(const wire::SnapshotRequest& request, const SnapshotPtr& snapshot);
+  void refuse(const wire::SnapshotRequest& request, wire::SnapshotPartStatus status);
+  void end(wire::NodeId peer, bool ok);
+
+  const SnapshotSenderOptions options_;
+  SnapshotStore& store_;
+  Executor& executor_;
+  SnapshotPort& port_;
+  std::function<void(wire::NodeId, bool)> on_ended_;
+  std::map<wire::NodeId, Transfer> transfers_;
+  std::uint32_t reads_ = 0;
+  std::shared_ptr<SnapshotSender*> alive_;
+};
+
+}  // namespace bib::engine

@@ -1,0 +1,83 @@
+#include "engine/node/snapshot_store.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace bib::engine {
+
+using wire::LogPosition;
+
+SnapshotStore::SnapshotStore(FileSystem& files, Executor& executor, std::string root,
+                             std::vector<wire::SnapshotManifest> found, std::uint32_t retain_count,
+                             std::function<void(const wire::Error&)> on_problem)
+    : files_(files),
+      executor_(executor),
+      root_(std::move(root)),
+      retain_count_(std::max<std::uint32_t>(retain_count, 1)),
+      on_problem_(std::move(on_problem)),
+      alive_(std::make_shared<SnapshotStore*>(this)) {
+  for (wire::SnapshotManifest& manifest : found) {
+    snapshots_.push_back(std::make_shared<const wire::SnapshotManifest>(std::move(manifest)));
+  }
+}
+
+SnapshotStore::~SnapshotStore() = default;
+
+SnapshotPtr SnapshotStore::find(LogPosition position) const {
+  for (const SnapshotPtr& snapshot : snapshots_) {
+    if (position_of(*snapshot) == position) return snapshot;
+  }
+  return nullptr;
+}
+
+SnapshotPtr SnapshotStore::add(wire::SnapshotManifest manifest) {
+  auto added = std::make_shared<const wire::SnapshotManifest>(std::move(manifest));
+  const auto after =
+      std::upper_bound(snapshots_.begin(), snapshots_.end(), added->index,
+                       [](wire::LogIndex index, const SnapshotPtr& s) { return index < s->index; });
+  snapshots_.insert(after, added);
+  prune();
+  return added;
+}
+
+bool SnapshotStore::is_pinned(LogPosition position) const {
+  const auto pin = pins_.find(position.index.value());
+  return pin != pins_.end() && !pin->second.expired();
+}
+
+SnapshotStore::Pin SnapshotStore::pin(const SnapshotPtr& snapshot) {
+  std::weak_ptr<void>& known = pins_[snapshot->index.value()];
+  Pin pin;
+  pin.held_ = known.lock();
+  if (pin.held_) return pin;
+  // The last one to let go looks whether the snapshot is still wanted.
+  pin.held_ = std::shared_ptr<void>(this, [self = std::weak_ptr<SnapshotStore*>(alive_)](void*) {
+    if (const auto alive = self.lock()) (*alive)->prune();
+  });
+  known = pin.held_;
+  return pin;
+}
+
+void SnapshotStore::prune() {
+  std::erase_if(pins_, [](const auto& pin) { return pin.second.expired(); });
+  std::size_t kept = 0;
+  std::vector<SnapshotPtr> left;
+  for (auto at = snapshots_.rbegin(); at != snapshots_.rend(); ++at) {
+    const bool keeps = kept++ < retain_count_ || is_pinned(position_of(**at));
+    if (keeps) {
+      left.push_back(*at);
+      continue;
+    }
+    auto outcome = std::make_shared<wire::Status>();
+    executor_.run([&files = files_, root = root_, name = name_of(**at),
+                   outcome] { *outcome = remove_snapshot(files, root, name); },
+                  [self = std::weak_ptr<SnapshotStore*>(alive_), outcome] {
+                    const auto alive = self.lock();
+                    if (alive && !*outcome) (*alive)->on_problem_(outcome->error());
+                  });
+  }
+  std::reverse(left.begin(), left.end());
+  snapshots_ = std::move(left);
+}
+
+}  // namespace bib::engine

@@ -1,0 +1,83 @@
+// SnapshotStore: the snapshots that this node has.
+//
+// Lives on the node loop and does not block: it knows the manifests; what touches files runs on an
+// executor (snapshot_files.h). Of the snapshots `retain_count` are kept, the newest; an older one
+// that is pinned (it is being sent, or put in place) goes when nobody needs it any more.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "consensus/log_view.h"
+#include "engine/ports/executor.h"
+#include "engine/ports/file.h"
+#include "engine/storage/snapshot_files.h"
+#include "wire/base/ids.h"
+#include "wire/base/result.h"
+#include "wire/log/snapshot_manifest.h"
+
+namespace bib::engine {
+
+using SnapshotPtr = std::shared_ptr<const wire::SnapshotManifest>;
+
+inline wire::LogPosition position_of(const wire::SnapshotManifest& manifest) {
+  return {manifest.index, manifest.term};
+}
+inline std::string name_of(const wire::SnapshotManifest& manifest) {
+  return wire::snapshot_name(manifest.index, manifest.term);
+}
+
+class SnapshotStore {
+ public:
+  // `found`: ascending, of find_snapshots(). `on_problem` is told what could not be removed.
+  SnapshotStore(FileSystem& files, Executor& executor, std::string root,
+                std::vector<wire::SnapshotManifest> found, std::uint32_t retain_count,
+                std::function<void(const wire::Error&)> on_problem);
+  ~SnapshotStore();
+  SnapshotStore(const SnapshotStore&) = delete;
+  SnapshotStore& operator=(const SnapshotStore&) = delete;
+
+  FileSystem& files() const { return files_; }
+  const std::string& root() const { return root_; }
+  // Ascending by index.
+  const std::vector<SnapshotPtr>& list() const { return snapshots_; }
+  // Null: there is none.
+  SnapshotPtr newest() const { return snapshots_.empty() ? nullptr : snapshots_.back(); }
+  SnapshotPtr find(wire::LogPosition position) const;
+
+  // It is durable under its name. Older ones beyond `retain_count` are removed.
+  SnapshotPtr add(wire::SnapshotManifest manifest);
+
+  // Keeps a snapshot's files for as long as the pin lives; they may outlive each other.
+  class Pin {
+   public:
+    Pin() = default;
+    Pin(Pin&&) noexcept = default;
+    Pin& operator=(Pin&&) noexcept = default;
+
+   private:
+    friend class SnapshotStore;
+    std::shared_ptr<void> held_;
+  };
+  Pin pin(const SnapshotPtr& snapshot);
+
+ private:
+  void prune();
+  bool is_pinned(wire::LogPosition position) const;
+
+  FileSystem& files_;
+  Executor& executor_;
+  const std::string root_;
+  const std::size_t retain_count_;
+  std::function<void(const wire::Error&)> on_problem_;
+  std::vector<SnapshotPtr> snapshots_;
+  std::map<std::uint64_t, std::weak_ptr<void>> pins_;  // by index; the weak side of the last pin
+  std::shared_ptr<SnapshotStore*> alive_;
+};
+
+}  // namespace bib::engine

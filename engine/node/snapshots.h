@@ -1,0 +1,149 @@
+// Snapshots: decides when snapshots are made, sent, fetched and put in place, and when the log
+// is cut behind them. The raft driver's SnapshotKeeper.
+//
+// Lives on the node loop and never blocks: what does runs on an executor (files) or at the host's
+// store thread (the state). Driven by ticks; the same class runs in a node and in a simulation.
+//
+// Rules: one snapshot is made at a time, always of the state as it stands behind a whole entry. One
+// is fetched at a time; a new leader's offer replaces it until it is being put in place. The log is
+// cut to the newest snapshot of what is applied here, less `trailing_logs`, and not behind one that
+// is being sent. Where the state is large and the threshold is reached at once, a pause of four
+// times what the last one took comes first. What cannot be made or fetched is a warning and is
+// tried again; a failure between the decision to install and its end stops the node, and its next
+// start completes it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "consensus/effects.h"
+#include "engine/node/raft_driver.h"
+#include "engine/node/snapshot_fetcher.h"
+#include "engine/node/snapshot_sender.h"
+#include "engine/node/snapshot_store.h"
+#include "engine/ports/executor.h"
+#include "engine/storage/state_install.h"
+#include "projections/state/delta.h"
+#include "wire/base/ids.h"
+#include "wire/base/result.h"
+
+namespace bib::engine {
+
+// The state's owner.
+class SnapshotHost {
+ public:
+  virtual ~SnapshotHost() = default;
+
+  // Makes the state, as it is applied now, a checkpoint in `directory` (which does not exist yet),
+  // on the store thread. Not while the state is being exchanged.
+  virtual void checkpoint(const std::string& directory,
+                          std::function<void(wire::Result<projections::StateMark>)> done) = 0;
+  // Exchanges the state: closes the store, runs `swap` on the store thread, opens what is there
+  // then. Nothing is applied meanwhile. After an error the node stops.
+  virtual void exchange_state(std::function<wire::Status()> swap,
+                              std::function<void(wire::Status)> done) = 0;
+  // LogStore::compact_to(); its answer goes to RaftDriver::on_log_compacted().
+  virtual void compact_log(wire::LogIndex index) = 0;
+  // The node must stop.
+  virtual void on_snapshot_failure(const wire::Error& error) = 0;
+  // For the node's log.
+  virtual void on_snapshot_news(const std::string& text, bool is_problem) = 0;
+};
+
+struct SnapshotsOptions {
+  std::string data_directory;
+  wire::ClusterId cluster;
+  wire::NodeId node;
+  std::uint64_t threshold = 8192;         // entries since the last one
+  std::uint64_t interval_ticks = 180000;  // since the last one, if anything was applied
+  std::uint64_t trailing_logs = 10000;    // entries kept in the log behind a snapshot
+  std::uint32_t retain_count = 3;
+  unsigned retry_ticks = 1000;  // after one that could not be made
+  SnapshotSenderOptions sender;
+  SnapshotFetcherOptions fetcher;  // root and cluster are filled in
+};
+
+class Snapshots final : public SnapshotKeeper {
+ public:
+  // `found`: of find_snapshots(). `driver` may be null until attach(); nothing is called before.
+  Snapshots(SnapshotsOptions options, std::vector<wire::SnapshotManifest> found, FileSystem& files,
+            Executor& executor, SnapshotPort& port, SnapshotHost& host, Clock& clock);
+  ~Snapshots() override;
+  void attach(RaftDriver& driver) { driver_ = &driver; }
+
+  // ---- SnapshotKeeper
+  void send_snapshot(wire::NodeId to, wire::LogIndex at_least) override;
+  void receive_snapshot(wire::NodeId from, wire::LogPosition last) override;
+  void on_install_durable(wire::LogPosition last) override;
+
+  // ---- inputs
+  void on_tick();
+  void on_request(const wire::SnapshotRequest& request) { sender_.on_request(request); }
+  void on_part(wire::SnapshotPart&& part) { fetcher_.on_part(std::move(part)); }
+  void on_peer_disconnected(wire::NodeId peer);
+
+  // One of the state as it is now; the newest one where nothing was applied since.
+  using Made = std::function<void(wire::Result<SnapshotPtr>)>;
+  void make(Made done);
+
+  const SnapshotStore& store() const { return store_; }
+  // The state is being exchanged: no reads, no writes.
+  bool is_installing() const { return installing_; }
+  bool is_fetching() const { return fetcher_.is_busy(); }
+
+ private:
+  void make_if_due();
+  void begin_making();
+  void on_checkpoint(wire::Result<projections::StateMark> mark);
+  void on_sealed(wire::Result<wire::SnapshotManifest> manifest);
+  void finish_making(wire::Result<SnapshotPtr> result);
+  void offer(wire::NodeId to, const SnapshotPtr& snapshot);
+  void cut_log();
+  void on_fetched(wire::Result<wire::SnapshotManifest> manifest);
+  void install(const SnapshotPtr& snapshot, wire::NodeId source);
+  void tell(wire::NodeId to, const wire::SnapshotManifest& manifest,
+            wire::SnapshotRequestKind kind);
+  // Runs `work` on the executor and `done` here, unless this is gone by then.
+  void run(std::function<wire::Status()> work, std::function<void(wire::Status)> done);
+
+  const SnapshotsOptions options_;
+  const InstallPlaces places_;
+  FileSystem& files_;
+  Executor& executor_;
+  SnapshotPort& port_;
+  SnapshotHost& host_;
+  Clock& clock_;
+  RaftDriver* driver_ = nullptr;
+  SnapshotStore store_;
+  SnapshotSender sender_;
+  SnapshotFetcher fetcher_;
+
+  // Making.
+  bool making_ = false;
+  wire::SnapshotManifest being_made_;
+  std::vector<Made> waiting_;
+  std::vector<consensus::SendSnapshot> unanswered_;  // peers that wait for the next one
+  std::uint64_t ticks_since_made_ = 0;
+  std::uint64_t ticks_making_ = 0;  // how long the last one took, or the one under way has taken
+  unsigned retry_in_ticks_ = 0;
+
+  // Fetching and installing.
+  struct Offer {
+    wire::NodeId from;
+    wire::LogPosition last;
+  };
+  std::optional<Offer> offer_;  // the last one, while something else has to end first
+  bool installing_ = false;
+  bool ending_ = false;  // the log is being reset, or the note of the installation taken away
+  SnapshotStore::Pin installing_pin_;
+  wire::NodeId fetch_source_;
+
+  wire::LogIndex cut_asked_;
+  std::shared_ptr<Snapshots*> alive_;
+};
+
+}  // namespace bib::engine

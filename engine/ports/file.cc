@@ -1,0 +1,45 @@
+#include "engine/ports/file.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "wire/base/check.h"
+
+namespace bib::engine {
+
+using wire::Result;
+
+AlignedBuffer::AlignedBuffer(std::size_t size) : size_(size) {
+  const std::size_t rounded = (size + kAlignment - 1) / kAlignment * kAlignment;
+  if (rounded == 0) return;
+  data_ = static_cast<std::uint8_t*>(std::aligned_alloc(kAlignment, rounded));
+  BIB_CHECK(data_ != nullptr, "out of memory for {} bytes", rounded);
+  std::memset(data_, 0, rounded);
+}
+
+AlignedBuffer::AlignedBuffer(AlignedBuffer&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+AlignedBuffer& AlignedBuffer::operator=(AlignedBuffer&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+AlignedBuffer::~AlignedBuffer() {
+  std::free(data_);
+}
+
+std::string join_path(const std::string& directory, const std::string& name) {
+  if (directory.empty()) return name;
+  return directory.back() == '/' ? directory + name : directory + "/" + name;
+}
+
+Result<bool> has_name(FileSystem& files, const std::string& directory, std::string_view name) {
+  BIB_TRY(const auto names, files.list(directory));
+  return std::binary_search(names.begin(), names.end(), name);
+}
+
+}  // namespace bib::engine

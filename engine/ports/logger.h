@@ -1,0 +1,55 @@
+// Logger: the node's own log, one line an event, as an interface.
+//
+// A process writes it to stderr (uv/stderr_logger.h), the simulator into its trace. Thread-safe.
+// Lines below the level cost one comparison.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+namespace bib::engine {
+
+enum class LogLevel : int { kDebug = 0, kInfo = 1, kWarn = 2, kError = 3 };
+
+std::optional<LogLevel> parse_log_level(std::string_view text);
+std::string_view log_level_name(LogLevel level);
+
+class Logger {
+ public:
+  explicit Logger(LogLevel level) : level_(level) {}
+  virtual ~Logger() = default;
+
+  template <typename... Args>
+  void debug(std::string_view area, fmt::format_string<Args...> format, Args&&... args) {
+    log(LogLevel::kDebug, area, format, std::forward<Args>(args)...);
+  }
+  template <typename... Args>
+  void info(std::string_view area, fmt::format_string<Args...> format, Args&&... args) {
+    log(LogLevel::kInfo, area, format, std::forward<Args>(args)...);
+  }
+  template <typename... Args>
+  void warn(std::string_view area, fmt::format_string<Args...> format, Args&&... args) {
+    log(LogLevel::kWarn, area, format, std::forward<Args>(args)...);
+  }
+  template <typename... Args>
+  void error(std::string_view area, fmt::format_string<Args...> format, Args&&... args) {
+    log(LogLevel::kError, area, format, std::forward<Args>(args)...);
+  }
+
+ private:
+  template <typename... Args>
+  void log(LogLevel level, std::string_view area, fmt::format_string<Args...> format,
+           Args&&... args) {
+    if (level < level_.load(std::memory_order_relaxed)) return;
+    write(level, area, fmt::format(format, std::forward<Args>(args)...));
+  }
+  virtual void write(LogLevel level, std::string_view area, std::string_view message) = 0;
+
+  std::atomic<LogLevel> level_;
+};
+
+}  // namespace bib::engine

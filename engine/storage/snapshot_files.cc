@@ -1,0 +1,235 @@
+#include "engine/storage/snapshot_files.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/storage/log_recovery.h"
+#include "wire/base/checksum.h"
+#include "wire/base/mutant.h"
+
+namespace bib::engine {
+
+using wire::ErrorCode;
+using wire::Result;
+using wire::SnapshotFile;
+using wire::SnapshotManifest;
+using wire::Status;
+
+namespace {
+
+constexpr std::size_t kReadBytes = 1U << 20;
+// RocksDB's checkpoints are flat; its temporary ones lie one level deeper.
+constexpr int kDepthMax = 8;
+
+struct Measured {
+  std::uint64_t size = 0;
+  std::uint64_t checksum = 0;
+};
+
+// Reads the file from its first byte to its last; syncs it where asked.
+Result<Measured> measure(FileSystem& files, const std::string& path, bool sync) {
+  BIB_TRY(auto file, files.open(path, {.mode = OpenMode::kRead, .direct = false}));
+  if (sync) BIB_TRY_VOID(file->sync());
+  std::vector<std::uint8_t> buffer(kReadBytes);
+  wire::StreamChecksum checksum;
+  Measured measured;
+  while (true) {
+    BIB_TRY(const std::size_t count, file->read(measured.size, buffer));
+    checksum.add(wire::ByteView(buffer).first(count));
+    measured.size += count;
+    if (count < buffer.size()) break;
+  }
+  measured.checksum = checksum.value();
+  return measured;
+}
+
+Status remove_tree_below(FileSystem& files, const std::string& directory, int depth) {
+  if (depth > kDepthMax) {
+    return wire::fail(ErrorCode::kIo, "cannot remove {}: it lies too deep", directory);
+  }
+  BIB_TRY(const auto names, files.list(directory));
+  for (const std::string& name : names) {
+    const std::string path = join_path(directory, name);
+    if (files.remove(path)) continue;
+    BIB_TRY_VOID(remove_tree_below(files, path, depth + 1));  // a directory, or it says why not
+  }
+  return files.remove_directory(directory);
+}
+
+}  // namespace
+
+std::string snapshot_state_directory(const std::string& root, const std::string& name) {
+  return join_path(join_path(root, name), kSnapshotStateName);
+}
+
+Status remove_tree(FileSystem& files, const std::string& directory) {
+  const std::size_t slash = directory.find_last_of('/');
+  BIB_TRY(const bool is_there,
+          has_name(files, directory.substr(0, slash), directory.substr(slash + 1)));
+  if (!is_there) return {};
+  return remove_tree_below(files, directory, 0);
+}
+
+Status begin_partial_snapshot(FileSystem& files, const std::string& root, const std::string& name) {
+  const std::string directory = join_path(root, name);
+  BIB_TRY_VOID(remove_tree(files, directory));
+  return files.make_directories(directory);
+}
+
+Result<SnapshotManifest> seal_snapshot(FileSystem& files, const std::string& root,
+                                       const std::string& partial, SnapshotManifest manifest) {
+  const std::string state = snapshot_state_directory(root, partial);
+  BIB_TRY(const auto names, files.list(state));
+  manifest.files.clear();
+  for (const std::string& name : names) {
+    if (!wire::is_snapshot_file_name(name) || names.size() > wire::kSnapshotFilesMax) {
+      return wire::fail(ErrorCode::kIo,
+                        "a snapshot cannot be made of {}: it holds '{}' and {} "
+                        "files in all",
+                        state, name, names.size());
+    }
+    BIB_TRY(const Measured measured, measure(files, join_path(state, name), true));
+    manifest.files.push_back({name, measured.size, measured.checksum});
+  }
+  if (manifest.files.empty()) {
+    return wire::fail(ErrorCode::kIo, "a snapshot cannot be made of {}: it is empty", state);
+  }
+  BIB_TRY_VOID(
+      publish_snapshot(files, root, partial, manifest, wire::encode_snapshot_manifest(manifest)));
+  return manifest;
+}
+
+Status publish_snapshot(FileSystem& files, const std::string& root, const std::string& partial,
+                        const SnapshotManifest& manifest, wire::ByteView manifest_bytes) {
+  const std::string directory = join_path(root, partial);
+  const std::string final_name = wire::snapshot_name(manifest.index, manifest.term);
+  {
+    BIB_TRY(auto file, files.open(join_path(directory, kSnapshotManifestName),
+                                  {.mode = OpenMode::kCreate, .direct = false}));
+    BIB_TRY_VOID(file->write(0, manifest_bytes));
+    BIB_TRY_VOID(file->sync());
+  }
+  BIB_TRY_VOID(files.sync_directory(join_path(directory, kSnapshotStateName)));
+  BIB_TRY_VOID(files.sync_directory(directory));
+  BIB_TRY_VOID(files.rename(directory, join_path(root, final_name)));
+  return BIB_MUTANT(kSnapshotNameUnsynced) ? Status{} : files.sync_directory(root);
+}
+
+Status remove_snapshot(FileSystem& files, const std::string& root, const std::string& name) {
+  const std::string leaving = join_path(root, name + kTemporarySuffix);
+  BIB_TRY_VOID(remove_tree(files, leaving));
+  BIB_TRY_VOID(files.rename(join_path(root, name), leaving));
+  BIB_TRY_VOID(files.sync_directory(root));
+  return remove_tree(files, leaving);
+}
+
+Result<std::vector<std::uint8_t>> read_manifest_bytes(FileSystem& files, const std::string& root,
+                                                      const std::string& name) {
+  return read_small_file(files, join_path(join_path(root, name), kSnapshotManifestName),
+                         wire::kSnapshotManifestSizeMax);
+}
+
+Result<SnapshotManifest> read_manifest(FileSystem& files, const std::string& root,
+                                       const std::string& name) {
+  BIB_TRY(const auto bytes, read_manifest_bytes(files, root, name));
+  BIB_TRY(SnapshotManifest manifest, wire::decode_snapshot_manifest(bytes));
+  if (wire::snapshot_name(manifest.index, manifest.term) != name) {
+    return wire::fail(ErrorCode::kCorrupt, "the directory {} holds the snapshot {}",
+                      join_path(root, name), wire::snapshot_name(manifest.index, manifest.term));
+  }
+  return manifest;
+}
+
+Result<wire::Bytes> read_snapshot_chunk(FileSystem& files, const std::string& root,
+                                        const std::string& name, const std::string& file,
+                                        std::uint64_t offset, std::uint32_t length) {
+  const std::string path = join_path(snapshot_state_directory(root, name), file);
+  BIB_TRY(auto opened, files.open(path, {.mode = OpenMode::kRead, .direct = false}));
+  wire::Bytes::Builder buffer(length);
+  BIB_TRY(const std::size_t count, opened->read(offset, std::span(buffer.data(), length)));
+  return wire::Bytes(std::move(buffer)).slice(0, count);
+}
+
+Status verify_snapshot_files(FileSystem& files, const std::string& root,
+                             const SnapshotManifest& manifest) {
+  const std::string name = wire::snapshot_name(manifest.index, manifest.term);
+  const std::string state = snapshot_state_directory(root, name);
+  BIB_TRY(const auto names, files.list(state));
+  for (const SnapshotFile& file : manifest.files) {
+    const std::string path = join_path(state, file.name);
+    if (!std::binary_search(names.begin(), names.end(), file.name)) {
+      return wire::fail(ErrorCode::kCorrupt, "the snapshot {} is damaged: {} is missing", name,
+                        path);
+    }
+    BIB_TRY(const Measured measured, measure(files, path, false));
+    if (measured.size == file.size && measured.checksum == file.checksum) continue;
+    return wire::fail(ErrorCode::kCorrupt,
+                      "the snapshot {} is damaged: {} has {} bytes with checksum {:016x}, its "
+                      "manifest says {} with {:016x}",
+                      name, path, measured.size, measured.checksum, file.size, file.checksum);
+  }
+  if (names.size() == manifest.files.size()) return {};
+  return wire::fail(ErrorCode::kCorrupt,
+                    "the snapshot {} is damaged: {} holds {} files, its manifest names {}", name,
+                    state, names.size(), manifest.files.size());
+}
+
+Result<FoundSnapshots> find_snapshots(FileSystem& files, const std::string& root,
+                                      const wire::ClusterId& cluster) {
+  BIB_TRY(const auto names, files.list(root));
+  FoundSnapshots found;
+  for (const std::string& name : names) {
+    if (name.ends_with(kTemporarySuffix)) {
+      const std::string path = join_path(root, name);
+      if (!files.remove(path)) BIB_TRY_VOID(remove_tree(files, path));
+      continue;
+    }
+    if (!wire::parse_snapshot_name(name)) continue;
+    auto manifest = read_manifest(files, root, name);
+    if (!manifest) {
+      found.problems.push_back(fmt::format("the snapshot {} is of no use: {}",
+                                           join_path(root, name), manifest.error().message));
+    } else if (manifest->cluster != cluster) {
+      found.problems.push_back(fmt::format("the snapshot {} is of another cluster, {}",
+                                           join_path(root, name), to_string(manifest->cluster)));
+    } else {
+      found.snapshots.push_back(*std::move(manifest));
+    }
+  }
+  // A killed process may have left names here, or taken some away, that are not durable yet.
+  BIB_TRY_VOID(files.sync_directory(root));
+  std::sort(found.snapshots.begin(), found.snapshots.end(),
+            [](const SnapshotManifest& a, const SnapshotManifest& b) {
+              return a.index < b.index || (a.index == b.index && a.term < b.term);
+            });
+  return found;
+}
+
+Result<std::vector<std::uint8_t>> read_small_file(FileSystem& files, const std::string& path,
+                                                  std::size_t bytes_max) {
+  BIB_TRY(auto file, files.open(path, {.mode = OpenMode::kRead, .direct = false}));
+  BIB_TRY(const std::uint64_t size, file->size());
+  if (size > bytes_max) {
+    return wire::fail(ErrorCode::kCorrupt, "{} has {} bytes; at most {} are allowed", path, size,
+                      bytes_max);
+  }
+  std::vector<std::uint8_t> bytes(size);
+  BIB_TRY(const std::size_t count, file->read(0, bytes));
+  bytes.resize(count);
+  return bytes;
+}
+
+Status write_small_file(FileSystem& files, const std::string& directory, const std::string& name,
+                        wire::ByteView bytes) {
+  const std::string path = join_path(directory, name);
+  const std::string temporary = path + kTemporarySuffix;
+  {
+    BIB_TRY(auto file, files.open(temporary, {.mode = OpenMode::kCreate, .direct = false}));
+    BIB_TRY_VOID(file->write(0, bytes));
+    BIB_TRY_VOID(file->sync());
+  }
+  BIB_TRY_VOID(files.rename(temporary, path));
+  return files.sync_directory(directory);
+}
+
+}  // namespace bib::engine

@@ -1,0 +1,83 @@
+// Snapshot files: how snapshots lie on the disk, as functions that block.
+//
+//   snapshots/<index>-<term>/manifest     wire/log/snapshot_manifest.h
+//   snapshots/<index>-<term>/state/...    the files of a RocksDB checkpoint
+//   snapshots/<name>.tmp/                 being made, fetched or removed: nothing of it counts
+//
+// A snapshot gets its name when all of it is durable, and loses it before anything of it goes: what
+// has a name is whole, or the disk is damaged. All of this runs on threads that may block; two
+// calls about one directory never at a time. Errors: kIo, kCorrupt, kUnsupported.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "engine/ports/file.h"
+#include "wire/base/bytes.h"
+#include "wire/base/ids.h"
+#include "wire/base/result.h"
+#include "wire/log/snapshot_manifest.h"
+
+namespace bib::engine {
+
+inline constexpr char kSnapshotManifestName[] = "manifest";
+inline constexpr char kSnapshotStateName[] = "state";
+inline constexpr char kMakingName[] = "making.tmp";
+inline constexpr char kReceivingName[] = "receiving.tmp";
+
+// Where the files of the snapshot (or of the one being made) `name` below `root` lie.
+std::string snapshot_state_directory(const std::string& root, const std::string& name);
+
+// Removes the directory and everything in it; nothing when it is absent. Not synced.
+wire::Status remove_tree(FileSystem& files, const std::string& directory);
+
+// An empty <root>/<name>, without what an earlier try left there.
+wire::Status begin_partial_snapshot(FileSystem& files, const std::string& root,
+                                    const std::string& name);
+
+// Makes a snapshot of <root>/<partial>/state: `manifest` gets the files, their sizes and checksums,
+// everything is synced, and then the snapshot has its name.
+wire::Result<wire::SnapshotManifest> seal_snapshot(FileSystem& files, const std::string& root,
+                                                   const std::string& partial,
+                                                   wire::SnapshotManifest manifest);
+// The same for files that were checked already, with the manifest's bytes as they came.
+wire::Status publish_snapshot(FileSystem& files, const std::string& root,
+                              const std::string& partial, const wire::SnapshotManifest& manifest,
+                              wire::ByteView manifest_bytes);
+
+wire::Status remove_snapshot(FileSystem& files, const std::string& root, const std::string& name);
+
+// The manifest's bytes, and the manifest; its name and content agree.
+wire::Result<std::vector<std::uint8_t>> read_manifest_bytes(FileSystem& files,
+                                                            const std::string& root,
+                                                            const std::string& name);
+wire::Result<wire::SnapshotManifest> read_manifest(FileSystem& files, const std::string& root,
+                                                   const std::string& name);
+
+// Part of one of its files; shorter where the file ends.
+wire::Result<wire::Bytes> read_snapshot_chunk(FileSystem& files, const std::string& root,
+                                              const std::string& name, const std::string& file,
+                                              std::uint64_t offset, std::uint32_t length);
+
+// Sizes and checksums of all files, and that there are no others. The rows: verify_checkpoint().
+wire::Status verify_snapshot_files(FileSystem& files, const std::string& root,
+                                   const wire::SnapshotManifest& manifest);
+
+struct FoundSnapshots {
+  std::vector<wire::SnapshotManifest> snapshots;  // ascending by index
+  std::vector<std::string> problems;              // for the node's log: what is there and no good
+};
+// What is below `root`, which exists, by the manifests alone; removes what a crash left half made.
+// What it finds is durable, and what it does not find does not come back.
+wire::Result<FoundSnapshots> find_snapshots(FileSystem& files, const std::string& root,
+                                            const wire::ClusterId& cluster);
+
+// The whole content of a small file; kCorrupt when it is larger than `bytes_max`.
+wire::Result<std::vector<std::uint8_t>> read_small_file(FileSystem& files, const std::string& path,
+                                                        std::size_t bytes_max);
+// Under its name, durably and at once: by way of <path>.tmp, which must not exist.
+wire::Status write_small_file(FileSystem& files, const std::string& directory,
+                              const std::string& name, wire::ByteView bytes);
+
+}  // namespace bib::engine

@@ -1,0 +1,157 @@
+#include "engine/storage/state_recovery.h"
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+#include "engine/storage/snapshot_files.h"
+#include "engine/storage/state_install.h"
+#include "projections/apply/checkpoint.h"
+
+namespace bib::engine {
+
+using wire::ErrorCode;
+using wire::Result;
+using wire::SnapshotManifest;
+using wire::Status;
+
+namespace {
+
+class StateRecovery {
+ public:
+  StateRecovery(FileSystem& files, const StateRecoveryOptions& options, LogStore::Recovered& log)
+      : files_(files), options_(options), places_(options.data_directory), log_(log) {}
+
+  Result<RecoveredState> run() {
+    BIB_TRY_VOID(files_.make_directories(places_.snapshots));
+    BIB_TRY(FoundSnapshots found, find_snapshots(files_, places_.snapshots, options_.cluster));
+    for (const std::string& problem : found.problems) options_.on_news(problem);
+    state_.snapshots = std::move(found.snapshots);
+    BIB_TRY_VOID(complete_installation());
+    BIB_TRY_VOID(open());
+    return std::move(state_);
+  }
+
+ private:
+  // The steps of state_install.h, whatever a crash left of them: the rows from the snapshot, the
+  // log behind it.
+  Status complete_installation() {
+    BIB_TRY(const auto place, find_install(files_, places_));
+    if (!place) return remove_install_leftovers(files_, places_);
+    const std::string name = wire::snapshot_name(place->index, place->term);
+    const auto snapshot = std::find_if(
+        state_.snapshots.begin(), state_.snapshots.end(), [&](const SnapshotManifest& each) {
+          return each.index == place->index && each.term == place->term;
+        });
+    if (snapshot == state_.snapshots.end()) {
+      return wire::fail(ErrorCode::kCorrupt,
+                        "the snapshot {} was being put in place when this node stopped, but {} "
+                        "does not hold it any more. Move the data directory away and let the node "
+                        "join again",
+                        name, places_.snapshots);
+    }
+    options_.on_news(fmt::format("completing the installation of snapshot {}", name));
+    BIB_TRY_VOID(complete_install(files_, places_, *snapshot));
+    BIB_TRY_VOID(reset_log(*snapshot));
+    return end_install(files_, places_);
+  }
+
+  // What the log holds up to the snapshot is the same and stays, or is void (Raft figure 13, steps
+  // 6 and 7).
+  Status reset_log(const SnapshotManifest& snapshot) {
+    const wire::LogPosition position{snapshot.index, snapshot.term};
+    if (log_.log.matches(position) || log_.log.base().index > position.index) return {};
+    LogStoreWrite write;
+    write.hard_state = log_.hard_state;
+    // The leader that offered it was in this term or a later one.
+    if (log_.hard_state.term < position.term) {
+      write.hard_state = wire::HardState{position.term, wire::NodeId()};
+    }
+    write.reset =
+        LogReset{position, snapshot.membership_index, wire::encode_membership(snapshot.membership)};
+    BIB_TRY_VOID(log_.store->append(std::span<const LogStoreWrite>(&write, 1)));
+    log_.hard_state = *write.hard_state;
+    log_.log.reset(position);
+    log_.memberships = {
+        LoggedMembership{snapshot.membership_index, snapshot.membership, write.reset->membership}};
+    return {};
+  }
+
+  Status open() {
+    for (int attempt = 0; attempt < 2; ++attempt) {
+      BIB_TRY(state_.store, options_.open_store(places_.state));
+      auto projector = projections::Projector::open(*state_.store, options_.projector);
+      if (!projector) {
+        if (projector.error().code != ErrorCode::kUnsupported) {
+          return tl::unexpected(projector.error());
+        }
+        BIB_TRY_VOID(restore_rows(projector.error().message));
+        continue;
+      }
+      const wire::LogIndex applied = (*projector)->applied_index();
+      if (applied > log_.log.last_index()) return rows_are_ahead(applied);
+      if (applied >= log_.log.base().index) {
+        state_.projector = *std::move(projector);
+        return {};
+      }
+      projector->reset();
+      BIB_TRY_VOID(restore_rows(
+          fmt::format("the rows in {} stand at entry {}, before the log's first, {}", places_.state,
+                      applied.value(), log_.log.first_index().value())));
+    }
+    return wire::fail(ErrorCode::kCorrupt, "the rows in {} cannot be derived anew", places_.state);
+  }
+
+  tl::unexpected<wire::Error> rows_are_ahead(wire::LogIndex applied) const {
+    return wire::fail(ErrorCode::kCorrupt,
+                      "the rows in {} stand at entry {}, but the log ends at {}: entries that were "
+                      "durable are missing. Run `raft-inspect verify {}`; if this node's disk was "
+                      "rolled back, remove its data and let it join again",
+                      places_.state, applied.value(), log_.log.last_index().value(), places_.data);
+  }
+
+  // The newest snapshot that this build can use and from which the log goes on.
+  const SnapshotManifest* snapshot_for_log() const {
+    for (auto each = state_.snapshots.rbegin(); each != state_.snapshots.rend(); ++each) {
+      const bool fits = log_.log.matches({each->index, each->term});
+      if (fits && projections::check_versions(*each)) return &*each;
+    }
+    return nullptr;
+  }
+
+  // Rows come from the log; where that begins later, from a snapshot and the log behind it.
+  Status restore_rows(const std::string& why) {
+    state_.store.reset();
+    const SnapshotManifest* snapshot = snapshot_for_log();
+    if (snapshot != nullptr) {
+      options_.on_news(fmt::format("{}; taking the rows from snapshot {}", why,
+                                   wire::snapshot_name(snapshot->index, snapshot->term)));
+      BIB_TRY_VOID(verify_snapshot_files(files_, places_.snapshots, *snapshot));
+      BIB_TRY_VOID(complete_install(files_, places_, *snapshot));
+      return remove_install_leftovers(files_, places_);
+    }
+    if (log_.log.base().index == wire::LogIndex()) {
+      options_.on_news(fmt::format("{}; deriving the rows from the log anew", why));
+      return remove_tree(files_, places_.state);
+    }
+    return wire::fail(ErrorCode::kCorrupt,
+                      "{}. The log begins at entry {}, and {} holds no snapshot to go on from. "
+                      "Move the data directory away and let the node join again",
+                      why, log_.log.first_index().value(), places_.snapshots);
+  }
+
+  FileSystem& files_;
+  const StateRecoveryOptions& options_;
+  const InstallPlaces places_;
+  LogStore::Recovered& log_;
+  RecoveredState state_;
+};
+
+}  // namespace
+
+Result<RecoveredState> recover_state(FileSystem& files, const StateRecoveryOptions& options,
+                                     LogStore::Recovered& log) {
+  return StateRecovery(files, options, log).run();
+}
+
+}  // namespace bib::engine

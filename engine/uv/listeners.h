@@ -1,0 +1,27 @@
+// Listeners: all that a node listens on, open before there is a node.
+//
+// Bibd opens them once the data directory is its own, before it founds a cluster or asks to join
+// one: a node whose address is taken must not become a member that nobody can reach. What it writes
+// and whom it asks comes after. Until PeerNetwork and ClientServer serve them they turn everybody
+// away. They live on the node loop.
+#pragma once
+
+#include <memory>
+
+#include "engine/ports/node_config.h"
+#include "engine/uv/client_server.h"
+#include "engine/uv/connection.h"
+#include "engine/uv/event_loop.h"
+#include "wire/base/result.h"
+
+namespace bib::engine {
+
+struct Listeners {
+  std::unique_ptr<Listener> peers;
+  ClientListeners clients;
+};
+
+// All or none. `config.api_socket` must be a path. The error names the setting to change.
+wire::Result<Listeners> open_listeners(EventLoop& loop, const NodeConfig& config);
+
+}  // namespace bib::engine

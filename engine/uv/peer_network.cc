@@ -1,0 +1,346 @@
+#include "engine/uv/peer_network.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "engine/uv/peer_link.h"
+
+namespace bib::engine {
+namespace {
+
+constexpr std::uint64_t kGreetingTimeoutMs = 5000;
+// Whoever has dialled probes much more often than that.
+constexpr std::uint64_t kIncomingIdleMs = 60'000;
+
+}  // namespace
+
+// A connection that another node dialled: its greeting, then its messages; or a request to join.
+class PeerNetwork::Incoming final : public Connection::Handler {
+ public:
+  Incoming(PeerNetwork& network, std::unique_ptr<Connection> connection)
+      : network_(network),
+        connection_(std::move(connection)),
+        greeting_(network.loop_, [this] { network_.forget_incoming(this); }),
+        alive_(std::make_shared<Incoming*>(this)) {
+    greeting_.start(kGreetingTimeoutMs, 0);
+    connection_->start(this);
+  }
+
+  bool is_idle() const {
+    return hello_ && network_.loop_.now_ms() >= heard_at_ms_ + kIncomingIdleMs;
+  }
+  bool is_from(wire::NodeId peer, wire::BootId boot) const {
+    return hello_ && hello_->from == peer && hello_->boot == boot;
+  }
+
+  void on_frame(wire::Frame&& frame) override {
+    heard_at_ms_ = network_.loop_.now_ms();
+    if (hello_) {
+      network_.heard(hello_->from, hello_->boot);
+      if (frame.kind == wire::FrameKind::kPeerMessage) return on_message(frame);
+      if (frame.kind == wire::FrameKind::kSnapshotRequest) return on_snapshot_request(frame);
+      if (frame.kind == wire::FrameKind::kSnapshotPart) return on_snapshot_part(frame);
+      if (frame.kind == wire::FrameKind::kPeerProbe) return answer_probe(frame);
+    } else if (frame.kind == wire::FrameKind::kPeerHello) {
+      return on_hello(frame);
+    } else if (frame.kind == wire::FrameKind::kJoinRequest) {
+      return on_join(frame);
+    }
+    network_.forget_incoming(this);
+  }
+
+  void on_closed(const wire::Error& reason) override {
+    if (hello_) {
+      network_.logger_.info("peer", "{} is gone: {}", to_string(hello_->from), reason.message);
+    }
+    network_.forget_incoming(this);
+  }
+
+  const std::optional<wire::PeerHello>& hello() const { return hello_; }
+
+ private:
+  void on_hello(const wire::Frame& frame) {
+    auto hello = wire::decode_peer_hello(frame.body.view());
+    if (!hello) return network_.forget_incoming(this);
+    const wire::PeerHelloReply reply = network_.check_hello(*hello);
+    connection_->send(wire::FrameKind::kPeerHelloReply, 0, wire::encode(reply));
+    connection_->flush();
+    if (reply.error.code != wire::ErrorCode::kNone) {
+      network_.logger_.warn("peer", "refused {}: {}", to_string(hello->from), reply.error.message);
+      return;  // the other side closes; the greeting timer does if it does not
+    }
+    greeting_.stop();
+    hello_ = std::move(*hello);
+    network_.on_greeted(*this);
+    network_.ensure_link(*hello_);
+  }
+
+  void answer_probe(const wire::Frame& frame) {
+    connection_->send(wire::FrameKind::kPeerProbeReply, frame.id, {});
+    connection_->flush();
+  }
+
+  void on_message(const wire::Frame& frame) {
+    auto received = wire::decode_peer_message(frame.body);
+    if (!received) return on_unreadable(received.error());
+    if (!fits(received->envelope, received->message.from, received->message.to)) return;
+    network_.handler_->on_peer_message(std::move(received->message));
+  }
+
+  void on_snapshot_request(const wire::Frame& frame) {
+    const auto request = wire::decode_snapshot_request(frame.body.view());
+    if (!request) return on_unreadable(request.error());
+    if (!fits(request->envelope, request->from, request->to)) return;
+    network_.handler_->on_snapshot_request(*request);
+  }
+
+  void on_snapshot_part(const wire::Frame& frame) {
+    auto part = wire::decode_snapshot_part(frame.body);
+    if (!part) return on_unreadable(part.error());
+    if (!fits(part->envelope, part->from, part->to)) return;
+    network_.handler_->on_snapshot_part(std::move(*part));
+  }
+
+  void on_unreadable(const wire::Error& error) {
+    network_.logger_.warn("peer", "a message of {} cannot be read: {}", to_string(hello_->from),
+                          error.message);
+    network_.drop(PeerDrop::kUnreadable);
+    network_.forget_incoming(this);
+  }
+
+  // False: dropped and counted.
+  bool fits(const wire::Envelope& envelope, wire::NodeId from, wire::NodeId to) {
+    const auto reason = misfit(envelope, from, to);
+    if (reason) network_.drop(*reason);
+    return !reason;
+  }
+
+  std::optional<PeerDrop> misfit(const wire::Envelope& envelope, wire::NodeId from,
+                                 wire::NodeId to) const {
+    const wire::ExpectedEnvelope expected{.cluster = network_.options_.cluster,
+                                          .boot = hello_->boot,
+                                          .from = hello_->from,
+                                          .to = network_.options_.self};
+    if (wire::fits(envelope, from, to, expected)) return std::nullopt;
+    if (envelope.cluster != expected.cluster) return PeerDrop::kCluster;
+    if (from != expected.from) return PeerDrop::kSender;
+    if (envelope.boot != expected.boot) return PeerDrop::kBoot;
+    return PeerDrop::kAddressee;
+  }
+
+  void on_join(const wire::Frame& frame) {
+    auto request = wire::decode_join_request(frame.body.view());
+    if (!request) return network_.forget_incoming(this);
+    greeting_.stop();
+    std::weak_ptr<Incoming*> self = alive_;
+    network_.handler_->on_join_request(*request, [self](const wire::JoinReply& reply) {
+      const auto incoming = self.lock();
+      if (!incoming) return;
+      Connection& connection = *(*incoming)->connection_;
+      connection.send(wire::FrameKind::kJoinReply, 0, wire::encode(reply));
+      connection.flush();
+    });
+  }
+
+  PeerNetwork& network_;
+  std::unique_ptr<Connection> connection_;
+  Timer greeting_;
+  std::optional<wire::PeerHello> hello_;
+  std::uint64_t heard_at_ms_ = 0;
+  std::shared_ptr<Incoming*> alive_;
+};
+
+PeerNetwork::PeerNetwork(EventLoop& loop, Logger& logger, PeerNetworkOptions options,
+                         std::unique_ptr<Listener> listener, Handler* handler)
+    : loop_(loop),
+      logger_(logger),
+      options_(std::move(options)),
+      handler_(handler),
+      listener_(std::move(listener)),
+      probe_(loop, [this] { probe(); }) {
+  const ConnectionLimits limits{wire::kPeerFrameBodyMax, 16U << 20};
+  listener_->serve(limits, [this](std::unique_ptr<Connection> c) { accept(std::move(c)); });
+  probe_.start(options_.probe_interval_ms, options_.probe_interval_ms);
+}
+
+PeerNetwork::~PeerNetwork() = default;
+
+// The probes leave with this turn's flush().
+void PeerNetwork::probe() {
+  for (auto& [id, link] : links_) link->probe();
+  std::vector<Incoming*> idle;
+  for (const auto& [incoming, owner] : incoming_) {
+    if (incoming->is_idle()) idle.push_back(incoming);
+  }
+  for (Incoming* incoming : idle) forget_incoming(incoming);
+}
+
+void PeerNetwork::heard(wire::NodeId peer, wire::BootId boot) {
+  const auto link = links_.find(peer);
+  if (link != links_.end() && link->second->boot() == boot) link->second->heard();
+}
+
+void PeerNetwork::accept(std::unique_ptr<Connection> connection) {
+  if (incoming_.size() >= options_.connections_max) return;  // dropped: closed by its destructor
+  auto incoming = std::make_unique<Incoming>(*this, std::move(connection));
+  Incoming* key = incoming.get();
+  incoming_.emplace(key, std::move(incoming));
+}
+
+void PeerNetwork::forget_incoming(Incoming* incoming) {
+  const auto found = incoming_.find(incoming);
+  if (found == incoming_.end()) return;
+  const std::unique_ptr<Incoming> gone = std::move(found->second);
+  incoming_.erase(found);
+  if (!gone->hello()) return;
+  const wire::NodeId peer = gone->hello()->from;
+  const wire::BootId boot = gone->hello()->boot;
+  const bool another = std::any_of(incoming_.begin(), incoming_.end(), [&](const auto& entry) {
+    return entry.second->is_from(peer, boot);
+  });
+  // The belated end of an earlier run says nothing about the present one.
+  const auto present = boots_.find(peer);
+  if (another || present == boots_.end() || present->second != boot) return;
+  if (!is_member(peer)) {
+    boots_.erase(present);
+    links_.erase(peer);
+  }
+  handler_->on_peer_disconnected(peer);
+}
+
+// A node keeps one connection to each other. What it had before is closed, even if nothing has said
+// so yet: perhaps the packets that would have were lost.
+void PeerNetwork::on_greeted(const Incoming& incoming) {
+  const wire::NodeId peer = incoming.hello()->from;
+  const wire::BootId boot = incoming.hello()->boot;
+  const auto known = boots_.find(peer);
+  const bool started_anew = known != boots_.end() && known->second != boot;
+  boots_[peer] = boot;
+  std::vector<Incoming*> replaced;
+  for (const auto& [other, owner] : incoming_) {
+    if (other != &incoming && other->hello() && other->hello()->from == peer) {
+      replaced.push_back(other);
+    }
+  }
+  for (Incoming* other : replaced) {
+    if (other->hello()->boot != boot) drop(PeerDrop::kOldBoot);
+    forget_incoming(other);
+  }
+  if (!started_anew) return;
+  if (!replaced.empty()) handler_->on_peer_disconnected(peer);
+  const auto link = links_.find(peer);
+  if (link != links_.end() && link->second->is_established() && link->second->boot() != boot) {
+    link->second->dial_anew();
+  }
+}
+
+bool PeerNetwork::is_member(wire::NodeId peer) const {
+  return std::find(members_.begin(), members_.end(), peer) != members_.end();
+}
+
+wire::PeerHelloReply PeerNetwork::check_hello(const wire::PeerHello& hello) {
+  wire::PeerHelloReply reply;
+  reply.cluster = options_.cluster;
+  reply.from = options_.self;
+  reply.boot = options_.boot;
+  if (hello.protocol != wire::kPeerProtocol) {
+    reply.error = {wire::ErrorCode::kUnsupported,
+                   fmt::format("this node speaks peer protocol {}, not {}", wire::kPeerProtocol,
+                               hello.protocol)};
+  } else if (hello.cluster != options_.cluster) {
+    reply.error = {
+        wire::ErrorCode::kForbidden,
+        fmt::format("this node belongs to cluster '{}' ({}), not to {}", options_.cluster_name,
+                    to_string(options_.cluster), to_string(hello.cluster))};
+    if (hello.to == options_.self && hello.cluster_name == options_.cluster_name) {
+      handler_->on_claimed(hello);
+    }
+  } else if (hello.to != options_.self) {
+    reply.error = {
+        wire::ErrorCode::kInvalid,
+        fmt::format("this is node {}, not {}", to_string(options_.self), to_string(hello.to))};
+  } else if (hello.from == options_.self) {
+    reply.error = {wire::ErrorCode::kInvalid,
+                   fmt::format("two nodes have the id {}: give one of them another node_id",
+                               to_string(options_.self))};
+  } else {
+    handler_->check_hello(hello, reply);
+  }
+  return reply;
+}
+
+void PeerNetwork::set_members(const std::vector<wire::Member>& members) {
+  std::map<wire::NodeId, std::unique_ptr<Link>> kept;
+  members_.clear();
+  for (const wire::Member& member : members) {
+    if (member.id == options_.self) continue;
+    members_.push_back(member.id);
+    const auto found = links_.find(member.id);
+    if (found != links_.end() && found->second->member().raft_address == member.raft_address) {
+      kept[member.id] = std::move(found->second);
+    } else {
+      kept[member.id] = std::make_unique<Link>(*this, member);
+    }
+  }
+  for (auto& [id, link] : links_) {
+    if (link && is_greeted_by(id) && !kept.contains(id)) kept[id] = std::move(link);
+  }
+  links_ = std::move(kept);
+}
+
+bool PeerNetwork::is_greeted_by(wire::NodeId peer) const {
+  return std::any_of(incoming_.begin(), incoming_.end(), [&](const auto& entry) {
+    return entry.second->hello() && entry.second->hello()->from == peer;
+  });
+}
+
+void PeerNetwork::ensure_link(const wire::PeerHello& hello) {
+  if (links_.contains(hello.from) || hello.raft_address.empty()) return;
+  if (links_.size() >= options_.connections_max) return;
+  wire::Member member;
+  member.id = hello.from;
+  member.raft_address = hello.raft_address;
+  links_[hello.from] = std::make_unique<Link>(*this, member);
+}
+
+PeerNetwork::Link* PeerNetwork::established_link(wire::NodeId peer) {
+  const auto link = links_.find(peer);
+  if (link != links_.end() && link->second->is_established()) return link->second.get();
+  drop(PeerDrop::kNotConnected);
+  return nullptr;
+}
+
+void PeerNetwork::send(const wire::PeerMessage& message) {
+  Link* link = established_link(message.to);
+  if (link != nullptr && !link->send(message)) drop(PeerDrop::kFull);
+}
+
+void PeerNetwork::send(wire::SnapshotRequest request) {
+  request.envelope = {options_.cluster, options_.boot};
+  request.from = options_.self;
+  Link* link = established_link(request.to);
+  if (link == nullptr) return;
+  const auto body = wire::encode_snapshot_request(request);
+  if (!link->send(wire::FrameKind::kSnapshotRequest, body, {})) drop(PeerDrop::kFull);
+}
+
+void PeerNetwork::send(wire::SnapshotPart part) {
+  part.envelope = {options_.cluster, options_.boot};
+  part.from = options_.self;
+  Link* link = established_link(part.to);
+  if (link == nullptr) return;
+  const auto head = wire::encode_snapshot_part_head(part);
+  if (!link->send(wire::FrameKind::kSnapshotPart, head, {part.bytes})) drop(PeerDrop::kFull);
+}
+
+void PeerNetwork::flush() {
+  for (auto& [id, link] : links_) link->flush();
+}
+
+bool PeerNetwork::is_connected(wire::NodeId peer) const {
+  const auto link = links_.find(peer);
+  return link != links_.end() && link->second->is_established();
+}
+
+}  // namespace bib::engine

@@ -1,0 +1,139 @@
+// PeerNetwork: the connections between this node and the others.
+//
+// Lives on the node loop. Each ordered pair of nodes has one connection, dialled by the sender and
+// carrying only its messages; the receiver's answers travel on its own. Messages are dropped, never
+// queued, while a link is down or takes nothing: Raft repeats what matters. What does not fit
+// (another cluster, another sender than greeted, another addressee) is dropped and counted.
+//
+// Each node probes the nodes that it dials; the probe is answered by the other's node loop, so that
+// a process that hangs is noticed like a cable that was pulled. Whoever lets several probes in a
+// row go unanswered, and is not heard otherwise, is reported as silent; somewhat later the
+// connection is given up and dialled anew, because packets that were lost may be repeated only
+// after many seconds.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/ports/logger.h"
+#include "engine/uv/connection.h"
+#include "engine/uv/event_loop.h"
+#include "wire/base/ids.h"
+#include "wire/base/membership.h"
+#include "wire/peer/peer_hello.h"
+#include "wire/peer/peer_message.h"
+#include "wire/peer/snapshot_message.h"
+
+namespace bib::engine {
+
+// Why a message was dropped, or not taken to be sent.
+enum class PeerDrop : std::uint8_t {
+  kUnreadable,    // its bytes are no valid message
+  kCluster,       // of another cluster
+  kSender,        // of another node than greeted on the connection
+  kBoot,          // of another run than greeted on the connection
+  kOldBoot,       // a connection of a run that a later one followed, with what was on its way
+  kAddressee,     // to another node
+  kNotConnected,  // outgoing: there is no connection to that node
+  kFull,          // outgoing: too much waits for that node already
+};
+inline constexpr std::size_t kPeerDrops = 8;
+
+struct PeerNetworkOptions {
+  wire::NodeId self;
+  wire::BootId boot;
+  wire::ClusterId cluster;
+  std::string cluster_name;
+  std::string advertise_address;           // what other nodes are told to dial
+  std::size_t link_bytes_max = 64U << 20;  // waiting to one peer; more is dropped
+  std::uint32_t connections_max = 256;     // incoming
+  std::uint64_t probe_interval_ms = 100;   // silent: four of these without a sign of life
+};
+
+class PeerNetwork {
+ public:
+  struct Handler {
+    virtual ~Handler() = default;
+    virtual void on_peer_message(wire::PeerMessage&& message) = 0;
+    virtual void on_peer_connected(wire::NodeId peer) = 0;
+    // The last connection that the peer's current run (boot id) had dialled is closed, or it has
+    // been started anew.
+    virtual void on_peer_disconnected(wire::NodeId peer) = 0;
+    // Once in each silence: this run of the peer does not answer.
+    virtual void on_peer_silent(wire::NodeId peer) = 0;
+    // What snapshot_message.h says: not for consensus.
+    virtual void on_snapshot_request(const wire::SnapshotRequest& request) = 0;
+    virtual void on_snapshot_part(wire::SnapshotPart&& part) = 0;
+    // `reply` may be called later, once; it does nothing if the asker is gone by then.
+    virtual void on_join_request(const wire::JoinRequest& request,
+                                 std::function<void(const wire::JoinReply&)> reply) = 0;
+    // Fills in what this node says of its log and its membership.
+    virtual void complete_hello(wire::PeerHello& hello) const = 0;
+    // Fills in error and refusal where the greeting node must not speak as a member.
+    virtual void check_hello(const wire::PeerHello& hello, wire::PeerHelloReply& reply) = 0;
+    // A node refused this one.
+    virtual void on_refused(wire::NodeId by, const wire::PeerHelloReply& reply) = 0;
+    // A node of another cluster takes this one for a member of its own.
+    virtual void on_claimed(const wire::PeerHello& hello) = 0;
+  };
+
+  PeerNetwork(EventLoop& loop, Logger& logger, PeerNetworkOptions options,
+              std::unique_ptr<Listener> listener, Handler* handler);
+  ~PeerNetwork();
+  PeerNetwork(const PeerNetwork&) = delete;
+  PeerNetwork& operator=(const PeerNetwork&) = delete;
+
+  const std::string& listen_address() const { return listener_->address(); }
+
+  // Dials the members that are new, forgets those that are gone, follows changed addresses. A node
+  // that is no member but keeps a connection to this one keeps its link, too: while this node
+  // catches up, the leader may not be in the membership that it has read so far.
+  void set_members(const std::vector<wire::Member>& members);
+
+  // Takes the message onto its link, or drops it. Leaves with the next flush().
+  void send(const wire::PeerMessage& message);
+  void send(wire::SnapshotRequest request);
+  void send(wire::SnapshotPart part);
+  void flush();
+
+  bool is_connected(wire::NodeId peer) const;
+  std::uint64_t dropped(PeerDrop reason) const {
+    return dropped_[static_cast<std::size_t>(reason)];
+  }
+
+ private:
+  class Link;
+  class Incoming;
+
+  void probe();
+  void accept(std::unique_ptr<Connection> connection);
+  void forget_incoming(Incoming* incoming);
+  wire::PeerHelloReply check_hello(const wire::PeerHello& hello);
+  void drop(PeerDrop reason) { ++dropped_[static_cast<std::size_t>(reason)]; }
+  bool is_member(wire::NodeId peer) const;
+  // Null: there is none, and a message for it was dropped and counted.
+  Link* established_link(wire::NodeId peer);
+  void ensure_link(const wire::PeerHello& hello);
+  bool is_greeted_by(wire::NodeId peer) const;
+  void on_greeted(const Incoming& incoming);
+  void heard(wire::NodeId peer, wire::BootId boot);
+
+  EventLoop& loop_;
+  Logger& logger_;
+  PeerNetworkOptions options_;
+  Handler* handler_;
+  std::unique_ptr<Listener> listener_;
+  std::map<wire::NodeId, std::unique_ptr<Link>> links_;
+  std::map<Incoming*, std::unique_ptr<Incoming>> incoming_;
+  std::map<wire::NodeId, wire::BootId> boots_;  // the latest that has greeted
+  Timer probe_;
+  std::vector<wire::NodeId> members_;
+  std::array<std::uint64_t, kPeerDrops> dropped_{};
+};
+
+}  // namespace bib::engine

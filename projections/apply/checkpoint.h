@@ -1,0 +1,34 @@
+// Checkpoint: a state's files at one applied index, in a directory of their own.
+//
+// What a snapshot is made of and what a node starts from after it was sent one. Creating runs on
+// the store thread (it writes what is dirty, then links files); verifying and opening on any thread
+// that may block. None of it holds more than a few rows in memory, whatever the state's size.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "projections/state/delta.h"
+#include "projections/state/rocks_state.h"
+#include "wire/base/result.h"
+#include "wire/log/snapshot_manifest.h"
+
+namespace bib::projections {
+
+// Flushes the store and links its files into `directory`, which must not exist. The checkpoint
+// stands where the store stood; that mark is returned. Nobody may write to the store meanwhile.
+wire::Result<StateMark> create_checkpoint(DurableStore& store, const std::string& directory);
+
+// Opens the files read-only, reads every row and computes the digests anew; nothing is changed.
+// kCorrupt names the projection that differs from what the files themselves say.
+wire::Result<StateMark> verify_checkpoint(const std::string& directory,
+                                          const RocksOptions& options = {});
+
+// What a manifest says of the rows, and the comparison: kCorrupt unless the state stands at the
+// manifest's entry with the same projections, digests and rows; kUnsupported for other versions.
+std::vector<wire::SnapshotProjection> snapshot_projections(const StateMark& mark);
+// This build can use the rows.
+wire::Status check_versions(const wire::SnapshotManifest& manifest);
+wire::Status check_against_manifest(const StateMark& mark, const wire::SnapshotManifest& manifest);
+
+}  // namespace bib::projections

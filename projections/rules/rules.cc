@@ -1,0 +1,120 @@
+#include "projections/rules/rules.h"
+
+#include <cstdint>
+#include <utility>
+
+namespace bib::projections {
+
+using wire::ErrorCode;
+using wire::fail;
+using wire::Status;
+
+namespace {
+
+// Bytes of the UTF-8 character at the front of `text`, and the character; 0 bytes if it is not one
+// (overlong forms, surrogates and numbers beyond Unicode are not).
+struct Character {
+  std::size_t size = 0;
+  std::uint32_t code = 0;
+};
+Character first_character(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
+  const std::uint8_t lead = byte(0);
+  if (lead < 0x80) return {1, lead};
+  const std::size_t size = lead < 0xc2   ? 0
+                           : lead < 0xe0 ? 2
+                           : lead < 0xf0 ? 3
+                           : lead < 0xf5 ? 4
+                                         : 0;
+  if (size == 0 || text.size() < size) return {};
+  std::uint32_t code = lead & (0x7fU >> size);
+  for (std::size_t i = 1; i < size; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return {};
+    code = code << 6 | (byte(i) & 0x3fU);
+  }
+  constexpr std::uint32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
+  const bool surrogate = code >= 0xd800 && code <= 0xdfff;
+  if (code < kSmallest[size] || code > 0x10ffff || surrogate) return {};
+  return {size, code};
+}
+
+bool is_control(std::uint32_t code) {
+  return code < 0x20 || (code >= 0x7f && code <= 0x9f);
+}
+
+}  // namespace
+
+Status check_name(std::string_view name, std::string_view what) {
+  if (name.empty()) return fail(ErrorCode::kInvalid, "{} is empty: give it a name.", what);
+  if (name.size() > wire::kNameSizeMax) {
+    return fail(ErrorCode::kInvalid, "{} has {} bytes, more than the {} allowed: shorten it.", what,
+                name.size(), wire::kNameSizeMax);
+  }
+  for (std::size_t i = 0; i < name.size();) {
+    if (name[i] >= 0x20 && name[i] < 0x7f) {  // printable ASCII: nearly always
+      ++i;
+      continue;
+    }
+    const Character character = first_character(name.substr(i));
+    if (character.size == 0) {
+      return fail(ErrorCode::kInvalid, "{} is not valid UTF-8 at byte {}: encode it as UTF-8.",
+                  what, i);
+    }
+    if (is_control(character.code)) {
+      return fail(ErrorCode::kInvalid,
+                  "{} has a control character (U+{:04X}) at byte {}: remove it.", what,
+                  character.code, i);
+    }
+    i += character.size;
+  }
+  return {};
+}
+
+Status check_topic_path(std::string_view path) {
+  BIB_TRY_VOID(check_name(path, "The topic's path"));
+  std::size_t depth = 0;
+  for (std::size_t begin = 0; begin <= path.size(); ++depth) {
+    const std::size_t end = std::min(path.find('/', begin), path.size());
+    if (begin == end) {
+      return fail(ErrorCode::kInvalid,
+                  "The topic's path '{}' has an empty part: use names separated by single slashes, "
+                  "without one at the beginning or the end.",
+                  path);
+    }
+    begin = end + 1;
+  }
+  if (depth > kTopicDepthMax) {
+    return fail(ErrorCode::kInvalid,
+                "The topic's path '{}' has {} parts, more than the {} allowed: use a flatter one.",
+                path, depth, kTopicDepthMax);
+  }
+  return {};
+}
+
+std::string_view parent_path(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
+}
+
+std::optional<Refusal> check_revision(std::optional<wire::Revision> expected,
+                                      wire::Revision current, std::string_view stream) {
+  if (!expected || *expected == current) return std::nullopt;
+  if (current == wire::Revision()) {
+    return refuse(ErrorCode::kRevisionConflict, current,
+                  "{} does not exist, but revision {} was expected. Nothing was changed; read it "
+                  "again and decide anew.",
+                  stream, expected->value());
+  }
+  return refuse(ErrorCode::kRevisionConflict, current,
+                "{} is at revision {}, but {} was expected: somebody else changed it. Nothing was "
+                "changed; read it again and decide anew.",
+                stream, current.value(),
+                *expected == wire::Revision() ? std::string("that it does not exist")
+                                              : fmt::format("revision {}", expected->value()));
+}
+
+Refusal refuse(wire::Error error, wire::Revision current) {
+  return {std::move(error), current};
+}
+
+}  // namespace bib::projections

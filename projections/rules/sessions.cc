@@ -1,0 +1,246 @@
+#include "projections/rules/sessions.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "projections/state/keys.h"
+#include "wire/base/checksum.h"
+#include "wire/base/mutant.h"
+
+namespace bib::projections {
+
+using wire::ByteView;
+using wire::ClientId;
+using wire::ErrorCode;
+using wire::fail;
+using wire::LogIndex;
+using wire::RequestSequence;
+using wire::Result;
+using wire::Status;
+
+namespace {
+
+// No leader writes more than kForgetMax; far beyond is damage, and would take for ever.
+constexpr std::uint64_t kForgetReadMax = 1U << 20;
+
+}  // namespace
+
+std::array<std::uint8_t, SessionRecord::kSize> SessionRecord::encode() const {
+  std::array<std::uint8_t, kSize> bytes;
+  std::size_t at = 0;
+  const auto append = [&](std::uint64_t value, std::size_t size) {
+    for (std::size_t i = 0; i < size; ++i) {
+      bytes[at++] = static_cast<std::uint8_t>(value >> (8 * i));
+    }
+  };
+  append(digest, 8);
+  append(position.index.value(), 8);
+  append(position.offset, 4);
+  append(revision.value(), 8);
+  append(static_cast<std::uint64_t>(time_us), 8);
+  return bytes;
+}
+
+Result<SessionRecord> SessionRecord::decode(ByteView bytes) {
+  if (bytes.size() != kSize) {
+    return fail(ErrorCode::kCorrupt, "an exactly-once record of {} bytes", bytes.size());
+  }
+  return SessionRecord{keys::read_u64(bytes, 0),
+                       {LogIndex(keys::read_u64(bytes, 8)), keys::read_u32(bytes, 16)},
+                       wire::Revision(keys::read_u64(bytes, 20)),
+                       static_cast<std::int64_t>(keys::read_u64(bytes, 28))};
+}
+
+std::size_t ClientTable::Hash::operator()(const ClientId& client) const {
+  return wire::checksum64({client.bytes.data(), client.bytes.size()});
+}
+
+Status ClientTable::load(const StateReader& state, LogIndex applied) {
+  clients_.clear();
+  Status damage;
+  const auto visit = [&](std::string_view key, ByteView value) {
+    const auto parts = keys::parse_session(key);
+    if (!parts) {
+      damage = fail(ErrorCode::kCorrupt, "a session's key of {} bytes", key.size());
+      return false;
+    }
+    const auto [at, is_new] = clients_.try_emplace(parts->client);
+    ClientState& client = at->second;
+    client.last_index = applied;
+    client.confirmed = true;
+    if (parts->sequence == RequestSequence()) {
+      client.floor = RequestSequence(value.size() == 8 ? keys::read_u64(value, 0) : 0);
+      client.acknowledged = client.smallest = client.floor;
+    } else {
+      if (client.largest == RequestSequence()) client.smallest = parts->sequence;
+      client.largest = parts->sequence;
+    }
+    return true;
+  };
+  BIB_TRY_VOID(scan(state, Family::kSessions, {}, visit));
+  return damage;
+}
+
+ClientState* ClientTable::find(const ClientId& client) {
+  const auto found = clients_.find(client);
+  return found == clients_.end() ? nullptr : &found->second;
+}
+
+bool ClientTable::may_have_record(const ClientId& client, RequestSequence sequence) {
+  const ClientState* state = find(client);
+  return state != nullptr && sequence >= state->smallest && sequence <= state->largest;
+}
+
+void ClientTable::record(const wire::Origin& origin, LogIndex index, bool applied) {
+  const auto [at, is_new] = clients_.try_emplace(origin.client);
+  ClientState& client = at->second;
+  if (client.largest == RequestSequence() || origin.sequence < client.smallest) {
+    client.smallest = origin.sequence;
+  }
+  client.largest = std::max(client.largest, origin.sequence);
+  client.last_index = index;
+  client.confirmed = client.confirmed || applied;
+  if (origin.forget_to != RequestSequence()) {
+    client.floor = origin.forget_to;
+    client.acknowledged = std::max(client.acknowledged, origin.forget_to);
+    if (client.smallest >= origin.forget_from) {
+      client.smallest = std::max(client.smallest, origin.forget_to);
+    }
+  }
+}
+
+void ClientTable::confirm(const ClientId& client) {
+  if (ClientState* state = find(client)) state->confirmed = true;
+}
+
+void ClientTable::finish(const ClientId& client, LogIndex index) {
+  const auto found = clients_.find(client);
+  if (found == clients_.end()) return;
+  if (found->second.last_index >= index) {
+    found->second.floor = RequestSequence();
+  } else {
+    clients_.erase(found);
+  }
+}
+
+void ClientTable::roll_back(const ClientId& client, RequestSequence floor) {
+  const auto found = clients_.find(client);
+  if (found == clients_.end()) return;
+  if (!found->second.confirmed) {
+    clients_.erase(found);
+    return;
+  }
+  found->second.floor = floor;
+  found->second.smallest = floor;
+}
+
+ForgetRange forget_range(const ClientState* client, RequestSequence sequence,
+                         RequestSequence acknowledged_below) {
+  RequestSequence to = std::min(acknowledged_below, sequence);
+  const RequestSequence floor = client == nullptr ? RequestSequence() : client->floor;
+  if (to <= floor || to - floor < kForgetMin) return {};
+  if (client == nullptr || client->smallest >= to) return {to, to};
+  const RequestSequence from = std::max(floor, client->smallest);
+  return {from, std::min(to, from + kForgetMax)};
+}
+
+Status evolve_origin(const wire::Origin& origin, wire::Revision revision, const EventStamp& stamp,
+                     bool known_new, RowWriter& rows) {
+  const SessionRecord record{origin.digest, stamp.position, revision, stamp.time_us};
+  BIB_TRY_VOID(rows.put(Family::kSessions, keys::session(origin.client, origin.sequence),
+                        record.encode(), known_new));
+  if (origin.forget_to == RequestSequence()) return {};
+  if (origin.forget_to < origin.forget_from ||
+      origin.forget_to - origin.forget_from > kForgetReadMax) {
+    return fail(ErrorCode::kCorrupt, "an event forgets the requests {} to {} of client {}",
+                origin.forget_from.value(), origin.forget_to.value(), to_string(origin.client));
+  }
+  for (auto sequence = origin.forget_from; sequence < origin.forget_to; ++sequence) {
+    // Sequence 0 is not a request: its key is the floor's.
+    if (sequence == RequestSequence()) continue;
+    BIB_TRY_VOID(rows.erase(Family::kSessions, keys::session(origin.client, sequence)));
+  }
+  std::string floor;
+  keys::append_u64(floor, origin.forget_to.value());
+  return rows.put(Family::kSessions, keys::session_floor(origin.client), wire::as_bytes(floor));
+}
+
+Status evolve_expired(const wire::SessionsExpired& expired, RowWriter& rows) {
+  for (const wire::SessionKey& key : expired.records) {
+    BIB_TRY_VOID(rows.erase(Family::kSessions, keys::session(key.client, key.sequence)));
+  }
+  return {};
+}
+
+Result<RequestSequence> find_floor(const RowReader& rows, const ClientId& client) {
+  BIB_TRY(const RowPtr row, rows.find(Family::kSessions, keys::session_floor(client)));
+  if (!row) return RequestSequence();
+  if (row->value().size() != 8) return fail(ErrorCode::kCorrupt, "a damaged session floor");
+  return RequestSequence(keys::read_u64(row->value(), 0));
+}
+
+namespace {
+
+// The time before which records expire, so that at most `records_max` of the others stay.
+Result<std::int64_t> expiry_time(const StateView& view, const SessionLimits& limits) {
+  std::vector<std::int64_t> times;
+  const auto visit = [&](std::string_view, ByteView value) {
+    const auto record = SessionRecord::decode(value);
+    if (record && record->time_us >= limits.older_than_us) times.push_back(record->time_us);
+    return true;
+  };
+  BIB_TRY_VOID(scan(view, Family::kSessions, {}, visit));
+  if (times.size() <= limits.records_max) return limits.older_than_us;
+  const auto oldest_kept =
+      times.begin() + static_cast<std::ptrdiff_t>(times.size() - limits.records_max);
+  if (oldest_kept == times.end()) return INT64_MAX;
+  std::nth_element(times.begin(), oldest_kept, times.end());
+  return *oldest_kept;
+}
+
+}  // namespace
+
+Result<ExpiredSessions> expired_sessions(const StateView& view, const SessionLimits& limits) {
+  BIB_TRY(const std::int64_t before, expiry_time(view, limits));
+  ExpiredSessions expired;
+  expired.as_of = view.mark().applied_index;
+  std::optional<ClientId> client;  // whose rows are being read
+  bool all_expired = true;         // of that client's, so far
+  const auto finish = [&] {
+    if (client && all_expired) expired.finished.push_back(*client);
+  };
+  Status damage;
+  const auto visit = [&](std::string_view key, ByteView value) {
+    const auto parts = keys::parse_session(key);
+    if (!parts) {
+      damage = fail(ErrorCode::kCorrupt, "a session's key of {} bytes", key.size());
+      return false;
+    }
+    if (client != parts->client) {
+      finish();
+      client = parts->client;
+      all_expired = true;
+    }
+    if (expired.records.size() + expired.finished.size() >= limits.result_max) {
+      expired.more = true;
+      client.reset();  // not read to its end
+      return false;
+    }
+    if (parts->sequence == RequestSequence()) return true;
+    const auto record = SessionRecord::decode(value);
+    if (!record || record->time_us < before || BIB_MUTANT(kExpiresLiveSessions)) {
+      expired.records.push_back({parts->client, parts->sequence});
+    } else {
+      all_expired = false;
+    }
+    return true;
+  };
+  BIB_TRY_VOID(scan(view, Family::kSessions, {}, visit));
+  BIB_TRY_VOID(std::move(damage));
+  finish();
+  return expired;
+}
+
+}  // namespace bib::projections

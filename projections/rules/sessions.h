@@ -1,0 +1,115 @@
+// Sessions: exactly once. A record for each request that was logged: (client, sequence) -> answer.
+//
+// The record is written in the same step as the request's rows, by evolve of the event that carries
+// the origin. A client that acknowledges answers lets their records go: the leader puts a range to
+// forget into the origin of one of its next events, and evolve erases the records in it and raises
+// the client's floor, below which a late duplicate is refused instead of executed again. A command
+// that changed nothing or was refused is not logged and has no record: repeating it asks again.
+//
+// Records expire by age or number: expired_sessions() finds them (any thread), the leader logs a
+// SessionsExpired event with at most kExpireMax keys, and evolve erases them. Sequence 0 among the
+// keys is the client's floor, which goes with its last record; a duplicate that comes even later
+// than the retention is executed again.
+//
+// ClientTable is a node's memory of the clients, on the node loop, derived from the rows: it
+// answers "never seen" without a look-up.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "projections/rules/projection.h"
+#include "projections/state/delta.h"
+#include "wire/base/ids.h"
+#include "wire/base/result.h"
+#include "wire/model/event.h"
+
+namespace bib::projections {
+
+// The floor moves in steps of at least kForgetMin: seldom enough that its row costs little, often
+// enough that most records are gone before they would reach the store.
+inline constexpr std::uint64_t kForgetMin = 16;
+inline constexpr std::uint64_t kForgetMax = 1024;
+inline constexpr std::size_t kExpireMax = 1000;
+
+struct SessionRecord {
+  std::uint64_t digest = 0;  // of the command
+  wire::Position position;   // of its last event
+  wire::Revision revision;   // of the stream after it
+  std::int64_t time_us = 0;
+
+  // u64 digest, u64 index, u32 offset, u64 revision, i64 time.
+  static constexpr std::size_t kSize = 36;
+  std::array<std::uint8_t, kSize> encode() const;
+  static wire::Result<SessionRecord> decode(wire::ByteView bytes);
+};
+
+// What is known about one client. It covers pending requests too and may be more careful than the
+// rows, never less: `largest` may be above the last record, `smallest` below the first.
+struct ClientState {
+  wire::RequestSequence floor;         // as in the floor's row; 0: none
+  wire::RequestSequence acknowledged;  // the same, as heard from the client; not in the rows
+  wire::RequestSequence smallest;      // no record below
+  wire::RequestSequence largest;       // no record above
+  wire::LogIndex last_index;           // of the last entry that holds a request of the client
+  bool confirmed = false;              // there was an applied one
+};
+
+class ClientTable {
+ public:
+  // From the rows of a state that stands at `applied`.
+  wire::Status load(const StateReader& state, wire::LogIndex applied);
+
+  ClientState* find(const wire::ClientId& client);
+  // False: this request has certainly no record. True: ask the rows.
+  bool may_have_record(const wire::ClientId& client, wire::RequestSequence sequence);
+  // An event with this origin was decided for, or evolved from, the entry `index`.
+  void record(const wire::Origin& origin, wire::LogIndex index, bool applied);
+  void confirm(const wire::ClientId& client);
+  // An event that erases the client's floor was applied with the entry `index`.
+  void finish(const wire::ClientId& client, wire::LogIndex index);
+  // The client's pending requests were dropped; `floor` is what the applied rows say.
+  void roll_back(const wire::ClientId& client, wire::RequestSequence floor);
+  std::size_t size() const { return clients_.size(); }
+
+ private:
+  struct Hash {
+    std::size_t operator()(const wire::ClientId& client) const;
+  };
+  std::unordered_map<wire::ClientId, ClientState, Hash> clients_;
+};
+
+// The records that an event for this request lets go, by what the client has acknowledged, and with
+// `to` the client's new floor. Both 0 when it is not worth it yet.
+struct ForgetRange {
+  wire::RequestSequence from;
+  wire::RequestSequence to;
+};
+ForgetRange forget_range(const ClientState* client, wire::RequestSequence sequence,
+                         wire::RequestSequence acknowledged_below);
+
+// The rows of an event's origin. `known_new`: there is no record of this request.
+wire::Status evolve_origin(const wire::Origin& origin, wire::Revision revision,
+                           const EventStamp& stamp, bool known_new, RowWriter& rows);
+wire::Status evolve_expired(const wire::SessionsExpired& expired, RowWriter& rows);
+wire::Result<wire::RequestSequence> find_floor(const RowReader& rows, const wire::ClientId& client);
+
+struct SessionLimits {
+  std::int64_t older_than_us = 0;  // records of before this time expire
+  std::size_t records_max = 0;     // of the rest, the oldest beyond this number
+  std::size_t result_max = kExpireMax;
+};
+struct ExpiredSessions {
+  std::vector<wire::SessionKey> records;
+  // Clients that have no other record: the floor may go too, if nothing came since `as_of`.
+  std::vector<wire::ClientId> finished;
+  wire::LogIndex as_of;
+  bool more = false;  // result_max was reached
+};
+// Reads all of sessions: on the pool.
+wire::Result<ExpiredSessions> expired_sessions(const StateView& view, const SessionLimits& limits);
+
+}  // namespace bib::projections

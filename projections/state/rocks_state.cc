@@ -1,0 +1,370 @@
+#include "projections/state/rocks_state.h"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/sst_file_writer.h>
+#include <rocksdb/table.h>
+#include <rocksdb/utilities/checkpoint.h>
+#include <rocksdb/write_batch.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "wire/base/check.h"
+
+namespace bib::projections {
+
+using wire::ByteView;
+using wire::ErrorCode;
+using wire::fail;
+using wire::Result;
+
+namespace {
+
+rocksdb::Slice to_slice(std::string_view text) {
+  return {text.data(), text.size()};
+}
+rocksdb::Slice to_slice(ByteView bytes) {
+  return to_slice(wire::as_text(bytes));
+}
+std::string_view to_text(const rocksdb::Slice& slice) {
+  return {slice.data(), slice.size()};
+}
+
+wire::Status check(const rocksdb::Status& status, std::string_view doing,
+                   const std::string& directory) {
+  if (status.ok()) return {};
+  if (status.IsCorruption()) {
+    return fail(
+        ErrorCode::kCorrupt,
+        "The state in {} is damaged ({}, while {}). It is a view of the log: stop the node, "
+        "remove that directory and start the node again to rebuild it.",
+        directory, status.ToString(), doing);
+  }
+  return fail(ErrorCode::kIo,
+              "The state in {} failed while {}: {}. Check the disk's space and health, then start "
+              "the node again.",
+              directory, doing, status.ToString());
+}
+
+rocksdb::Options database_options(const RocksOptions& options) {
+  rocksdb::Options result;
+  result.create_if_missing = !options.read_only;
+  result.create_missing_column_families = !options.read_only;
+  if (options.env != nullptr) result.env = options.env;
+  result.atomic_flush = true;
+  result.db_write_buffer_size = options.write_buffers_total_bytes;
+  result.allow_concurrent_memtable_write = false;  // one writer: the store thread
+  result.max_background_jobs = 2;
+  result.max_open_files = 256;
+  result.keep_log_file_num = 2;
+  result.info_log_level = rocksdb::WARN_LEVEL;
+  result.stats_dump_period_sec = 0;
+  result.stats_persist_period_sec = 0;
+  return result;
+}
+
+rocksdb::ColumnFamilyOptions family_options(const RocksOptions& options,
+                                            const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = cache;
+  table.cache_index_and_filter_blocks = true;
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.format_version = 5;
+  rocksdb::ColumnFamilyOptions result;
+  result.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  result.write_buffer_size = options.write_buffer_bytes;
+  result.max_write_buffer_number = 3;
+  result.memtable_whole_key_filtering = true;
+  result.memtable_prefix_bloom_size_ratio = 0.05;
+  // What is rewritten soon is not worth compressing: only the large levels are.
+  result.compression_per_level = {rocksdb::kNoCompression, rocksdb::kNoCompression,
+                                  rocksdb::kLZ4Compression};
+  // Rows that change often coalesce in level 0: half as many bytes are merged into level 1.
+  result.level0_file_num_compaction_trigger = 8;
+  result.level0_slowdown_writes_trigger = static_cast<int>(options.top_files_max);
+  result.target_file_size_base = 32U << 20;
+  result.max_bytes_for_level_base = 64U << 20;
+  return result;
+}
+
+class RocksCursor final : public Cursor {
+ public:
+  RocksCursor(std::unique_ptr<rocksdb::Iterator> iterator, const std::string& directory)
+      : iterator_(std::move(iterator)), directory_(directory) {}
+  void seek(std::string_view key) override { iterator_->Seek(to_slice(key)); }
+  void next() override { iterator_->Next(); }
+  bool valid() const override { return iterator_->Valid(); }
+  std::string_view key() const override { return to_text(iterator_->key()); }
+  ByteView value() const override { return wire::as_bytes(to_text(iterator_->value())); }
+  wire::Status status() const override {
+    return check(iterator_->status(), "listing rows", directory_);
+  }
+
+ private:
+  std::unique_ptr<rocksdb::Iterator> iterator_;
+  const std::string& directory_;
+};
+
+// Files that are about to become part of the database. A name that RocksDB takes for none of its
+// own.
+std::string incoming_directory(const std::string& directory) {
+  return directory + "/incoming";
+}
+
+// What a process left behind that died before they did.
+rocksdb::Status clear_incoming(rocksdb::Env& env, const std::string& directory) {
+  const std::string incoming = incoming_directory(directory);
+  const rocksdb::Status exists = env.FileExists(incoming);
+  if (exists.IsNotFound()) return rocksdb::Status::OK();
+  if (!exists.ok()) return exists;
+  std::vector<std::string> names;
+  if (const auto status = env.GetChildren(incoming, &names); !status.ok()) return status;
+  for (const std::string& name : names) {
+    if (name == "." || name == "..") continue;
+    if (const auto status = env.DeleteFile(incoming + "/" + name); !status.ok()) return status;
+  }
+  return env.DeleteDir(incoming);
+}
+
+struct RowsOfFamily {
+  Family family;
+  std::span<const RowPtr> rows;
+};
+
+// `rows` is in order of families.
+std::vector<RowsOfFamily> by_family(std::span<const RowPtr> rows) {
+  std::vector<RowsOfFamily> parts;
+  while (!rows.empty()) {
+    const Family family = rows.front()->family();
+    const auto end = std::find_if(rows.begin(), rows.end(),
+                                  [&](const RowPtr& row) { return row->family() != family; });
+    const auto count = static_cast<std::size_t>(end - rows.begin());
+    parts.push_back({family, rows.first(count)});
+    rows = rows.subspan(count);
+  }
+  return parts;
+}
+
+rocksdb::Status write_file(const std::string& path, const rocksdb::Options& options,
+                           rocksdb::ColumnFamilyHandle* handle, std::span<const RowPtr> rows) {
+  rocksdb::SstFileWriter writer(rocksdb::EnvOptions(options), options, handle);
+  rocksdb::Status status = writer.Open(path);
+  for (std::size_t i = 0; status.ok() && i < rows.size(); ++i) {
+    const StoredRow& row = *rows[i];
+    status = row.is_tombstone() ? writer.Delete(to_slice(row.key()))
+                                : writer.Put(to_slice(row.key()), to_slice(row.value()));
+  }
+  if (status.ok()) status = writer.Finish();
+  return status;
+}
+
+}  // namespace
+
+struct RocksStore::Impl {
+  std::string directory;
+  rocksdb::Env* env = nullptr;
+  bool memtables_have_rows = false;  // store thread
+  bool has_incoming_directory = false;
+  rocksdb::Options file_options;  // of the files that ingest() writes
+  std::shared_ptr<rocksdb::Cache> cache;
+  std::unique_ptr<rocksdb::DB> db;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;  // by family, then the default one
+
+  ~Impl() {
+    for (auto* handle : handles) db->DestroyColumnFamilyHandle(handle);
+  }
+  rocksdb::ColumnFamilyHandle* handle(Family family) const { return handles[family_index(family)]; }
+
+  std::uint64_t most_top_files() const {
+    std::uint64_t most = 0;
+    for (auto* each : handles) {
+      std::string count;
+      if (!db->GetProperty(each, rocksdb::DB::Properties::kNumFilesAtLevelPrefix + "0", &count)) {
+        continue;
+      }
+      most = std::max<std::uint64_t>(most, std::strtoull(count.c_str(), nullptr, 10));
+    }
+    return most;
+  }
+
+  Result<RowPtr> find(const RowKey& key, const rocksdb::ReadOptions& read) const {
+    rocksdb::PinnableSlice value;
+    const auto status = db->Get(read, handle(key.family), to_slice(key.key), &value);
+    if (status.IsNotFound()) return RowPtr();
+    BIB_TRY_VOID(check(status, "reading a row", directory));
+    return StoredRow::make(key, wire::as_bytes(to_text(value)));
+  }
+};
+
+class RocksStore::View final : public StateReader {
+ public:
+  explicit View(const Impl& impl) : impl_(impl), snapshot_(impl.db->GetSnapshot()) {
+    read_.snapshot = snapshot_;
+  }
+  ~View() override { impl_.db->ReleaseSnapshot(snapshot_); }
+  View(const View&) = delete;
+  View& operator=(const View&) = delete;
+
+  Result<RowPtr> find(const RowKey& key) const override { return impl_.find(key, read_); }
+  std::unique_ptr<Cursor> cursor(Family family) const override {
+    std::unique_ptr<rocksdb::Iterator> iterator(impl_.db->NewIterator(read_, impl_.handle(family)));
+    return std::make_unique<RocksCursor>(std::move(iterator), impl_.directory);
+  }
+
+ private:
+  const Impl& impl_;
+  const rocksdb::Snapshot* snapshot_;
+  rocksdb::ReadOptions read_;
+};
+
+RocksStore::RocksStore(std::unique_ptr<Impl> impl, std::string directory, RocksOptions options)
+    : impl_(std::move(impl)), directory_(std::move(directory)), options_(options) {}
+RocksStore::~RocksStore() = default;
+
+Result<std::unique_ptr<RocksStore>> RocksStore::open(const std::string& directory,
+                                                     const RocksOptions& options) {
+  BIB_TRY(auto impl, open_impl(directory, options));
+  return std::unique_ptr<RocksStore>(new RocksStore(std::move(impl), directory, options));
+}
+
+void RocksStore::close() {
+  impl_.reset();
+}
+
+wire::Status RocksStore::reopen() {
+  BIB_CHECK(impl_ == nullptr);
+  BIB_TRY(impl_, open_impl(directory_, options_));
+  return {};
+}
+
+Result<std::unique_ptr<RocksStore::Impl>> RocksStore::open_impl(const std::string& directory,
+                                                                const RocksOptions& options) {
+  auto impl = std::make_unique<Impl>();
+  impl->directory = directory;
+  impl->env = options.env != nullptr ? options.env : rocksdb::Env::Default();
+  if (!options.read_only) {
+    BIB_TRY_VOID(check(clear_incoming(*impl->env, directory), "tidying it up", directory));
+  }
+  impl->cache = rocksdb::NewLRUCache(options.block_cache_bytes, 2);
+  const rocksdb::Options database = database_options(options);
+  const auto family = family_options(options, impl->cache);
+  impl->file_options = rocksdb::Options(database, family);
+  impl->file_options.compression_per_level.clear();  // or it would be the last level's
+  impl->file_options.compression = rocksdb::kNoCompression;
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  for (const Family each : kFamilies) families.emplace_back(std::string(family_name(each)), family);
+  families.emplace_back(rocksdb::kDefaultColumnFamilyName, family);
+  rocksdb::DB* db = nullptr;
+  const auto status =
+      options.read_only
+          ? rocksdb::DB::OpenForReadOnly(database, directory, families, &impl->handles, &db)
+          : rocksdb::DB::Open(database, directory, families, &impl->handles, &db);
+  BIB_TRY_VOID(check(status, "opening it", directory));
+  impl->db.reset(db);
+  return impl;
+}
+
+wire::Status RocksStore::destroy(const std::string& directory, const RocksOptions& options) {
+  rocksdb::Env& env = options.env != nullptr ? *options.env : *rocksdb::Env::Default();
+  BIB_TRY_VOID(check(clear_incoming(env, directory), "removing it", directory));
+  return check(rocksdb::DestroyDB(directory, database_options(options)), "removing it", directory);
+}
+
+Result<RowPtr> RocksStore::find(const RowKey& key) const {
+  return impl_->find(key, rocksdb::ReadOptions());
+}
+
+std::shared_ptr<const StateReader> RocksStore::view() const {
+  return std::make_shared<View>(*impl_);
+}
+
+wire::Status RocksStore::write(std::span<const RowPtr> rows) {
+  std::size_t bytes = 0;
+  for (const RowPtr& row : rows) bytes += row->bytes();
+  const bool as_files = !options_.read_only && bytes >= options_.ingest_bytes_min &&
+                        impl_->most_top_files() < options_.top_files_max;
+  return as_files ? ingest(rows) : write_batch(rows);
+}
+
+wire::Status RocksStore::write_batch(std::span<const RowPtr> rows) {
+  rocksdb::WriteBatch batch;
+  for (const RowPtr& row : rows) {
+    auto* handle = impl_->handle(row->family());
+    const auto status = row->is_tombstone()
+                            ? batch.Delete(handle, to_slice(row->key()))
+                            : batch.Put(handle, to_slice(row->key()), to_slice(row->value()));
+    BIB_TRY_VOID(check(status, "collecting rows", impl_->directory));
+  }
+  rocksdb::WriteOptions write;
+  write.disableWAL = true;
+  impl_->memtables_have_rows = true;
+  return check(impl_->db->Write(write, &batch), "writing rows", impl_->directory);
+}
+
+// The rows are in order already, so they can be written as the table files that a flush would
+// write, without a way through batch and memtable; all families' files become visible, and durable,
+// at once. What the memtables hold is older, and must not get lost when these rows do not.
+wire::Status RocksStore::ingest(std::span<const RowPtr> rows) {
+  Impl& impl = *impl_;
+  if (impl.memtables_have_rows) BIB_TRY_VOID(flush());
+  const std::string incoming = incoming_directory(impl.directory);
+  if (!impl.has_incoming_directory) {
+    BIB_TRY_VOID(check(impl.env->CreateDirIfMissing(incoming), "writing rows", impl.directory));
+    impl.has_incoming_directory = true;
+  }
+  std::vector<rocksdb::IngestExternalFileArg> files;
+  for (const RowsOfFamily& part : by_family(rows)) {
+    rocksdb::IngestExternalFileArg file;
+    file.column_family = impl.handle(part.family);
+    file.external_files = {fmt::format("{}/{}.sst", incoming, family_name(part.family))};
+    file.options.move_files = true;
+    file.options.write_global_seqno = false;
+    BIB_TRY_VOID(check(
+        write_file(file.external_files.front(), impl.file_options, file.column_family, part.rows),
+        "writing rows", impl.directory));
+    files.push_back(std::move(file));
+  }
+  return check(impl.db->IngestExternalFiles(files), "taking in rows", impl.directory);
+}
+
+wire::Status RocksStore::flush() {
+  rocksdb::FlushOptions flush;
+  flush.wait = true;
+  BIB_TRY_VOID(check(impl_->db->Flush(flush, impl_->handles), "flushing", impl_->directory));
+  impl_->memtables_have_rows = false;
+  return {};
+}
+
+wire::Status RocksStore::checkpoint(const std::string& directory) {
+  BIB_TRY_VOID(flush());
+  rocksdb::Checkpoint* made = nullptr;
+  BIB_TRY_VOID(check(rocksdb::Checkpoint::Create(impl_->db.get(), &made), "preparing a checkpoint",
+                     impl_->directory));
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
+  return check(checkpoint->CreateCheckpoint(directory), "making a checkpoint", impl_->directory);
+}
+
+RocksStore::Memory RocksStore::memory() const {
+  Memory memory;
+  memory.block_cache = impl_->cache->GetUsage();
+  for (auto* handle : impl_->handles) {
+    std::uint64_t value = 0;
+    if (impl_->db->GetIntProperty(handle, rocksdb::DB::Properties::kSizeAllMemTables, &value)) {
+      memory.memtables += value;
+    }
+    if (impl_->db->GetIntProperty(handle, rocksdb::DB::Properties::kEstimateTableReadersMem,
+                                  &value)) {
+      memory.table_readers += value;
+    }
+  }
+  return memory;
+}
+
+}  // namespace bib::projections

@@ -1,0 +1,343 @@
+// The command desk over the real driver and projector, with a store whose reads can fail.
+#include "engine/node/commands.h"
+
+#include <catch2/catch.hpp>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "driver_sides.h"
+#include "engine/node/joins.h"
+#include "engine/uv/event_loop.h"
+#include "engine/uv/client_server.h"
+#include "engine/uv/stderr_logger.h"
+#include "projections/state/state.h"
+#include "wire/base/secret.h"
+
+using namespace bib;
+using namespace bib::engine;
+
+namespace {
+
+// Rows in memory, until reading fails.
+class FailingStore final : public projections::Store {
+ public:
+  using Store::find;
+  wire::Result<projections::RowPtr> find(const projections::RowKey& key) const override {
+    if (fails) return wire::fail(wire::ErrorCode::kIo, "the disk does not answer");
+    return rows_.find(key);
+  }
+  std::shared_ptr<const projections::StateReader> view() const override { return rows_.view(); }
+  wire::Status write(std::span<const projections::RowPtr> rows) override {
+    return rows_.write(rows);
+  }
+
+  bool fails = false;
+
+ private:
+  projections::MemoryStore rows_;
+};
+
+struct FixedClock final : Clock {
+  std::int64_t now_us() override { return 1'700'000'000'000'000; }
+};
+
+// A log that is durable when sync() is called.
+struct SlowLog final : LogSink {
+  void submit(const consensus::LogWrite& write, std::vector<wire::Bytes>) override {
+    last = write.append_sequence;
+  }
+  void read(std::uint64_t, wire::LogIndex, wire::LogIndex, std::size_t) override {}
+
+  std::uint64_t last = 0;
+};
+
+// What was said to the peers, for whoever answers in their name.
+struct Peers final : PeerSender {
+  void send(const wire::PeerMessage& message) override { said.push_back(message); }
+
+  std::vector<wire::PeerMessage> said;
+};
+
+// A peer's consent: the vote, the entries, the leadership.
+std::optional<wire::PeerMessage> consent(const wire::PeerMessage& message) {
+  using wire::MessageKind;
+  wire::PeerMessage reply;
+  reply.from = message.to;
+  reply.to = message.from;
+  reply.term = message.term;
+  reply.context = message.context;
+  if (message.kind == MessageKind::kPreVote) {
+    reply.kind = MessageKind::kPreVoteReply;
+  } else if (message.kind == MessageKind::kVote) {
+    reply.kind = MessageKind::kVoteReply;
+  } else if (message.kind == MessageKind::kHeartbeat) {
+    reply.kind = MessageKind::kHeartbeatReply;
+  } else if (message.kind == MessageKind::kAppend) {
+    reply.kind = MessageKind::kAppendReply;
+    reply.match = message.log_index + message.entries.size();
+  } else {
+    return std::nullopt;
+  }
+  return reply;
+}
+
+// A node without disks, from the driver upwards; its peers consent when they are asked to.
+struct Leader final : Applier, ClientServer::Handler {
+  EventLoop loop;
+  StderrLogger logger{LogLevel::kError};
+  FailingStore store;
+  FixedClock clock;
+  SlowLog log;
+  Peers peers;
+  QuietSnapshots snapshots;
+  std::unique_ptr<projections::Projector> projector;
+  std::unique_ptr<RaftDriver> driver;
+  std::unique_ptr<ClientServer> clients;
+  std::unique_ptr<Commands> desk;
+  wire::ClientEncoder encoder;
+  std::uint64_t next_sequence = 0;
+
+  explicit Leader(std::uint64_t nodes = 1) {
+    // Without a cache every row comes from the store.
+    projector = projections::Projector::open(store, {.cache_bytes = 0}).value();
+    consensus::RaftConfig config;
+    config.self = wire::NodeId(1);
+    consensus::Restored restored;
+    wire::Membership membership;
+    for (std::uint64_t node = 1; node <= nodes; ++node) {
+      membership.members.push_back({wire::NodeId(node), "127.0.0.1:1", "127.0.0.1:2", true});
+      membership.voters.push_back(wire::NodeId(node));
+    }
+    restored.memberships.push_back({wire::LogIndex(), membership});
+    driver = std::make_unique<RaftDriver>(config, restored, RaftDriverOptions{}, log, peers, *this,
+                                          snapshots, clock);
+    clients = std::make_unique<ClientServer>(
+        loop, logger, ClientServerOptions{},
+        ClientListeners{Listener::open(loop, "127.0.0.1:0").value(), nullptr}, this);
+    desk = std::make_unique<Commands>(CommandsOptions{}, *driver, *projector, *clients, clock);
+    for (int i = 0; i < 10'000 && !driver->is_ready_to_decide(); ++i) {
+      driver->tick();
+      settle();
+      peers_consent();
+    }
+    REQUIRE(driver->is_ready_to_decide());
+  }
+  ~Leader() override {
+    clients.reset();
+    loop.stop();
+    CHECK(loop.run());
+  }
+
+  void set_config(std::string_view key) { ask(wire::SetConfig{key, "value"}); }
+  void ask(const wire::CommandBody& body_asked,
+           std::optional<wire::Revision> expected = std::nullopt) {
+    wire::Command command;
+    command.client.bytes[0] = 9;
+    command.sequence = wire::RequestSequence(++next_sequence);
+    command.expected_revision = expected;
+    command.body = body_asked;
+    const wire::ByteView bytes = encoder.encode(command);
+    const std::vector<std::uint8_t> body(bytes.begin(), bytes.end());
+    const auto decoded = wire::decode_command(body);
+    REQUIRE(decoded);
+    desk->on_command({}, *decoded);
+  }
+  // Everything that follows from what was decided: written, durable, committed, applied.
+  void settle() {
+    desk->propose_open_batch();
+    std::uint64_t durable = 0;
+    do {
+      durable = log.last;
+      driver->on_durable(durable);
+      REQUIRE(driver->run_effects());
+    } while (log.last != durable);
+  }
+
+  // The peers answer what they have heard, and so on until all is said.
+  void peers_consent() {
+    while (!peers.said.empty()) {
+      const auto said = std::exchange(peers.said, {});
+      for (const wire::PeerMessage& message : said) {
+        if (auto reply = consent(message)) driver->on_message(std::move(*reply));
+      }
+      settle();
+    }
+  }
+
+  // ---- Applier
+  wire::Status apply(const wire::Bytes& entry) override {
+    BIB_TRY(const projections::Applied applied, projector->apply(entry, true));
+    desk->on_outcomes(applied.outcomes);
+    return {};
+  }
+  void on_role(const consensus::RoleChange& change) override {
+    if (change.role == consensus::Role::kFollower && desk) desk->on_leadership_lost();
+  }
+  void on_snapshots(ClientServer::Asker, const wire::Snapshots&) override {}
+  void on_membership(const wire::Membership&) override {}
+  void on_read_ready(std::uint64_t token) override { desk->on_read_ready(token); }
+  void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) override {
+    desk->on_read_refused(token, reason);
+  }
+  // ---- ClientServer::Handler: nobody connects
+  wire::ServerHello hello() override { return {}; }
+  void on_command(ClientServer::Asker, const wire::Command&) override {}
+  void on_query(ClientServer::Asker, const wire::Query&) override {}
+  void on_read_events(ClientServer::Asker, const wire::ReadEvents&) override {}
+  void on_status(ClientServer::Asker) override {}
+  void on_change_membership(ClientServer::Asker, const wire::ChangeMembership&) override {}
+  void on_transfer(ClientServer::Asker, const wire::TransferLeadership&) override {}
+  void on_session_end(SessionId) override {}
+  void on_session_drained(SessionId) override {}
+};
+
+}  // namespace
+
+TEST_CASE("a leader that loses its place forgets what was on its way and goes on") {
+  Leader leader;
+  leader.set_config("first");
+  leader.settle();
+  CHECK(leader.desk->waiting() == 0);
+  leader.set_config("second");
+  CHECK(leader.desk->waiting() == 1);
+  leader.desk->on_leadership_lost();
+  CHECK_FALSE(leader.desk->failure());
+  CHECK(leader.desk->waiting() == 0);
+  CHECK_FALSE(leader.projector->has_open_batch());
+  leader.set_config("third");
+  CHECK(leader.desk->waiting() == 1);
+}
+
+TEST_CASE("a store that cannot be read when leadership is lost is a failure, and nothing follows") {
+  Leader leader;
+  leader.set_config("key");
+  CHECK(leader.desk->waiting() == 1);
+  leader.store.fails = true;
+  leader.desk->on_leadership_lost();
+  REQUIRE(leader.desk->failure());
+  CHECK(leader.desk->failure()->code == wire::ErrorCode::kIo);
+  CHECK(leader.desk->failure()->message == "the disk does not answer");
+  CHECK(leader.desk->waiting() == 0);  // whoever waited was told
+
+  leader.store.fails = false;
+  leader.set_config("other");
+  CHECK(leader.desk->waiting() == 0);
+  CHECK_FALSE(leader.desk->decide_own(wire::SetConfig{"other", "value"}));
+  CHECK_FALSE(leader.projector->has_open_batch());
+}
+
+TEST_CASE("that a value is there already is not said before it is committed") {
+  Leader leader;
+  leader.set_config("key");
+  leader.desk->propose_open_batch();
+  REQUIRE(leader.driver->run_effects());
+  // The same again, decided against an entry that is not durable yet.
+  leader.set_config("key");
+  REQUIRE(leader.driver->run_effects());
+  CHECK(leader.desk->waiting() == 2);
+  leader.settle();
+  CHECK(leader.desk->waiting() == 0);
+}
+
+TEST_CASE("what is not logged is answered only once a majority has confirmed the leader") {
+  Leader leader(3);
+  leader.set_config("key");
+  leader.settle();
+  leader.peers_consent();
+  REQUIRE(leader.desk->waiting() == 0);
+  leader.peers.said.clear();
+
+  leader.set_config("key");                                      // nothing to change
+  leader.ask(wire::UnsetConfig{"other"});                        // nothing to unset
+  leader.ask(wire::SetConfig{"key", "new"}, wire::Revision(7));  // a conflict
+  leader.settle();
+  // Another node may lead by now and have other values.
+  CHECK(leader.desk->waiting() == 3);
+  leader.peers_consent();
+  CHECK(leader.desk->waiting() == 0);
+}
+
+TEST_CASE("a leader that was deposed without knowing does not acknowledge what its rows say") {
+  Leader leader(3);
+  leader.set_config("key");
+  leader.settle();
+  leader.peers_consent();
+  leader.peers.said.clear();
+
+  leader.set_config("key");
+  leader.settle();
+  CHECK(leader.desk->waiting() == 1);
+  wire::PeerMessage heartbeat;
+  heartbeat.kind = wire::MessageKind::kHeartbeat;
+  heartbeat.from = wire::NodeId(2);
+  heartbeat.to = wire::NodeId(1);
+  heartbeat.term = leader.driver->raft().term() + 1;
+  leader.driver->on_message(std::move(heartbeat));
+  leader.settle();
+  // Told to ask the new leader.
+  CHECK(leader.driver->raft().role() == consensus::Role::kFollower);
+  CHECK(leader.desk->waiting() == 0);
+  // What the peers said before comes too late.
+  leader.peers_consent();
+  CHECK(leader.desk->waiting() == 0);
+}
+
+TEST_CASE("a node that joins before the first token is committed is told to try again") {
+  Leader leader;
+  Joins joins("cluster", {}, *leader.driver, *leader.projector, *leader.desk, leader.clock,
+              leader.logger);
+  std::vector<wire::ErrorCode> answers;
+  const auto ask = [&](const std::string& token) {
+    wire::JoinRequest request;
+    request.cluster_name = "cluster";
+    request.token = token;
+    request.node = {wire::NodeId(2), "127.0.0.1:3", "127.0.0.1:4", true};
+    joins.on_join_request(request, [&](const auto& reply) { answers.push_back(reply.error.code); });
+  };
+  const std::string secret = "the first token";
+  const auto hash = wire::sha256(wire::as_bytes(secret));
+  REQUIRE(leader.desk->decide_own(
+      wire::IssueJoinToken{wire::ByteView(hash), leader.clock.now_us() + 1'000'000}));
+  joins.expect_token_in(leader.driver->raft().next_index());
+  ask(secret);
+  ask("another one");
+  CHECK(answers == std::vector{wire::ErrorCode::kNoQuorum, wire::ErrorCode::kNoQuorum});
+  leader.settle();
+  answers.clear();
+  ask("another one");
+  CHECK(answers == std::vector{wire::ErrorCode::kUnauthenticated});
+  answers.clear();
+  ask(secret);
+  leader.settle();
+  joins.answer_committed();
+  CHECK(answers == std::vector{wire::ErrorCode::kNone});
+}
+
+TEST_CASE(
+    "a turn takes at least 32 events, and of a burst as many as half of those who wait lately") {
+  Leader leader;
+  const auto taken_in_a_turn = [&](std::size_t at_most) {
+    std::size_t taken = 0;
+    while (taken < at_most && !leader.desk->has_enough_for_a_turn()) {
+      leader.set_config(fmt::format("key {}", leader.next_sequence));
+      ++taken;
+    }
+    leader.desk->propose_open_batch();
+    return taken;
+  };
+  CHECK(taken_in_a_turn(1000) == 32);
+  // Nothing is answered, so each turn finds more of them waiting.
+  for (int turn = 0; turn < 7; ++turn) CHECK(taken_in_a_turn(1000) >= 32);
+  CHECK(leader.desk->waiting() > 256);
+  CHECK(taken_in_a_turn(1000) >= 128);
+  leader.settle();
+  CHECK(leader.desk->waiting() == 0);
+  // What was is forgotten in time.
+  for (int turn = 0; turn < 40; ++turn) {
+    taken_in_a_turn(1);
+    leader.settle();
+  }
+  CHECK(taken_in_a_turn(1000) == 32);
+}

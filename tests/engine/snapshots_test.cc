@@ -1,0 +1,197 @@
+// The snapshot desk alone, beside a follower's driver: when it makes a snapshot, and how far it
+// cuts the log.
+#include "engine/node/snapshots.h"
+
+#include <catch2/catch.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "driver_sides.h"
+#include "snapshot_fixture.h"
+
+namespace bib::engine {
+namespace {
+
+using wire::LogIndex;
+using wire::NodeId;
+using wire::SnapshotManifest;
+using wire::Term;
+
+const NodeId kSelf(1);
+const NodeId kLeader(2);
+
+wire::Membership two_voters() {
+  wire::Membership membership;
+  for (const NodeId id : {kSelf, kLeader}) {
+    membership.voters.push_back(id);
+    membership.members.push_back({id, "a:1", "a:2", true, 0});
+  }
+  return membership;
+}
+
+SnapshotManifest snapshot_at(std::uint64_t index) {
+  SnapshotManifest manifest;
+  manifest.cluster = test_options().cluster;
+  manifest.node = kSelf;
+  manifest.index = LogIndex(index);
+  manifest.term = Term(1);
+  manifest.membership = two_voters();
+  return manifest;
+}
+
+// A follower with ten durable entries, of which `commit` are committed and applied; snapshots of
+// `found` are on its disk.
+class Follower final : public LogSink,
+                       public QuietPeers,
+                       public QuietApplier,
+                       public SnapshotHost,
+                       public SnapshotPort {
+ public:
+  static constexpr std::uint64_t kEntries = 10;
+  static constexpr std::uint64_t kThreshold = 100;
+
+  Follower(std::uint64_t commit, const std::vector<std::uint64_t>& found,
+           std::uint64_t threshold = kThreshold, std::uint64_t trailing_logs = 0) {
+    consensus::RaftConfig config;
+    config.self = kSelf;
+    consensus::Restored restored;
+    restored.hard_state.term = Term(1);
+    restored.memberships = {{LogIndex(), two_voters()}};
+    SnapshotsOptions options;
+    options.data_directory = kDataDirectory;
+    options.cluster = test_options().cluster;
+    options.node = kSelf;
+    options.threshold = threshold;
+    options.trailing_logs = trailing_logs;
+    options.retry_ticks = 5;
+    std::vector<SnapshotManifest> manifests;
+    for (const std::uint64_t index : found) manifests.push_back(snapshot_at(index));
+    desk = std::make_unique<Snapshots>(options, std::move(manifests), files, executor, *this, *this,
+                                       clock);
+    RaftDriverOptions driving;
+    driving.cluster = options.cluster;
+    driver =
+        std::make_unique<RaftDriver>(config, restored, driving, *this, *this, *this, *desk, clock);
+    desk->attach(*driver);
+    append_all(commit);
+    REQUIRE(driver->raft().applied() == LogIndex(commit));
+  }
+
+  void append_all(std::uint64_t commit) {
+    driver->on_message(append_of(kLeader, kSelf, 1, kEntries, commit));
+    REQUIRE(driver->run_effects());
+    for (const std::uint64_t sequence : std::exchange(writes, {})) driver->on_durable(sequence);
+    REQUIRE(driver->run_effects());
+  }
+
+  // ---- LogSink
+  void submit(const consensus::LogWrite& write, std::vector<wire::Bytes>) override {
+    writes.push_back(write.append_sequence);
+  }
+  void read(std::uint64_t, LogIndex, LogIndex, std::size_t) override { FAIL("a read"); }
+  // ---- SnapshotHost, SnapshotPort
+  void checkpoint(const std::string&,
+                  std::function<void(wire::Result<projections::StateMark>)> done) override {
+    checkpoints.push_back(std::move(done));
+  }
+  void exchange_state(std::function<wire::Status()>, std::function<void(wire::Status)>) override {
+    FAIL("an exchange");
+  }
+  void compact_log(LogIndex index) override { cuts.push_back(index.value()); }
+  void on_snapshot_failure(const wire::Error& error) override { FAIL(error.message); }
+  void on_snapshot_news(const std::string&, bool is_problem) override { problems += is_problem; }
+  void send(const wire::SnapshotRequest&) override {}
+  void send(const wire::SnapshotPart&) override {}
+
+  QuietClock clock;
+  FaultyFileSystem files;
+  ManualExecutor executor;
+  std::vector<std::uint64_t> writes;
+  std::vector<std::uint64_t> cuts;
+  std::vector<std::function<void(wire::Result<projections::StateMark>)>> checkpoints;
+  int problems = 0;
+  std::unique_ptr<Snapshots> desk;
+  std::unique_ptr<RaftDriver> driver;
+};
+
+using Cuts = std::vector<std::uint64_t>;
+
+}  // namespace
+
+TEST_CASE("the log is cut behind the newest snapshot, less what stays, and once") {
+  Follower all(8, {3, 6});
+  all.desk->on_tick();
+  all.desk->on_tick();
+  CHECK(all.cuts == Cuts{6});
+  Follower some(8, {3, 6}, Follower::kThreshold, 5);
+  some.desk->on_tick();
+  CHECK(some.cuts == Cuts{5});
+  Follower enough(8, {3, 6}, Follower::kThreshold, Follower::kEntries);
+  enough.desk->on_tick();
+  CHECK(enough.cuts.empty());
+}
+
+TEST_CASE("a fetched snapshot that is ahead of what is applied is no reason to cut the log") {
+  Follower lags(8, {9});
+  lags.desk->on_tick();
+  CHECK(lags.cuts.empty());
+  Follower has_older(8, {3, 9});
+  has_older.desk->on_tick();
+  CHECK(has_older.cuts == Cuts{3});
+  // Not even one whose place the log has: nobody has said yet that it is committed.
+  Follower has_nothing(0, {9});
+  has_nothing.desk->on_tick();
+  CHECK(has_nothing.cuts.empty());
+}
+
+TEST_CASE("a snapshot is made when enough was applied since the last one") {
+  Follower enough(8, {3}, 5);
+  enough.desk->on_tick();
+  CHECK(enough.executor.waiting() == 1);
+  Follower too_little(8, {3}, 6);
+  too_little.desk->on_tick();
+  CHECK(too_little.executor.waiting() == 0);
+  Follower ahead(8, {9}, 1);
+  ahead.desk->on_tick();
+  CHECK(ahead.executor.waiting() == 0);
+}
+
+TEST_CASE("one snapshot is made at a time, and one that fails is tried again after a pause") {
+  Follower follower(8, {}, 5);
+  for (int i = 0; i < 3; ++i) follower.desk->on_tick();
+  CHECK(follower.executor.waiting() == 1);
+  follower.executor.run_all();
+  REQUIRE(follower.checkpoints.size() == 1);
+  std::vector<wire::ErrorCode> told;
+  follower.desk->make([&](const wire::Result<SnapshotPtr>& made) {
+    REQUIRE_FALSE(made);
+    told.push_back(made.error().code);
+  });
+  CHECK(follower.executor.waiting() == 0);  // the one under way is its answer, too
+  follower.checkpoints.front()(wire::fail(wire::ErrorCode::kIo, "no"));
+  CHECK(told == std::vector{wire::ErrorCode::kIo});
+  CHECK(follower.problems == 1);
+  CHECK(follower.cuts.empty());
+  for (int i = 0; i < 4; ++i) follower.desk->on_tick();
+  CHECK(follower.executor.waiting() == 0);
+  follower.desk->on_tick();
+  CHECK(follower.executor.waiting() == 1);
+}
+
+TEST_CASE(
+    "a snapshot is refused while nothing is applied, and the newest one answers for its place") {
+  Follower empty(0, {});
+  bool is_refused = false;
+  empty.desk->make([&](const wire::Result<SnapshotPtr>& made) {
+    is_refused = !made && made.error().code == wire::ErrorCode::kRefused;
+  });
+  CHECK(is_refused);
+  Follower has(8, {8});
+  std::uint64_t index = 0;
+  has.desk->make([&](const wire::Result<SnapshotPtr>& made) { index = (*made)->index.value(); });
+  CHECK(index == 8);
+  CHECK(has.executor.waiting() == 0);
+}
+
+}  // namespace bib::engine

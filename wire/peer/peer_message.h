@@ -1,0 +1,126 @@
+// PeerMessage: what one node's consensus says to another's, and its bytes.
+//
+// The consensus core reads and writes the plain struct. Over a socket a message is one frame
+// (frame.h, kind kPeerMessage): u32 header size, the FlatBuffers header (peer.fbs, table
+// PeerMessage), padding to 8, then the entries' bytes exactly as the leader encoded them
+// (entry.h). Nobody re-encodes an entry.
+//
+// Every message carries the cluster, the sender, its boot id and the addressee (Envelope); the
+// receiver drops and counts what does not fit.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "wire/base/bytes.h"
+#include "wire/base/ids.h"
+#include "wire/base/membership.h"
+#include "wire/base/result.h"
+#include "wire/log/entry.h"
+
+namespace bib::wire {
+
+enum class MessageKind : std::uint8_t {
+  kPreVote = 1,  // Raft dissertation §9.6
+  kPreVoteReply = 2,
+  kVote = 3,  // RequestVote, Raft §5.2
+  kVoteReply = 4,
+  kAppend = 5,  // AppendEntries with or without entries, Raft §5.3
+  kAppendReply = 6,
+  kHeartbeat = 7,  // leadership and commit only; proves nothing about the log
+  kHeartbeatReply = 8,
+  kTimeoutNow = 9,  // leadership transfer, Raft dissertation §3.10
+  kReadIndex = 10,  // a follower asks the leader for a read index, dissertation §6.4
+  kReadIndexReply = 11,
+  kSnapshot = 12,  // the follower is behind the log's start; the bytes go another way
+  kSnapshotReply = 13,
+};
+
+// What consensus may know of an entry: never its payload.
+struct EntryInfo {
+  LogIndex index;
+  Term term;
+  std::uint32_t size = 0;                // bytes of the encoded entry
+  std::optional<Membership> membership;  // set on membership entries only
+};
+
+struct PeerMessage {
+  MessageKind kind = MessageKind::kHeartbeat;
+  NodeId from;
+  NodeId to;
+  Term term;
+
+  // kAppend: the entry before the first one. kVote, kPreVote: the candidate's last entry.
+  // kSnapshot: the snapshot's last entry.
+  LogIndex log_index;
+  Term log_term;
+
+  // kAppend, kHeartbeat: the leader's commit index (already limited to what the receiver is known
+  // to hold, for kHeartbeat).
+  LogIndex commit;
+
+  // kAppend: contiguous from log_index + 1. When sending, consensus fills only index, term and
+  // size; the driver attaches `payload`.
+  std::vector<EntryInfo> entries;
+
+  // Replies. kAppendReply: accepted up to `match`, or rejected with a hint (the follower's last
+  // index at or below the conflict, and its term).
+  bool rejected = false;
+  LogIndex match;
+  LogIndex hint_index;
+  Term hint_term;
+
+  // kVote, kPreVote: the campaign was asked for by a leadership transfer.
+  bool transfer = false;
+
+  // kHeartbeat and its reply: the read round. kReadIndex and its reply: the asker's token; the
+  // reply's index is `match`.
+  std::uint64_t context = 0;
+
+  // kHeartbeat and its reply: how fresh they are (engine/node/freshness.h; consensus does not
+  // look). `clock_us`: the sender's monotonic clock. `echo_us`: the latest clock_us that it has
+  // received from the addressee, so that the addressee knows since when this was said. kHeartbeat,
+  // from a leader that has committed an entry of its own: `leader_commit`, its commit index
+  // whatever the receiver holds, and `confirmed_age_us`, how long ago a majority is known to have
+  // followed it.
+  std::uint64_t clock_us = 0;
+  std::uint64_t echo_us = 0;
+  LogIndex leader_commit;
+  std::uint64_t confirmed_age_us = 0;
+
+  // The entries' bytes, in order, as they travel and lie on disk. Consensus does not look.
+  std::vector<Bytes> payload;
+};
+
+struct Envelope {
+  ClusterId cluster;
+  BootId boot;  // the sender's
+};
+
+// The frame's body up to the entries: u32 size, FlatBuffers header, padding. The entries' bytes
+// follow it as they are.
+std::vector<std::uint8_t> encode_peer_message_head(const Envelope& envelope,
+                                                   const PeerMessage& message);
+
+struct ReceivedPeerMessage {
+  Envelope envelope;
+  PeerMessage message;
+};
+
+// What a connection carries: the messages of one run (boot) of one node, to this one.
+struct ExpectedEnvelope {
+  ClusterId cluster;
+  BootId boot;
+  NodeId from;
+  NodeId to;
+};
+// False: of another cluster, another run, another sender or to another node; to be dropped.
+bool fits(const Envelope& envelope, NodeId from, NodeId to, const ExpectedEnvelope& expected);
+
+// Verifies everything (FlatBuffers, kinds, each entry's header and checksum, contiguity from
+// log_index + 1, terms that do not fall) before it believes anything. `body` is the frame's body;
+// the message's payload shares its storage.
+Result<ReceivedPeerMessage> decode_peer_message(const Bytes& body);
+
+}  // namespace bib::wire

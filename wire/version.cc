@@ -1,9 +1,0 @@
-#include "wire/version.h"
-
-namespace bib::wire {
-
-const char* version() {
-  return BIB_VERSION;
-}
-
-}  // namespace bib::wire
