@@ -12,7 +12,7 @@ using wire::ErrorCode;
 using wire::FrameKind;
 
 Commands::Commands(CommandsOptions options, RaftDriver& driver, projections::Projector& projector,
-                   ClientAnswers& clients, Clock& clock)
+                   ClientPort& clients, Clock& clock)
     : options_(options), driver_(driver), projector_(projector), clients_(clients), clock_(clock) {}
 
 void Commands::on_command(Asker asker, const wire::Command& command) {

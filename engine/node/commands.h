@@ -19,8 +19,8 @@
 #include <vector>
 
 #include "engine/node/raft_driver.h"
+#include "engine/ports/client_port.h"
 #include "engine/ports/clock.h"
-#include "engine/ports/node_ports.h"
 #include "projections/apply/projector.h"
 #include "wire/client/client_message.h"
 
@@ -46,7 +46,7 @@ class Commands {
   static constexpr std::uint64_t kReadTokens = std::uint64_t{1} << 63U;
 
   Commands(CommandsOptions options, RaftDriver& driver, projections::Projector& projector,
-           ClientAnswers& clients, Clock& clock);
+           ClientPort& clients, Clock& clock);
 
   void on_command(Asker asker, const wire::Command& command);
   void on_outcomes(std::span<const projections::Outcome> outcomes);
@@ -113,7 +113,7 @@ class Commands {
   CommandsOptions options_;
   RaftDriver& driver_;
   projections::Projector& projector_;
-  ClientAnswers& clients_;
+  ClientPort& clients_;
   Clock& clock_;
   wire::ClientEncoder encoder_;
   // Mostly one asker for a request; retries on another connection add more.

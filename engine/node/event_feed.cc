@@ -1,8 +1,10 @@
 #include "engine/node/event_feed.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
+#include "wire/base/mutant.h"
 #include "wire/log/entry.h"
 #include "wire/model/event.h"
 
@@ -22,15 +24,15 @@ struct EventFeed::Batch {
   wire::Position next;
 };
 
-EventFeed::EventFeed(EventLoop& loop, ClientServer& clients, std::shared_ptr<LogReader> reader)
-    : loop_(loop),
+EventFeed::EventFeed(Executor& pool, ClientPort& clients, std::shared_ptr<LogReader> reader)
+    : pool_(pool),
       clients_(clients),
       reader_(std::move(reader)),
       alive_(std::make_shared<EventFeed*>(this)) {}
 
 EventFeed::~EventFeed() = default;
 
-void EventFeed::start(ClientServer::Asker asker, const wire::ReadEvents& request) {
+void EventFeed::start(Asker asker, const wire::ReadEvents& request) {
   if (!clients_.is_open(asker.session)) return;  // gone while its consistency was confirmed
   Feed feed;
   feed.asker = asker;
@@ -44,8 +46,14 @@ void EventFeed::start(ClientServer::Asker asker, const wire::ReadEvents& request
   pump(id);
 }
 
-void EventFeed::on_applied(wire::LogIndex index) {
-  applied_ = index;
+wire::LogIndex EventFeed::readable() const {
+  return BIB_MUTANT(kFeedsBeyondDisk) ? applied_ : std::min(applied_, durable_);
+}
+
+void EventFeed::on_turn(wire::LogIndex durable) {
+  durable_ = durable;
+  if (readable() == pumped_to_) return;
+  pumped_to_ = readable();
   if (feeds_.empty()) return;
   std::vector<std::uint64_t> waiting;
   for (const auto& [id, feed] : feeds_) {
@@ -77,32 +85,28 @@ void EventFeed::pump(std::uint64_t id) {
     feeds_.erase(found);
     return;
   }
-  if (feed.next.index > applied_) return;  // on_applied() comes back
+  if (feed.next.index > readable()) return;                                // on_turn() comes back
   if (clients_.outgoing_bytes(feed.asker.session) > kOutgoingMax) return;  // on_session_drained()
   feed.reading = true;
   auto batch = std::make_shared<wire::Result<Batch>>();
-  run_on_pool(
-      loop_,
-      [reader = reader_, copy = feed, applied = applied_, batch] {
-        *batch = read_batch(*reader, copy, applied);
-      },
-      [self = std::weak_ptr<EventFeed*>(alive_), id, batch] {
-        if (const auto alive = self.lock()) (*alive)->on_batch(id, std::move(*batch));
-      });
+  pool_.run([reader = reader_, copy = feed, last = readable(),
+             batch] { *batch = read_batch(*reader, copy, last); },
+            [self = std::weak_ptr<EventFeed*>(alive_), id, batch] {
+              if (const auto alive = self.lock()) (*alive)->on_batch(id, std::move(*batch));
+            });
 }
 
 wire::Result<EventFeed::Batch> EventFeed::read_batch(LogReader& reader, const Feed& feed,
-                                                     wire::LogIndex applied) {
+                                                     wire::LogIndex last) {
   const wire::LogIndex log_begins = reader.first_index();
   if (feed.next.index < log_begins) {
     return wire::fail(wire::ErrorCode::kNotFound,
-                      "this node's log begins at entry {}: what stands before it is in snapshots "
+                      "this node's log starts at entry {}: what came before it is in snapshots "
                       "only. Ask for the events from there on (--from {}:0), or ask a node whose "
                       "log goes back further",
                       log_begins.value(), log_begins.value());
   }
-  BIB_TRY(const std::vector<wire::Bytes> entries,
-          reader.read(feed.next.index, applied, kReadBytes));
+  BIB_TRY(const std::vector<wire::Bytes> entries, reader.read(feed.next.index, last, kReadBytes));
   Batch batch;
   batch.next = feed.next;
   wire::EventsReply reply;
@@ -144,11 +148,7 @@ void EventFeed::on_batch(std::uint64_t id, wire::Result<Batch> batch) {
   Feed& feed = found->second;
   feed.reading = false;
   if (!batch) {
-    wire::ClientEncoder encoder;
-    wire::ErrorReply reply;
-    reply.code = batch.error().code;
-    reply.message = batch.error().message;
-    clients_.answer(feed.asker, wire::FrameKind::kErrorReply, encoder.encode(reply));
+    clients_.refuse(feed.asker, batch.error());
     feeds_.erase(found);
     return;
   }

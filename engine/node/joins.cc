@@ -5,6 +5,7 @@
 
 #include "engine/node/member_plan.h"
 #include "projections/rules/join_tokens.h"
+#include "wire/base/mutant.h"
 #include "wire/base/secret.h"
 
 namespace bib::engine {
@@ -46,7 +47,15 @@ void Joins::on_join_request(const wire::JoinRequest& request, Reply reply) {
     return refuse(reply, checked.error());
   }
   const wire::Member* known = raft.membership().find(request.node.id);
-  if (known != nullptr && *known == request.node) return welcome(reply);
+  if (known != nullptr && *known == request.node) {
+    // Its first answer may have been lost; or the entry that names it is on its way still.
+    const bool is_certain = raft.membership_index() <= raft.commit();
+    if (is_certain || BIB_MUTANT(kWelcomesUncommitted)) return welcome(reply);
+    // Who asks again does not wait for the earlier answer.
+    std::erase_if(waiting_, [&](const Waiting& one) { return one.node == request.node.id; });
+    waiting_.push_back(Waiting{raft.membership_index(), request.node.id, std::move(reply)});
+    return;
+  }
   commands_.propose_open_batch();
   const std::array<consensus::MembershipChange, 1> change{
       consensus::MembershipChange{consensus::ChangeKind::kAddLearner, request.node}};

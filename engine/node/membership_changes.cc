@@ -14,11 +14,12 @@ using wire::ErrorCode;
 using wire::FrameKind;
 using wire::NodeId;
 
-MembershipChanges::MembershipChanges(MembershipChangesOptions options, World world,
-                                     RaftDriver& driver, ClientServer& clients, Commands& commands,
-                                     Logger& logger)
+MembershipChanges::MembershipChanges(MembershipChangesOptions options, const Turns& turns,
+                                     const PeerPort& peers, RaftDriver& driver, ClientPort& clients,
+                                     Commands& commands, Logger& logger)
     : options_(options),
-      world_(std::move(world)),
+      turns_(turns),
+      peers_(peers),
       driver_(driver),
       clients_(clients),
       commands_(commands),
@@ -27,7 +28,7 @@ MembershipChanges::MembershipChanges(MembershipChangesOptions options, World wor
 std::vector<NodeId> MembershipChanges::healthy() const {
   std::vector<NodeId> ids{driver_.raft().self()};
   for (const consensus::PeerStatus& peer : driver_.raft().peers()) {
-    if (peer.recently_active && world_.is_connected(peer.id)) ids.push_back(peer.id);
+    if (peer.recently_active && peers_.is_connected(peer.id)) ids.push_back(peer.id);
   }
   std::sort(ids.begin(), ids.end());
   return ids;
@@ -36,13 +37,6 @@ std::vector<NodeId> MembershipChanges::healthy() const {
 bool MembershipChanges::is_healthy(NodeId id) const {
   const std::vector<NodeId> ids = healthy();
   return std::binary_search(ids.begin(), ids.end(), id);
-}
-
-void MembershipChanges::answer_error(ClientServer::Asker asker, const Error& error) {
-  wire::ErrorReply reply;
-  reply.code = error.code;
-  reply.message = error.message;
-  clients_.answer(asker, FrameKind::kErrorReply, encoder_.encode(reply));
 }
 
 bool MembershipChanges::step() {
@@ -63,18 +57,18 @@ void MembershipChanges::on_leadership_lost() {
 
 // ---- members
 
-void MembershipChanges::on_change_membership(ClientServer::Asker asker,
-                                             const wire::ChangeMembership& request) {
+void MembershipChanges::on_change_membership(Asker asker, const wire::ChangeMembership& request) {
   if (driver_.raft().role() != Role::kLeader) return commands_.answer_not_leader(asker);
   if (changes_.size() >= options_.waiting_max) {
-    return answer_error(asker, {ErrorCode::kOverloaded,
-                                "too many membership changes are waiting; try again in a moment"});
+    return clients_.refuse(
+        asker,
+        {ErrorCode::kOverloaded, "too many membership changes are waiting; try again in a moment"});
   }
   Change change;
   change.asker = asker;
   change.explicit_leave = request.explicit_leave;
   change.force = request.force;
-  change.deadline_ms = world_.now_ms() + options_.answer_ms;
+  change.deadline_ms = turns_.now_ms() + options_.answer_ms;
   for (const wire::MemberChange& one : request.changes) {
     change.changes.push_back(
         {one.kind, one.id, std::string(one.raft_address), std::string(one.api_address)});
@@ -86,11 +80,11 @@ void MembershipChanges::on_change_membership(ClientServer::Asker asker,
 bool MembershipChanges::settle(Change& change) {
   const Outcome outcome = evaluate(change);
   if (const auto* error = std::get_if<Error>(&outcome)) {
-    answer_error(change.asker, *error);
+    clients_.refuse(change.asker, *error);
     return true;
   }
   const auto* waits = std::get_if<WaitsFor>(&outcome);
-  if (waits != nullptr && world_.now_ms() < change.deadline_ms) return false;
+  if (waits != nullptr && turns_.now_ms() < change.deadline_ms) return false;
   wire::ChangeMembershipReply reply;
   reply.done = waits == nullptr;
   reply.unchanged = waits == nullptr && std::get<Done>(outcome).unchanged;
@@ -202,25 +196,24 @@ std::string MembershipChanges::waits_for_commit() const {
 
 // ---- leadership
 
-void MembershipChanges::on_transfer(ClientServer::Asker asker,
-                                    const wire::TransferLeadership& request) {
+void MembershipChanges::on_transfer(Asker asker, const wire::TransferLeadership& request) {
   if (driver_.raft().role() != Role::kLeader) return commands_.answer_not_leader(asker);
   if (transfers_.size() >= options_.waiting_max) {
-    return answer_error(
+    return clients_.refuse(
         asker, {ErrorCode::kOverloaded, "too many hand-overs are waiting; try again in a moment"});
   }
-  Transfer transfer{asker, request, {}, world_.now_ms() + options_.answer_ms};
+  Transfer transfer{asker, request, {}, turns_.now_ms() + options_.answer_ms};
   if (!settle(transfer)) transfers_.push_back(transfer);
 }
 
 bool MembershipChanges::settle(Transfer& transfer) {
   const Outcome outcome = evaluate(transfer);
   if (const auto* error = std::get_if<Error>(&outcome)) {
-    answer_error(transfer.asker, *error);
+    clients_.refuse(transfer.asker, *error);
     return true;
   }
   const auto* waits = std::get_if<WaitsFor>(&outcome);
-  if (waits != nullptr && world_.now_ms() < transfer.deadline_ms) return false;
+  if (waits != nullptr && turns_.now_ms() < transfer.deadline_ms) return false;
   wire::TransferReply reply;
   reply.done = waits == nullptr;
   reply.leader = driver_.raft().leader();

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <variant>
@@ -17,8 +16,10 @@
 #include "consensus/health.h"
 #include "engine/node/commands.h"
 #include "engine/node/raft_driver.h"
+#include "engine/ports/client_port.h"
 #include "engine/ports/logger.h"
-#include "engine/uv/client_server.h"
+#include "engine/ports/peer_port.h"
+#include "engine/ports/turns.h"
 #include "wire/client/client_message.h"
 
 namespace bib::engine {
@@ -30,18 +31,11 @@ struct MembershipChangesOptions {
 
 class MembershipChanges {
  public:
-  // What the desk cannot see for itself.
-  struct World {
-    std::function<std::uint64_t()> now_ms;
-    // A connection to the peer is established.
-    std::function<bool(wire::NodeId)> is_connected;
-  };
+  MembershipChanges(MembershipChangesOptions options, const Turns& turns, const PeerPort& peers,
+                    RaftDriver& driver, ClientPort& clients, Commands& commands, Logger& logger);
 
-  MembershipChanges(MembershipChangesOptions options, World world, RaftDriver& driver,
-                    ClientServer& clients, Commands& commands, Logger& logger);
-
-  void on_change_membership(ClientServer::Asker asker, const wire::ChangeMembership& request);
-  void on_transfer(ClientServer::Asker asker, const wire::TransferLeadership& request);
+  void on_change_membership(Asker asker, const wire::ChangeMembership& request);
+  void on_transfer(Asker asker, const wire::TransferLeadership& request);
   // Once per turn, behind the driver's effects. True: the driver has more of them.
   bool step();
   void on_leadership_lost();
@@ -56,7 +50,7 @@ class MembershipChanges {
     std::string raft_address, api_address;
   };
   struct Change {
-    ClientServer::Asker asker;
+    Asker asker;
     std::vector<OwnedChange> changes;
     bool explicit_leave = false;
     bool force = false;
@@ -64,7 +58,7 @@ class MembershipChanges {
     std::uint64_t deadline_ms = 0;
   };
   struct Transfer {
-    ClientServer::Asker asker;
+    Asker asker;
     wire::TransferLeadership request;
     wire::NodeId target;  // chosen or best, once it is under way
     std::uint64_t deadline_ms = 0;
@@ -92,12 +86,12 @@ class MembershipChanges {
   bool settle(Transfer& transfer);
 
   bool is_healthy(wire::NodeId id) const;
-  void answer_error(ClientServer::Asker asker, const wire::Error& error);
 
   MembershipChangesOptions options_;
-  World world_;
+  const Turns& turns_;
+  const PeerPort& peers_;
   RaftDriver& driver_;
-  ClientServer& clients_;
+  ClientPort& clients_;
   Commands& commands_;
   Logger& logger_;
   wire::ClientEncoder encoder_;

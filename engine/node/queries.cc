@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "wire/base/mutant.h"
+
 namespace bib::engine {
 
 using wire::ErrorCode;
@@ -33,9 +35,10 @@ wire::Query Queries::Owned::view() const {
   return query;
 }
 
-Queries::Queries(EventLoop& loop, QueriesOptions options, RaftDriver& driver,
-                 projections::Projector& projector, ClientServer& clients, Commands& commands)
-    : loop_(loop),
+Queries::Queries(Turns& turns, Executor& pool, QueriesOptions options, RaftDriver& driver,
+                 projections::Projector& projector, ClientPort& clients, Commands& commands)
+    : turns_(turns),
+      pool_(pool),
       options_(options),
       driver_(driver),
       projector_(projector),
@@ -45,11 +48,12 @@ Queries::Queries(EventLoop& loop, QueriesOptions options, RaftDriver& driver,
 
 Queries::~Queries() = default;
 
-void Queries::on_query(ClientServer::Asker asker, const wire::Query& query) {
+void Queries::on_query(Asker asker, const wire::Query& query) {
   switch (query.consistency) {
     case wire::Consistency::kStale:
       return run_stale(asker, query);
     case wire::Consistency::kLeader:
+      if (must_confirm(query.consistency)) return confirm(asker, query);
       if (may_answer_at_once(asker, query.consistency)) run(asker, query, driver_.age_us());
       return;
     case wire::Consistency::kLinearizable:
@@ -57,22 +61,29 @@ void Queries::on_query(ClientServer::Asker asker, const wire::Query& query) {
   }
 }
 
-void Queries::when_consistent(ClientServer::Asker asker, wire::Consistency consistency,
+// A new leader may not have applied yet what the last one, or its own earlier run, has
+// acknowledged.
+bool Queries::must_confirm(wire::Consistency consistency) const {
+  if (consistency == wire::Consistency::kLinearizable) return true;
+  if (consistency != wire::Consistency::kLeader) return false;
+  return driver_.raft().role() == consensus::Role::kLeader && !driver_.is_ready_to_decide() &&
+         !BIB_MUTANT(kLeaderReadsUnapplied);
+}
+
+void Queries::when_consistent(Asker asker, wire::Consistency consistency,
                               std::function<void()> read) {
-  if (consistency == wire::Consistency::kLinearizable) {
-    return confirm(asker, sizeof(Waiting), std::move(read));
-  }
+  if (must_confirm(consistency)) return confirm(asker, sizeof(Waiting), std::move(read));
   if (may_answer_at_once(asker, consistency)) read();
 }
 
-bool Queries::may_answer_at_once(ClientServer::Asker asker, wire::Consistency consistency) {
+bool Queries::may_answer_at_once(Asker asker, wire::Consistency consistency) {
   const bool leads = driver_.raft().role() == consensus::Role::kLeader;
   if (consistency != wire::Consistency::kLeader || leads) return true;
   commands_.answer_not_leader(asker);
   return false;
 }
 
-void Queries::run_stale(ClientServer::Asker asker, const wire::Query& query) {
+void Queries::run_stale(Asker asker, const wire::Query& query) {
   const Age age = driver_.age_us();
   if (query.max_age_us == 0 || (age && *age <= query.max_age_us)) return run(asker, query, age);
   if (driver_.raft().role() == consensus::Role::kLeader) return confirm(asker, query);
@@ -80,13 +91,13 @@ void Queries::run_stale(ClientServer::Asker asker, const wire::Query& query) {
 }
 
 // Answered once the leader has been confirmed after now: as new as can be.
-void Queries::confirm(ClientServer::Asker asker, const wire::Query& query) {
+void Queries::confirm(Asker asker, const wire::Query& query) {
   auto owned = std::make_shared<const Owned>(query);
   const std::size_t bytes = owned->bytes();
   confirm(asker, bytes, [this, asker, owned = std::move(owned)] { run(asker, owned->view(), 0); });
 }
 
-void Queries::confirm(ClientServer::Asker asker, std::size_t bytes, std::function<void()> read) {
+void Queries::confirm(Asker asker, std::size_t bytes, std::function<void()> read) {
   if (waiting_.size() >= options_.waiting_max ||
       waiting_bytes_ + bytes > options_.waiting_bytes_max) {
     return answer_overloaded(asker, "too many reads are waiting");
@@ -94,7 +105,7 @@ void Queries::confirm(ClientServer::Asker asker, std::size_t bytes, std::functio
   const std::uint64_t token = next_token_++;
   waiting_bytes_ += bytes;
   waiting_.emplace(token,
-                   Waiting{asker, std::move(read), bytes, loop_.now_ms() + options_.wait_ms});
+                   Waiting{asker, std::move(read), bytes, turns_.now_ms() + options_.wait_ms});
   driver_.request_read(token);
 }
 
@@ -115,7 +126,7 @@ void Queries::on_read_ready(std::uint64_t token) {
 void Queries::on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) {
   const auto found = waiting_.find(token);
   if (found == waiting_.end()) return;
-  const ClientServer::Asker asker = found->second.asker;
+  const Asker asker = found->second.asker;
   forget(token);
   if (reason == consensus::ReadRefusal::kOverloaded) {
     return answer_overloaded(asker, "too many reads are waiting");
@@ -128,12 +139,12 @@ void Queries::on_read_refused(std::uint64_t token, consensus::ReadRefusal reason
 }
 
 void Queries::sweep() {
-  while (!waiting_.empty() && waiting_.begin()->second.deadline_ms <= loop_.now_ms()) {
+  while (!waiting_.empty() && waiting_.begin()->second.deadline_ms <= turns_.now_ms()) {
     on_read_refused(waiting_.begin()->first, consensus::ReadRefusal::kNoLeader);
   }
 }
 
-void Queries::run(ClientServer::Asker asker, const wire::Query& query, Age age) {
+void Queries::run(Asker asker, const wire::Query& query, Age age) {
   if (suspended_) {
     return answer(asker,
                   wire::fail(ErrorCode::kOverloaded,
@@ -145,7 +156,7 @@ void Queries::run(ClientServer::Asker asker, const wire::Query& query, Age age) 
   answer(asker, projector_.query(query), age);
 }
 
-void Queries::run_page(ClientServer::Asker asker, const wire::Query& query, Age age) {
+void Queries::run_page(Asker asker, const wire::Query& query, Age age) {
   if (pages_under_way_ >= options_.pages_max) {
     return answer_overloaded(asker, "too many lists are being read");
   }
@@ -158,8 +169,7 @@ void Queries::run_page(ClientServer::Asker asker, const wire::Query& query, Age 
   using Page = wire::Result<std::vector<std::uint8_t>>;
   auto page = std::make_shared<Page>();
   ++pages_under_way_;
-  run_on_pool(
-      loop_,
+  pool_.run(
       [view = std::move(view), query = std::make_shared<const Owned>(query), page, age]() mutable {
         const auto result = view->run(query->view());
         view.reset();  // before anybody is told: the store may be closed then
@@ -181,8 +191,7 @@ void Queries::run_page(ClientServer::Asker asker, const wire::Query& query, Age 
       });
 }
 
-void Queries::answer(ClientServer::Asker asker,
-                     const wire::Result<projections::QueryResult>& result, Age age) {
+void Queries::answer(Asker asker, const wire::Result<projections::QueryResult>& result, Age age) {
   if (result) {
     return clients_.answer(asker, FrameKind::kQueryReply,
                            encoder_.encode(with_age(result->reply(), age)));
@@ -190,19 +199,16 @@ void Queries::answer(ClientServer::Asker asker,
   if (result.error().code == ErrorCode::kIo || result.error().code == ErrorCode::kCorrupt) {
     failure_ = result.error();
   }
-  wire::ErrorReply reply;
-  reply.code = result.error().code;
-  reply.message = result.error().message;
-  clients_.answer(asker, FrameKind::kErrorReply, encoder_.encode(reply));
+  clients_.refuse(asker, result.error());
 }
 
-void Queries::answer_overloaded(ClientServer::Asker asker, const char* what) {
+void Queries::answer_overloaded(Asker asker, const char* what) {
   ++overloaded_;
   answer(asker, wire::fail(ErrorCode::kOverloaded, "{}; try again in a moment", what),
          std::nullopt);
 }
 
-void Queries::answer_too_old(ClientServer::Asker asker, std::uint64_t max_age_us, Age age) {
+void Queries::answer_too_old(Asker asker, std::uint64_t max_age_us, Age age) {
   const consensus::Raft& raft = driver_.raft();
   const wire::Member* leader = raft.membership().find(raft.leader());
   const std::string message = fmt::format(

@@ -2,10 +2,11 @@
 // that are answered elsewhere it says when they may be.
 //
 // Lives on the node loop. linearizable: any node, after a read-index round (Raft dissertation
-// §6.4); leader: from the node that believes to lead, without a round; stale: from this node's
+// §6.4); leader: from the node that
+// believes to lead, without a round once it has applied what it inherited; stale: from this node's
 // applied state, if it is known to be as new as is asked for (freshness.h): else a follower names
 // the leader, and a leader has itself confirmed first. One row is read on the loop; a page is read
-// on libuv's pool over a frozen view.
+// on the pool over a frozen view.
 //
 // Bounded: reads that wait and their bytes, pages under way, and what waits to leave for slow
 // clients. Beyond, a query is answered kOverloaded.
@@ -19,8 +20,9 @@
 
 #include "engine/node/commands.h"
 #include "engine/node/raft_driver.h"
-#include "engine/uv/client_server.h"
-#include "engine/uv/event_loop.h"
+#include "engine/ports/client_port.h"
+#include "engine/ports/executor.h"
+#include "engine/ports/turns.h"
 #include "projections/apply/projector.h"
 
 namespace bib::engine {
@@ -35,15 +37,14 @@ struct QueriesOptions {
 
 class Queries {
  public:
-  Queries(EventLoop& loop, QueriesOptions options, RaftDriver& driver,
-          projections::Projector& projector, ClientServer& clients, Commands& commands);
+  Queries(Turns& turns, Executor& pool, QueriesOptions options, RaftDriver& driver,
+          projections::Projector& projector, ClientPort& clients, Commands& commands);
   ~Queries();
 
-  void on_query(ClientServer::Asker asker, const wire::Query& query);
+  void on_query(Asker asker, const wire::Query& query);
   // Calls `read` once this node may answer with that consistency, at once or in a later turn; if it
   // may not, the asker is told so.
-  void when_consistent(ClientServer::Asker asker, wire::Consistency consistency,
-                       std::function<void()> read);
+  void when_consistent(Asker asker, wire::Consistency consistency, std::function<void()> read);
   void on_read_ready(std::uint64_t token);
   void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason);
   // The state is being exchanged for another: from now on reads are refused; it may happen once no
@@ -70,7 +71,7 @@ class Queries {
     std::string key, scope, prefix, after;
   };
   struct Waiting {
-    ClientServer::Asker asker;
+    Asker asker;
     std::function<void()> read;
     std::size_t bytes = 0;  // that it keeps in memory
     std::uint64_t deadline_ms = 0;
@@ -79,25 +80,26 @@ class Queries {
   // How old the rows are at most; nullopt: not known.
   using Age = std::optional<std::uint64_t>;
 
+  bool must_confirm(wire::Consistency consistency) const;
   // Without a read-index round. False: the asker was told to ask the leader.
-  bool may_answer_at_once(ClientServer::Asker asker, wire::Consistency consistency);
-  void run_stale(ClientServer::Asker asker, const wire::Query& query);
-  void confirm(ClientServer::Asker asker, const wire::Query& query);
+  bool may_answer_at_once(Asker asker, wire::Consistency consistency);
+  void run_stale(Asker asker, const wire::Query& query);
+  void confirm(Asker asker, const wire::Query& query);
   // `bytes`: what the waiting read keeps in memory.
-  void confirm(ClientServer::Asker asker, std::size_t bytes, std::function<void()> read);
-  void run(ClientServer::Asker asker, const wire::Query& query, Age age);
-  void run_page(ClientServer::Asker asker, const wire::Query& query, Age age);
-  void answer(ClientServer::Asker asker, const wire::Result<projections::QueryResult>& result,
-              Age age);
-  void answer_overloaded(ClientServer::Asker asker, const char* what);
-  void answer_too_old(ClientServer::Asker asker, std::uint64_t max_age_us, Age age);
+  void confirm(Asker asker, std::size_t bytes, std::function<void()> read);
+  void run(Asker asker, const wire::Query& query, Age age);
+  void run_page(Asker asker, const wire::Query& query, Age age);
+  void answer(Asker asker, const wire::Result<projections::QueryResult>& result, Age age);
+  void answer_overloaded(Asker asker, const char* what);
+  void answer_too_old(Asker asker, std::uint64_t max_age_us, Age age);
   void forget(std::uint64_t token);
 
-  EventLoop& loop_;
+  Turns& turns_;
+  Executor& pool_;
   QueriesOptions options_;
   RaftDriver& driver_;
   projections::Projector& projector_;
-  ClientServer& clients_;
+  ClientPort& clients_;
   Commands& commands_;
   wire::ClientEncoder encoder_;
   std::map<std::uint64_t, Waiting> waiting_;  // by token, so in the order of their deadlines

@@ -17,12 +17,24 @@
 #include "engine/node/entry_cache.h"
 #include "engine/node/freshness.h"
 #include "engine/ports/clock.h"
-#include "engine/ports/node_ports.h"
+#include "engine/ports/peer_port.h"
 #include "wire/base/bytes.h"
 #include "wire/base/ids.h"
 #include "wire/base/result.h"
 
 namespace bib::engine {
+
+// Where durable things go. Asynchronous: answers come as on_durable() and on_log_read().
+class LogSink {
+ public:
+  virtual ~LogSink() = default;
+  // Strictly in order. `entries` are write.first .. write.last; write.reset_membership belongs to
+  // write.reset_to.
+  virtual void submit(const consensus::LogWrite& write, std::vector<wire::Bytes> entries) = 0;
+  // Reads durable entries first .. last, at least one and then up to about `bytes_max`.
+  virtual void read(std::uint64_t token, wire::LogIndex first, wire::LogIndex last,
+                    std::size_t bytes_max) = 0;
+};
 
 // What the log is for.
 class Applier {
@@ -113,7 +125,6 @@ class RaftDriver {
   // The state stands at `last`, durably, and a crash from now on is completed at the next start:
   // the log is reset behind it where it does not go on from there.
   void finish_install(wire::LogPosition last, const consensus::MembershipAt& membership);
-  bool is_installing() const { return installing_.has_value(); }
   // The log's files now begin behind `base` (applied, durable, and in a snapshot).
   void on_log_compacted(wire::LogIndex base) { raft_.compacted_to(base); }
 
@@ -136,7 +147,6 @@ class RaftDriver {
   void decide_only_after_log();
   // The members' contact lines of the membership in effect.
   const std::vector<wire::Member>& members() const { return raft_.membership().members; }
-  std::size_t cached_bytes() const { return cache_.bytes(); }
   // Of waiting_appends_max.
   std::uint64_t appends_dropped() const { return appends_dropped_; }
   // How old the rows are at most; nullopt: not known (freshness.h).

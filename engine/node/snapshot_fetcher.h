@@ -25,7 +25,7 @@
 
 #include "engine/ports/executor.h"
 #include "engine/ports/file.h"
-#include "engine/ports/snapshot_port.h"
+#include "engine/ports/peer_port.h"
 #include "projections/apply/checkpoint.h"
 #include "wire/base/ids.h"
 #include "wire/base/result.h"

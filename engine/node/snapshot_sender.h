@@ -13,7 +13,7 @@
 
 #include "engine/node/snapshot_store.h"
 #include "engine/ports/executor.h"
-#include "engine/ports/snapshot_port.h"
+#include "engine/ports/peer_port.h"
 #include "wire/base/ids.h"
 #include "wire/peer/snapshot_message.h"
 

@@ -21,6 +21,7 @@
 
 #include "consensus/raft.h"
 #include "engine/ports/file.h"
+#include "engine/ports/log_port.h"
 #include "engine/storage/log_locations.h"
 #include "engine/storage/log_recovery.h"
 #include "engine/storage/log_segment.h"
@@ -31,23 +32,6 @@
 #include "wire/log/log_start.h"
 
 namespace bib::engine {
-
-// A snapshot was installed: the log is empty and goes on behind `position`. Where that is the log's
-// last entry already, the log stays as it is: it is the same up to there (Raft §5.3).
-struct LogReset {
-  wire::LogPosition position;
-  wire::LogIndex membership_index;
-  std::vector<std::uint8_t> membership;  // encode_membership's bytes: the snapshot's
-};
-
-// One turn's change, done in the order of the fields. All fields may be empty: a barrier.
-struct LogStoreWrite {
-  std::uint64_t append_sequence = 0;  // the caller's; only reported back
-  std::optional<wire::HardState> hard_state;
-  std::optional<LogReset> reset;
-  std::optional<wire::LogIndex> truncate_from;
-  std::vector<wire::Bytes> entries;  // verified, successive, behind the log's last
-};
 
 // What was taken off the log's beginning: files that nobody needs any more, lowest number first.
 struct RetiredSegments {

@@ -121,46 +121,9 @@ class ClientServer::Session final : public Connection::Handler {
   }
 
   void dispatch(const wire::Frame& frame) {
-    const ClientServer::Asker asker{id_, frame.id};
-    const wire::ByteView body = frame.body.view();
-    switch (frame.kind) {
-      case FrameKind::kCommand: {
-        const auto command = wire::decode_command(body);
-        if (!command) return refuse(frame.id, command.error());
-        return server_.handler_->on_command(asker, *command);
-      }
-      case FrameKind::kQuery: {
-        const auto query = wire::decode_query(body);
-        if (!query) return refuse(frame.id, query.error());
-        return server_.handler_->on_query(asker, *query);
-      }
-      case FrameKind::kReadEvents: {
-        const auto request = wire::decode_read_events(body);
-        if (!request) return refuse(frame.id, request.error());
-        return server_.handler_->on_read_events(asker, *request);
-      }
-      case FrameKind::kSnapshots: {
-        const auto request = wire::decode_snapshots(body);
-        if (!request) return refuse(frame.id, request.error());
-        return server_.handler_->on_snapshots(asker, *request);
-      }
-      case FrameKind::kStatus:
-        return server_.handler_->on_status(asker);
-      case FrameKind::kChangeMembership: {
-        const auto request = wire::decode_change_membership(body);
-        if (!request) return refuse(frame.id, request.error());
-        return server_.handler_->on_change_membership(asker, *request);
-      }
-      case FrameKind::kTransferLeadership: {
-        const auto request = wire::decode_transfer_leadership(body);
-        if (!request) return refuse(frame.id, request.error());
-        return server_.handler_->on_transfer(asker, *request);
-      }
-      default:
-        return refuse(frame.id, wire::Error{ErrorCode::kInvalid,
-                                            fmt::format("a client does not send frames of kind {}",
-                                                        static_cast<unsigned>(frame.kind))});
-    }
+    const Asker asker{id_, frame.id};
+    const auto delivered = deliver_request(*server_.handler_, asker, frame.kind, frame.body.view());
+    if (!delivered) refuse(frame.id, delivered.error());
   }
 
   void refuse(std::uint64_t request, const wire::Error& error) {

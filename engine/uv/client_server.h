@@ -15,8 +15,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/ports/client_port.h"
 #include "engine/ports/logger.h"
-#include "engine/ports/node_ports.h"
+
 #include "engine/uv/connection.h"
 #include "engine/uv/event_loop.h"
 #include "wire/base/frame.h"
@@ -36,49 +37,29 @@ struct ClientServerOptions {
   std::size_t unread_bytes_max = 4U << 20;
 };
 
-class ClientServer final : public ClientAnswers {
+class ClientServer final : public ClientPort {
  public:
-  using Asker = engine::Asker;
+  using Handler = ClientEvents;
 
-  struct Handler {
-    virtual ~Handler() = default;
-    // Fills the answer to a greeting; its views must last until the next call.
-    virtual wire::ServerHello hello() = 0;
-    virtual void on_command(Asker asker, const wire::Command& command) = 0;
-    // False: what else this session has sent is delivered in the next turn.
-    virtual bool takes_more_this_turn() { return true; }
-    virtual void on_query(Asker asker, const wire::Query& query) = 0;
-    virtual void on_read_events(Asker asker, const wire::ReadEvents& request) = 0;
-    virtual void on_status(Asker asker) = 0;
-    virtual void on_snapshots(Asker asker, const wire::Snapshots& request) = 0;
-    virtual void on_change_membership(Asker asker, const wire::ChangeMembership& request) = 0;
-    virtual void on_transfer(Asker asker, const wire::TransferLeadership& request) = 0;
-    virtual void on_session_end(SessionId session) = 0;
-    // What was sent to the session has left memory.
-    virtual void on_session_drained(SessionId session) = 0;
-  };
-
+  // No session begins before there is a handler (attach()).
   ClientServer(EventLoop& loop, Logger& logger, ClientServerOptions options,
-               ClientListeners listeners, Handler* handler);
+               ClientListeners listeners, Handler* handler = nullptr);
   ~ClientServer() override;
   ClientServer(const ClientServer&) = delete;
   ClientServer& operator=(const ClientServer&) = delete;
 
+  void attach(Handler& handler) { handler_ = &handler; }
+
   const std::string& listen_address() const { return listeners_.tcp->address(); }
-  void stop_listening();
+  void stop_listening() override;
 
   void answer(Asker asker, wire::FrameKind kind, wire::ByteView body) override;
-  // An answer that more will follow.
-  void answer_partly(Asker asker, wire::FrameKind kind, wire::ByteView body);
-  // Bytes that wait to leave for this session; 0 when it is gone.
-  std::size_t outgoing_bytes(SessionId session) const;
-  bool is_open(SessionId session) const { return find(session) != nullptr; }
-  // To all sessions together; adds them up.
-  std::size_t outgoing_bytes() const;
-  std::size_t session_count() const { return sessions_.size(); }
-
-  // Once per turn.
-  void flush();
+  void answer_partly(Asker asker, wire::FrameKind kind, wire::ByteView body) override;
+  std::size_t outgoing_bytes(SessionId session) const override;
+  bool is_open(SessionId session) const override { return find(session) != nullptr; }
+  // Adds the sessions up.
+  std::size_t outgoing_bytes() const override;
+  void flush() override;
 
  private:
   class Session;

@@ -23,15 +23,16 @@
 #include <functional>
 #include <memory>
 
+#include "engine/ports/turns.h"
 #include "wire/base/result.h"
 
 namespace bib::engine {
 
-class EventLoop {
+class EventLoop final : public Turns {
  public:
   EventLoop();
   // The loop must be empty: run() has returned and every handle has been given up.
-  ~EventLoop();
+  ~EventLoop() override;
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
@@ -40,10 +41,10 @@ class EventLoop {
   // Called once per iteration before the loop blocks. Set before run().
   void set_turn_handler(std::function<void()> handler) { turn_handler_ = std::move(handler); }
   // The next iteration does not block: the turn handler has more to do.
-  void continue_soon();
+  void continue_soon() override;
 
   // For the turn handler: something is about to happen, so look for it before sleeping, this time.
-  void poll_soon() { poll_wanted_ = true; }
+  void poll_soon() override { poll_wanted_ = true; }
 
   static constexpr std::chrono::microseconds kPollTime{100};
   // After so many looks in a row that found nothing, only one turn in kPollRetry looks.
@@ -62,7 +63,7 @@ class EventLoop {
   void stop();
 
   // Milliseconds of the loop's monotonic clock, as of this iteration.
-  std::uint64_t now_ms() const { return uv_now(&loop_); }
+  std::uint64_t now_ms() const override { return uv_now(&loop_); }
 
  private:
   static void on_prepare(uv_prepare_t* handle);

@@ -59,9 +59,14 @@ void LogThread::compact(wire::LogIndex index) {
   work_.notify_one();
 }
 
-Status LogThread::stop() {
+Status LogThread::stop(std::vector<LogStoreWrite> rest) {
   {
     const std::lock_guard lock(mutex_);
+    for (LogStoreWrite& write : rest) {
+      if (stopping_ || failure_) break;
+      queue_bytes_ += bytes_of(write);
+      queue_.push_back(std::move(write));
+    }
     stopping_ = true;
   }
   work_.notify_one();

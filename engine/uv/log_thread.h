@@ -70,8 +70,9 @@ class LogThread {
   [[nodiscard]] bool submit(LogStoreWrite&& write);
   // LogStore::compact_to(), between two batches. A later call replaces one that waits.
   void compact(wire::LogIndex index);
-  // Makes all that was submitted durable, closes the log, ends the threads. The store's verdict.
-  wire::Status stop();
+  // Makes all that was submitted durable, and `rest` after it, for which there is room now; closes
+  // the log, ends the threads. The store's verdict.
+  wire::Status stop(std::vector<LogStoreWrite> rest = {});
   LogThreadMetrics metrics() const;
 
  private:

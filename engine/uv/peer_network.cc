@@ -316,7 +316,8 @@ void PeerNetwork::send(const wire::PeerMessage& message) {
   if (link != nullptr && !link->send(message)) drop(PeerDrop::kFull);
 }
 
-void PeerNetwork::send(wire::SnapshotRequest request) {
+void PeerNetwork::send(const wire::SnapshotRequest& what) {
+  wire::SnapshotRequest request = what;
   request.envelope = {options_.cluster, options_.boot};
   request.from = options_.self;
   Link* link = established_link(request.to);
@@ -325,7 +326,8 @@ void PeerNetwork::send(wire::SnapshotRequest request) {
   if (!link->send(wire::FrameKind::kSnapshotRequest, body, {})) drop(PeerDrop::kFull);
 }
 
-void PeerNetwork::send(wire::SnapshotPart part) {
+void PeerNetwork::send(const wire::SnapshotPart& what) {
+  wire::SnapshotPart part = what;
   part.envelope = {options_.cluster, options_.boot};
   part.from = options_.self;
   Link* link = established_link(part.to);
@@ -336,6 +338,15 @@ void PeerNetwork::send(wire::SnapshotPart part) {
 
 void PeerNetwork::flush() {
   for (auto& [id, link] : links_) link->flush();
+}
+
+// Names that stay the same for the life of the process, in the order of PeerDrop.
+void PeerNetwork::count(std::vector<wire::Counter>& counters) const {
+  static constexpr std::array<std::string_view, kPeerDrops> kNames = {
+      "peer.dropped.unreadable",    "peer.dropped.cluster",  "peer.dropped.sender",
+      "peer.dropped.boot",          "peer.dropped.old_boot", "peer.dropped.addressee",
+      "peer.dropped.not_connected", "peer.dropped.full"};
+  for (std::size_t i = 0; i < kPeerDrops; ++i) counters.push_back({kNames.at(i), dropped_.at(i)});
 }
 
 bool PeerNetwork::is_connected(wire::NodeId peer) const {

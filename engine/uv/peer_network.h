@@ -14,20 +14,19 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "engine/ports/logger.h"
+#include "engine/ports/peer_port.h"
 #include "engine/uv/connection.h"
 #include "engine/uv/event_loop.h"
 #include "wire/base/ids.h"
 #include "wire/base/membership.h"
 #include "wire/peer/peer_hello.h"
 #include "wire/peer/peer_message.h"
-#include "wire/peer/snapshot_message.h"
 
 namespace bib::engine {
 
@@ -55,36 +54,15 @@ struct PeerNetworkOptions {
   std::uint64_t probe_interval_ms = 100;   // silent: four of these without a sign of life
 };
 
-class PeerNetwork {
+class PeerNetwork final : public PeerPort {
  public:
-  struct Handler {
-    virtual ~Handler() = default;
-    virtual void on_peer_message(wire::PeerMessage&& message) = 0;
-    virtual void on_peer_connected(wire::NodeId peer) = 0;
-    // The last connection that the peer's current run (boot id) had dialled is closed, or it has
-    // been started anew.
-    virtual void on_peer_disconnected(wire::NodeId peer) = 0;
-    // Once in each silence: this run of the peer does not answer.
-    virtual void on_peer_silent(wire::NodeId peer) = 0;
-    // What snapshot_message.h says: not for consensus.
-    virtual void on_snapshot_request(const wire::SnapshotRequest& request) = 0;
-    virtual void on_snapshot_part(wire::SnapshotPart&& part) = 0;
-    // `reply` may be called later, once; it does nothing if the asker is gone by then.
-    virtual void on_join_request(const wire::JoinRequest& request,
-                                 std::function<void(const wire::JoinReply&)> reply) = 0;
-    // Fills in what this node says of its log and its membership.
-    virtual void complete_hello(wire::PeerHello& hello) const = 0;
-    // Fills in error and refusal where the greeting node must not speak as a member.
-    virtual void check_hello(const wire::PeerHello& hello, wire::PeerHelloReply& reply) = 0;
-    // A node refused this one.
-    virtual void on_refused(wire::NodeId by, const wire::PeerHelloReply& reply) = 0;
-    // A node of another cluster takes this one for a member of its own.
-    virtual void on_claimed(const wire::PeerHello& hello) = 0;
-  };
+  using Handler = PeerEvents;
 
+  // Nobody is greeted before there is a handler (attach()).
   PeerNetwork(EventLoop& loop, Logger& logger, PeerNetworkOptions options,
-              std::unique_ptr<Listener> listener, Handler* handler);
-  ~PeerNetwork();
+              std::unique_ptr<Listener> listener, Handler* handler = nullptr);
+  ~PeerNetwork() override;
+  void attach(Handler& handler) { handler_ = &handler; }
   PeerNetwork(const PeerNetwork&) = delete;
   PeerNetwork& operator=(const PeerNetwork&) = delete;
 
@@ -93,15 +71,16 @@ class PeerNetwork {
   // Dials the members that are new, forgets those that are gone, follows changed addresses. A node
   // that is no member but keeps a connection to this one keeps its link, too: while this node
   // catches up, the leader may not be in the membership that it has read so far.
-  void set_members(const std::vector<wire::Member>& members);
+  void set_members(const std::vector<wire::Member>& members) override;
 
   // Takes the message onto its link, or drops it. Leaves with the next flush().
-  void send(const wire::PeerMessage& message);
-  void send(wire::SnapshotRequest request);
-  void send(wire::SnapshotPart part);
-  void flush();
+  void send(const wire::PeerMessage& message) override;
+  void send(const wire::SnapshotRequest& request) override;
+  void send(const wire::SnapshotPart& part) override;
+  void flush() override;
 
-  bool is_connected(wire::NodeId peer) const;
+  bool is_connected(wire::NodeId peer) const override;
+  void count(std::vector<wire::Counter>& counters) const override;
   std::uint64_t dropped(PeerDrop reason) const {
     return dropped_[static_cast<std::size_t>(reason)];
   }

@@ -22,10 +22,9 @@ LogThreadOptions thread_options(std::function<void(const LogDurable&)> on_durabl
 
 }  // namespace
 
-UvLog::UvLog(EventLoop& loop, FileSystem& files, std::unique_ptr<LogStore> store, Handler* handler)
+UvLog::UvLog(EventLoop& loop, std::shared_ptr<LogReader> reader, std::unique_ptr<LogStore> store)
     : loop_(loop),
-      handler_(handler),
-      reader_(std::make_shared<LogReader>(files, store->directory(), store->locations())),
+      reader_(std::move(reader)),
       alive_(std::make_shared<UvLog*>(this)),
       mailbox_(loop, kLettersMax, [this](Letter&& letter) { on_letter(std::move(letter)); }) {
   thread_ = std::make_unique<LogThread>(
@@ -34,7 +33,7 @@ UvLog::UvLog(EventLoop& loop, FileSystem& files, std::unique_ptr<LogStore> store
                               BIB_CHECK(mailbox_.post(durable), "more completions than writes");
                             },
                             [this](wire::LogPosition base) {
-                              BIB_CHECK(mailbox_.post(base), "no room to say where the log begins");
+                              BIB_CHECK(mailbox_.post(base), "no room to say where the log starts");
                             },
                             [this](const wire::Error& error) {
                               BIB_CHECK(mailbox_.post(error), "no room for the log's failure");
@@ -43,36 +42,14 @@ UvLog::UvLog(EventLoop& loop, FileSystem& files, std::unique_ptr<LogStore> store
 
 UvLog::~UvLog() = default;
 
-void UvLog::submit(const consensus::LogWrite& write, std::vector<wire::Bytes> entries) {
-  LogStoreWrite out;
-  out.append_sequence = write.append_sequence;
-  if (write.hard_state)
-    out.hard_state = wire::HardState{write.hard_state->term, write.hard_state->vote};
-  if (write.reset_to) {
-    const consensus::MembershipAt& membership = *write.reset_membership;
-    out.reset =
-        LogReset{*write.reset_to, membership.index, wire::encode_membership(membership.membership)};
-  }
-  out.truncate_from = write.truncate_from;
-  out.entries = std::move(entries);
-  waiting_.push_back(std::move(out));
-}
-
-void UvLog::flush() {
-  while (!waiting_.empty() && thread_->submit(std::move(waiting_.front()))) waiting_.pop_front();
-}
-
 void UvLog::on_letter(Letter&& letter) {
   if (const auto* error = std::get_if<wire::Error>(&letter)) {
-    handler_->on_log_failed(*error);
-    return;
+    events_->on_log_failed(*error);
+  } else if (const auto* base = std::get_if<wire::LogPosition>(&letter)) {
+    events_->on_log_compacted(base->index);
+  } else {
+    events_->on_log_durable(std::get<LogDurable>(letter).append_sequence);
   }
-  if (const auto* base = std::get_if<wire::LogPosition>(&letter)) {
-    handler_->on_log_compacted(base->index);
-    return;
-  }
-  flush();
-  handler_->on_log_durable(std::get<LogDurable>(letter).append_sequence);
 }
 
 void UvLog::read(std::uint64_t token, wire::LogIndex first, wire::LogIndex last,
@@ -85,14 +62,9 @@ void UvLog::read(std::uint64_t token, wire::LogIndex first, wire::LogIndex last,
       },
       [self = std::weak_ptr<UvLog*>(alive_), token, result] {
         if (const auto alive = self.lock()) {
-          (*alive)->handler_->on_log_read(token, std::move(*result));
+          (*alive)->events_->on_log_read(token, std::move(*result));
         }
       });
-}
-
-wire::Status UvLog::stop() {
-  flush();
-  return thread_->stop();
 }
 
 }  // namespace bib::engine

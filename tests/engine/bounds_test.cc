@@ -8,7 +8,9 @@
 
 #include "engine/node/commands.h"
 #include "engine/node/queries.h"
+#include "engine/uv/client_server.h"
 #include "engine/uv/stderr_logger.h"
+#include "engine/uv/uv_pool.h"
 #include "projections/state/state.h"
 #include "support/test_support.h"
 
@@ -53,8 +55,8 @@ struct Rig final : LogSink, PeerSender, Applier, SnapshotKeeper, ClientServer::H
         loop, logger, api, ClientListeners{Listener::open(loop, "127.0.0.1:0").value(), nullptr},
         this);
     commands = std::make_unique<Commands>(limits.commands, *driver, *projector, *clients, clock);
-    queries =
-        std::make_unique<Queries>(loop, limits.queries, *driver, *projector, *clients, *commands);
+    queries = std::make_unique<Queries>(loop, pool, limits.queries, *driver, *projector, *clients,
+                                        *commands);
     driver->tick();
     turn();  // its vote is durable
     REQUIRE(driver->raft().role() == consensus::Role::kLeader);
@@ -91,17 +93,15 @@ struct Rig final : LogSink, PeerSender, Applier, SnapshotKeeper, ClientServer::H
 
   // ---- ClientServer::Handler
   wire::ServerHello hello() override { return {}; }
-  void on_command(ClientServer::Asker asker, const wire::Command& command) override {
+  void on_command(Asker asker, const wire::Command& command) override {
     commands->on_command(asker, command);
   }
-  void on_query(ClientServer::Asker asker, const wire::Query& query) override {
-    queries->on_query(asker, query);
-  }
-  void on_read_events(ClientServer::Asker, const wire::ReadEvents&) override {}
-  void on_status(ClientServer::Asker) override {}
-  void on_change_membership(ClientServer::Asker, const wire::ChangeMembership&) override {}
-  void on_transfer(ClientServer::Asker, const wire::TransferLeadership&) override {}
-  void on_snapshots(ClientServer::Asker, const wire::Snapshots&) override {}
+  void on_query(Asker asker, const wire::Query& query) override { queries->on_query(asker, query); }
+  void on_read_events(Asker, const wire::ReadEvents&) override {}
+  void on_status(Asker) override {}
+  void on_change_membership(Asker, const wire::ChangeMembership&) override {}
+  void on_transfer(Asker, const wire::TransferLeadership&) override {}
+  void on_snapshots(Asker, const wire::Snapshots&) override {}
   void on_session_end(SessionId) override {}
   void on_session_drained(SessionId) override {}
 
@@ -117,6 +117,7 @@ struct Rig final : LogSink, PeerSender, Applier, SnapshotKeeper, ClientServer::H
 
   FixedClock clock;
   EventLoop loop;
+  UvPool pool{loop};
   StderrLogger logger{LogLevel::kError};
   projections::MemoryStore store;
   std::unique_ptr<RaftDriver> driver;

@@ -34,20 +34,20 @@ struct Node final : ClientServer::Handler {
   SessionId session{};
 
   wire::ServerHello hello() override { return {}; }
-  void on_command(ClientServer::Asker, const wire::Command&) override {}
+  void on_command(Asker, const wire::Command&) override {}
   bool takes_more_this_turn() override { return this_turn < requests_per_turn; }
-  void on_query(ClientServer::Asker, const wire::Query&) override {}
-  void on_read_events(ClientServer::Asker, const wire::ReadEvents&) override {}
-  void on_status(ClientServer::Asker asker) override {
+  void on_query(Asker, const wire::Query&) override {}
+  void on_read_events(Asker, const wire::ReadEvents&) override {}
+  void on_status(Asker asker) override {
     session = asker.session;
     most_outgoing = std::max(most_outgoing, clients->outgoing_bytes(asker.session));
     ++requests;
     ++this_turn;
     clients->answer(asker, FrameKind::kStatusReply, body);
   }
-  void on_change_membership(ClientServer::Asker, const wire::ChangeMembership&) override {}
-  void on_transfer(ClientServer::Asker, const wire::TransferLeadership&) override {}
-  void on_snapshots(ClientServer::Asker, const wire::Snapshots&) override {}
+  void on_change_membership(Asker, const wire::ChangeMembership&) override {}
+  void on_transfer(Asker, const wire::TransferLeadership&) override {}
+  void on_snapshots(Asker, const wire::Snapshots&) override {}
   void on_session_end(SessionId) override { ++ended; }
   void on_session_drained(SessionId) override {}
 };

@@ -9,8 +9,8 @@
 
 #include "driver_sides.h"
 #include "engine/node/joins.h"
-#include "engine/uv/event_loop.h"
 #include "engine/uv/client_server.h"
+#include "engine/uv/event_loop.h"
 #include "engine/uv/stderr_logger.h"
 #include "projections/state/state.h"
 #include "wire/base/secret.h"
@@ -175,7 +175,7 @@ struct Leader final : Applier, ClientServer::Handler {
   void on_role(const consensus::RoleChange& change) override {
     if (change.role == consensus::Role::kFollower && desk) desk->on_leadership_lost();
   }
-  void on_snapshots(ClientServer::Asker, const wire::Snapshots&) override {}
+  void on_snapshots(Asker, const wire::Snapshots&) override {}
   void on_membership(const wire::Membership&) override {}
   void on_read_ready(std::uint64_t token) override { desk->on_read_ready(token); }
   void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) override {
@@ -183,12 +183,12 @@ struct Leader final : Applier, ClientServer::Handler {
   }
   // ---- ClientServer::Handler: nobody connects
   wire::ServerHello hello() override { return {}; }
-  void on_command(ClientServer::Asker, const wire::Command&) override {}
-  void on_query(ClientServer::Asker, const wire::Query&) override {}
-  void on_read_events(ClientServer::Asker, const wire::ReadEvents&) override {}
-  void on_status(ClientServer::Asker) override {}
-  void on_change_membership(ClientServer::Asker, const wire::ChangeMembership&) override {}
-  void on_transfer(ClientServer::Asker, const wire::TransferLeadership&) override {}
+  void on_command(Asker, const wire::Command&) override {}
+  void on_query(Asker, const wire::Query&) override {}
+  void on_read_events(Asker, const wire::ReadEvents&) override {}
+  void on_status(Asker) override {}
+  void on_change_membership(Asker, const wire::ChangeMembership&) override {}
+  void on_transfer(Asker, const wire::TransferLeadership&) override {}
   void on_session_end(SessionId) override {}
   void on_session_drained(SessionId) override {}
 };

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "engine/ports/executor.h"
-#include "engine/ports/snapshot_port.h"
+#include "engine/ports/peer_port.h"
 #include "engine/storage/snapshot_files.h"
 #include "faulty_file_system.h"
 #include "file_system_env.h"

@@ -87,6 +87,8 @@ void Oracle::add_node(SimNode& node) {
   nodes_.push_back(&node);
   facts_.emplace_back();
   for (Facts& facts : facts_) facts.ticks_since_heard.resize(nodes_.size());
+  acknowledged_.resize(nodes_.size());
+  shown_.resize(nodes_.size());
 }
 
 Oracle::Facts& Oracle::facts(const SimNode& node) {
@@ -97,8 +99,25 @@ Oracle::Facts& Oracle::facts(const SimNode& node) {
 
 void Oracle::on_founded(const wire::Bytes& entry, const wire::Membership& membership) {
   const auto header = wire::read_entry_header(entry.view());
-  known_.try_emplace(place(header->index, header->term),
-                     Known{Term(), header->checksum, membership});
+  // A founder that dies before its first entry is durable founds again.
+  if (committed() >= header->index) return;
+  known_.insert_or_assign(place(header->index, header->term),
+                          Known{Term(), header->checksum, membership});
+}
+
+void Oracle::on_welcomed(const SimNode& node) const {
+  const auto names = [&](const wire::Membership& membership) {
+    return node.is_member_of(membership);
+  };
+  for (const consensus::MembershipAt& at : memberships_) {
+    if (names(at.membership)) return;
+  }
+  for (LogIndex index = applied() + 1; index <= committed(); ++index) {
+    const auto known = known_.find(place(index, committed_[index.value() - 1].term));
+    if (known != known_.end() && known->second.membership && names(*known->second.membership))
+      return;
+  }
+  violated("join", "{} is told that it is a member, and no committed entry says so", node.name());
 }
 
 void Oracle::on_boot(SimNode& node, wire::HardState hard_state) {
@@ -189,6 +208,7 @@ void Oracle::on_tick(SimNode& node) {
   const Raft& raft = *node.raft();
   const unsigned limit = plan_.raft.election_ticks_min;
   ++known.ticks_since_timer;
+  ++known.ticks_since_asked;
   if (node.disk_is_stalled()) known.ticks_since_timer = 0;  // it may not campaign
   if (raft.role() != Role::kLeader) {
     known.ticks_transferring = 0;
@@ -211,7 +231,8 @@ void Oracle::on_tick(SimNode& node) {
     violated("timing", "{} still leads term {} without a quorum", node.name(), raft.term().value());
   }
   // A stalled leader may begin the next attempt in the tick that ends one.
-  const bool is_one_attempt = raft.is_transferring() && !node.disk_is_stalled();
+  const bool is_one_attempt =
+      raft.is_transferring() && !node.disk_is_stalled() && known.ticks_since_asked >= 160;
   known.ticks_transferring = is_one_attempt ? known.ticks_transferring + 1 : 0;
   if (known.ticks_transferring > limit + 1) {
     violated("timing", "{} has been handing over for {} ticks", node.name(),
@@ -350,7 +371,7 @@ void Oracle::on_written(SimNode& node, const consensus::LogWrite& write,
       if (header->kind == wire::EntryKind::kMembership) {
         const auto reader = wire::EntryReader::open(bytes, true);
         auto membership = wire::decode_membership(reader->body());
-        if (!membership) violated("log", "{} writes a membership that is none", node.name());
+        if (!membership) violated("log", "{} writes an invalid membership", node.name());
         entry.membership = *std::move(membership);
         check_promotion(node, raft, header->index, *entry.membership);
         const LogIndex latest = facts(node).membership_index;
@@ -382,7 +403,8 @@ void Oracle::check_promotion(const SimNode& node, const Raft& raft, LogIndex ind
   for (const consensus::PeerStatus& peer : raft.peers()) {
     const bool is_promoted =
         has_id(membership.voters, peer.id) && has_id(before->membership.learners, peer.id);
-    if (is_promoted && peer.state == consensus::ProgressState::kSnapshot) {
+    if (is_promoted && !promotions_asked_.contains(peer.id) &&
+        peer.state == consensus::ProgressState::kSnapshot) {
       violated("snapshot", "{} gives n{} its vote while a snapshot is on its way there",
                node.name(), peer.id.value());
     }
@@ -475,6 +497,9 @@ void Oracle::check_leader(const SimNode& node, const Raft& raft, Facts& known) c
     known.transfer_end = LogIndex();
   } else if (known.transfer_end == LogIndex()) {
     known.transfer_end = raft.last_index();
+  } else if (raft.last_index() != known.transfer_end && known.ticks_since_asked < 160) {
+    known.transfer_end =
+        raft.last_index();  // one attempt ended, and another began in the same step
   } else if (raft.last_index() != known.transfer_end) {
     violated("timing", "{} hands over and takes entry {} meanwhile", node.name(),
              raft.last_index().value());
@@ -666,8 +691,9 @@ void Oracle::take_committed_entry(const wire::Bytes& entry) {
   if (reader->header().kind != wire::EntryKind::kEvents) return;
   for (std::size_t i = 0; i < reader->event_count(); ++i) {
     const auto event = wire::read_event(reader->event(i));
-    if (!event) violated("digest", "a committed event is none: {}", event.error().message);
+    if (!event) violated("digest", "a committed event is invalid: {}", event.error().message);
     ++events_;
+    positions_.push_back({reader->header().index, static_cast<std::uint32_t>(i)});
     take_event(*event, {reader->header().index, static_cast<std::uint32_t>(i)});
   }
 }

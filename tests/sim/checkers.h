@@ -20,6 +20,10 @@
 //   once         each request is in the log at most once, and answered by its own event
 //   history      answers to clients fit one order, which respects real time; rows are no older
 //                than their node says
+//   join         who is told that it is a member is one, as of a committed entry
+//   feed         events reach their readers in order, without a gap
+//   frame        no answer is larger than what a client takes
+//   stopped      no node ends by itself where its disk is whole
 //   timing       check-quorum, transfers, the election timer and suspicion end when they must; a
 //                leader takes nothing while it hands over, and hands over when its disk stalls
 //   guard        a wiped disk is not counted under its old id; no other is called wiped
@@ -58,6 +62,8 @@ class Oracle {
 
   // ---- from the nodes, while they run
   void on_founded(const wire::Bytes& entry, const wire::Membership& membership);
+  // A node that asked to join was told that it is a member.
+  void on_welcomed(const SimNode& node) const;
   void on_boot(SimNode& node, wire::HardState hard_state);
   void before_message(SimNode& node, const wire::PeerMessage& message);
   void after_message(SimNode& node, const wire::PeerMessage& message);
@@ -66,7 +72,12 @@ class Oracle {
   void on_tick(SimNode& node);
   // The last of them is the entry `index`, in the leader's log or about to be.
   void on_change_asked(SimNode& node, wire::LogIndex index) { facts(node).change_asked = index; }
-  void on_transfer_asked(SimNode& node) { facts(node).ticks_transferring = 0; }
+  // Somebody wants this one to have a vote.
+  void on_promotion_asked(wire::NodeId peer) { promotions_asked_.insert(peer); }
+  void on_transfer_asked(SimNode& node) {
+    facts(node).ticks_transferring = 0;
+    facts(node).ticks_since_asked = 0;
+  }
   void on_sent(SimNode& node, const wire::PeerMessage& message);
   // Every entry of every log passes here, on its way to the disk.
   void on_written(SimNode& node, const consensus::LogWrite& write,
@@ -99,7 +110,15 @@ class Oracle {
     std::optional<std::string> value;
     wire::LogIndex applied;
   };
-  void on_read_answered(Time now, wire::LogIndex began, bool linearizable, const Seen& seen);
+  // What a read of that level, at that node, must show if it comes there now (docs/consistency.md).
+  wire::LogIndex floor_of(const SimNode& node, wire::Consistency level) const;
+  // `floor`: as it was when the read came to the node that answers it.
+  void on_read_answered(Time now, NodeIndex node, std::uint32_t run, wire::LogIndex floor,
+                        wire::Consistency level, const Seen& seen);
+  // The node has told a client of everything up to there.
+  void on_acknowledged(NodeIndex node, wire::LogIndex index);
+  // A feed sent `event` to a reader that has everything before `from`: it is the next one.
+  void check_feed(const std::string& who, wire::Position from, wire::Position event) const;
   // The node says that its rows show everything that was acknowledged `age` ago, by its own clock.
   void on_age(const SimNode& node, Time now, Time age, wire::LogIndex applied) const;
   // A command was answered without an event: because nothing would change, or another revision was
@@ -140,10 +159,11 @@ class Oracle {
     wire::NodeId vote;
     unsigned ticks_since_timer = 0;
     unsigned ticks_transferring = 0;
-    unsigned ticks_stalled = 0;   // a leader's, without handing over although it could
-    wire::LogIndex transfer_end;  // where the log ended when the transfer began; 0: none
-    wire::LogIndex change_asked;  // the last membership that was asked for stands there
-    wire::LogIndex match;         // of the peer whose answer is being taken
+    unsigned ticks_since_asked = 1000;  // to hand over, which may begin a second later
+    unsigned ticks_stalled = 0;         // a leader's, without handing over although it could
+    wire::LogIndex transfer_end;        // where the log ended when the transfer began; 0: none
+    wire::LogIndex change_asked;        // the last membership that was asked for stands there
+    wire::LogIndex match;               // of the peer whose answer is being taken
     bool suspects = false;
     bool must_grant = false;
     unsigned pre_votes_in_turn = 0;
@@ -200,6 +220,14 @@ class Oracle {
   std::map<std::tuple<wire::Term, wire::NodeId, std::uint64_t>, wire::NodeId> votes_;  // by log id
   std::map<Request, std::pair<wire::Position, wire::Revision>> requests_;
   std::map<std::string, std::vector<Version>, std::less<>> versions_;
+  std::vector<wire::Position> positions_;  // of the committed log's events, in order
+  std::set<wire::NodeId> promotions_asked_;
+  std::vector<wire::LogIndex> acknowledged_;  // by each node, in all its runs
+  struct Shown {
+    std::uint32_t run = 0;
+    wire::LogIndex index;
+  };
+  std::vector<Shown> shown_;  // by each node's stale reads, in its present run
   wire::LogIndex completed_;
   std::vector<std::pair<Time, wire::LogIndex>> completions_;  // both ascending
   std::uint64_t events_ = 0;

@@ -58,19 +58,50 @@ const Oracle::Version* Oracle::version_at(const std::string& key, LogIndex index
   return nullptr;
 }
 
-void Oracle::on_read_answered(Time now, LogIndex began, bool linearizable, const Seen& seen) {
+wire::LogIndex Oracle::floor_of(const SimNode& node, wire::Consistency level) const {
+  switch (level) {
+    case wire::Consistency::kLinearizable:
+      return completed_;
+    case wire::Consistency::kLeader:
+      return acknowledged_[node.index()];
+    case wire::Consistency::kStale:
+      break;
+  }
+  const Shown& shown = shown_[node.index()];
+  const bool is_this_run = shown.run == node.runs() || plan_.scenario == Scenario::kStaleAfterStart;
+  return is_this_run ? shown.index : LogIndex();
+}
+
+void Oracle::on_acknowledged(NodeIndex node, LogIndex index) {
+  acknowledged_[node] = std::max(acknowledged_[node], index);
+}
+
+void Oracle::on_read_answered(Time now, NodeIndex node, std::uint32_t run, LogIndex floor,
+                              wire::Consistency level, const Seen& seen) {
   const Version* version = version_at(seen.key, seen.applied);
   const std::optional<std::string> expected = version == nullptr ? std::nullopt : version->value;
   if (seen.value != expected) {
     violated("history", "a read of {} at entry {} sees '{}', not '{}'", seen.key,
              seen.applied.value(), seen.value.value_or("nothing"), expected.value_or("nothing"));
   }
-  if (!linearizable) return;
-  if (seen.applied < began) {
-    violated("history", "a linearizable read at entry {} began after entry {} was answered",
-             seen.applied.value(), began.value());
+  if (seen.applied < floor) {
+    static constexpr const char* kLevels[] = {"linearizable", "leader", "stale"};
+    violated("history", "a {} read of n{} at entry {} does not show entry {}",
+             kLevels[static_cast<int>(level)], node + 1, seen.applied.value(), floor.value());
   }
-  complete(now, seen.applied);
+  if (level == wire::Consistency::kStale &&
+      (shown_[node].run != run || shown_[node].index < seen.applied)) {
+    shown_[node] = {run, seen.applied};
+  }
+  on_acknowledged(node, seen.applied);
+  if (level == wire::Consistency::kLinearizable) complete(now, seen.applied);
+}
+
+void Oracle::check_feed(const std::string& who, wire::Position from, wire::Position event) const {
+  const auto next = std::lower_bound(positions_.begin(), positions_.end(), from);
+  if (next != positions_.end() && *next == event) return;
+  violated("feed", "{} is sent the event at {}, after it had all before {}", who, to_string(event),
+           to_string(from));
 }
 
 template <typename Predicate>

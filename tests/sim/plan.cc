@@ -38,9 +38,11 @@ void draw_raft(Drawer& draw, Plan& plan) {
   raft.election_ticks_min = draw.of<unsigned>({5, 10, 10, 20, 20, 50, 100});
   raft.heartbeat_ticks = static_cast<unsigned>(
       draw.between(1, std::max<std::uint64_t>(1, raft.election_ticks_min / 4)));
-  if (draw.one_in(16)) {  // the defaults of a real node
-    raft.election_ticks_min = 500;
-    raft.heartbeat_ticks = 100;
+  // Mostly as in a real node, where suspicion is much sooner than the election timeout: after a
+  // partition two nodes believe to lead for seconds.
+  if (!draw.one_in(5)) {
+    raft.election_ticks_min = draw.of<unsigned>({500, 500, 250});
+    raft.heartbeat_ticks = raft.election_ticks_min / 5;
   }
   raft.commit_notify_ticks = draw.of<unsigned>({0, 0, 1, 5});
   raft.append_entries_max = draw.of<std::size_t>({1, 1, 2, 4, 64, 1024});
@@ -66,6 +68,7 @@ void draw_network(Drawer& draw, NetworkPlan& network) {
   network.reorder_ppm = draw.ppm(500'000);
   network.foreign_ppm = draw.ppm(20'000);
   network.through_bytes = draw.one_in(3);
+  network.delivers_late = !draw.one_in(3);
 }
 
 void draw_disk(Drawer& draw, DiskPlan& disk) {
@@ -76,9 +79,10 @@ void draw_disk(Drawer& draw, DiskPlan& disk) {
   disk.block_bytes_max = draw.of<std::uint32_t>({1024, 16384, 4U << 20});
   disk.prepares_segments = !draw.one_in(4);
   disk.stall_limit = draw.of<Time>({100, 500, 500, 2000}) * kMillisecond;
+  disk.queue_writes_max = draw.of<std::size_t>({1, 4, 64, 4096});
 }
 
-void draw_faults(Drawer& draw, const Plan& plan, FaultPlan& faults) {
+void draw_faults(Drawer& draw, FaultPlan& faults) {
   if (draw.one_in(25)) return;  // a run without any
   faults.kill = draw.mean(kSecond, 10 * kSecond);
   faults.power = draw.mean(kSecond, 10 * kSecond);
@@ -98,7 +102,8 @@ void draw_faults(Drawer& draw, const Plan& plan, FaultPlan& faults) {
   faults.die_on_change_ppm = draw.ppm(400'000, 4);
   faults.die_in_start_ppm = draw.ppm(400'000, 4);
   faults.relapse_ppm = draw.ppm(900'000, 3);
-  (void)plan;
+  faults.stop = draw.mean(kSecond, 8 * kSecond);
+  faults.die_in_stop_ppm = draw.ppm(300'000, 3);
 }
 
 void draw_work(Drawer& draw, WorkloadPlan& work) {
@@ -113,6 +118,8 @@ void draw_work(Drawer& draw, WorkloadPlan& work) {
   work.other_ppm = draw.of<std::uint32_t>({0, 200'000, 500'000});
   work.duplicate_ppm = draw.of<std::uint32_t>({0, 100'000});
   work.value_bytes_max = draw.of<std::uint32_t>({16, 16, 300, 3000});
+  work.slow_ppm = draw.ppm(300'000);
+  work.feeds = draw.of<unsigned>({0, 1, 2});
 }
 
 void draw_snapshots(Drawer& draw, Plan& plan) {
@@ -185,6 +192,8 @@ Plan draw_plan(std::uint64_t seed) {
   plan.voters = draw.of<unsigned>({1, 2, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5, 5, 6, 7});
   plan.spares = static_cast<unsigned>(draw.between(0, 3));
   plan.on_rocksdb = draw.one_in(50);
+  plan.grows = draw.one_in(4);
+  plan.spares_join = plan.grows || draw.one_in(2);
   plan.row_cache_bytes = draw.of<std::size_t>({0, 2048, 256U << 10});
   plan.duration = draw.between(5 * kSecond, 40 * kSecond);
   plan.housekeeping = draw.of<Time>({20 * kMillisecond, 250 * kMillisecond, 250 * kMillisecond});
@@ -193,7 +202,7 @@ Plan draw_plan(std::uint64_t seed) {
   draw_raft(draw, plan);
   draw_network(draw, plan.network);
   draw_disk(draw, plan.disk);
-  draw_faults(draw, plan, plan.faults);
+  draw_faults(draw, plan.faults);
   draw_work(draw, plan.work);
   draw_snapshots(draw, plan);
   draw_wipes(draw, plan);
@@ -206,22 +215,24 @@ std::string describe(const Plan& plan) {
   const NetworkPlan& network = plan.network;
   const FaultPlan& faults = plan.faults;
   std::string text = fmt::format(
-      "seed {}: {} voters, {} spares, {:.0f} s, {}\n"
+      "seed {}: {} voters{}, {} spares{}, {:.0f} s, {}\n"
       "  raft: election {} ticks, heartbeat {}, append {} entries {} bytes, {} in flight, cache "
       "{}\n"
-      "  network: {} to {} us, loss {:.1f} %, repeated {:.1f} %, reordered {:.1f} %{}{}\n"
-      "  disk: {} to {} us, unit {}, segments {} KiB\n"
-      "  clients: {}, keys {}, patience {:.2f} s, {} attempts\n"
+      "  network: {} to {} us, loss {:.1f} %, repeated {:.1f} %, reordered {:.1f} %{}{}{}\n"
+      "  disk: {} to {} us, unit {}, segments {} KiB, {} writes queued\n"
+      "  clients: {}, keys {}, patience {:.2f} s, {} attempts, feeds {}\n"
       "  faults, mean seconds between:",
-      plan.seed, plan.voters, plan.spares, seconds(plan.duration),
+      plan.seed, plan.voters, plan.grows ? " one after another" : "", plan.spares,
+      plan.spares_join ? " that ask to join" : "", seconds(plan.duration),
       plan.on_rocksdb ? "RocksDB" : "rows in memory", plan.raft.election_ticks_min,
       plan.raft.heartbeat_ticks, plan.raft.append_entries_max, plan.raft.append_bytes_max,
       plan.raft.flight.messages_max, plan.driver.cache_bytes, network.latency_min,
       network.latency_max, network.loss_ppm / 1e4, network.duplicate_ppm / 1e4,
       network.reorder_ppm / 1e4, network.through_bytes ? ", as bytes" : "",
-      network.greets ? ", with greetings" : "", plan.disk.append_min, plan.disk.append_max,
-      plan.disk.write_unit, plan.disk.segment_bytes >> 10, plan.work.clients, plan.work.keys,
-      seconds(plan.work.patience), plan.work.attempts_max);
+      network.greets ? ", with greetings" : "", network.delivers_late ? ", late" : "",
+      plan.disk.append_min, plan.disk.append_max, plan.disk.write_unit,
+      plan.disk.segment_bytes >> 10, plan.disk.queue_writes_max, plan.work.clients, plan.work.keys,
+      seconds(plan.work.patience), plan.work.attempts_max, plan.work.feeds);
   const auto fault = [&](const char* name, Time mean) {
     if (mean != 0) text += fmt::format(" {} {:.1f}", name, seconds(mean));
   };
@@ -237,6 +248,7 @@ std::string describe(const Plan& plan) {
   fault("disk full", faults.disk_full);
   fault("rot", faults.rot);
   fault("wipe", faults.wipe);
+  fault("stop", faults.stop);
   fault("membership", faults.membership);
   fault("transfer", faults.transfer);
   if (plan.snapshots.exist) {

@@ -23,7 +23,9 @@ struct NetworkPlan {
   std::uint32_t reorder_ppm = 0;
   std::uint32_t foreign_ppm = 0;  // repeats a message in a wrong envelope, or to a wrong node
   bool through_bytes = false;     // every message is encoded and decoded
-  bool greets = false;            // connections begin with a greeting, which a MemberGuard judges
+  // What a partition holds up arrives when it has ended, as TCP has it; otherwise it is lost.
+  bool delivers_late = false;
+  bool greets = false;  // connections begin with a greeting, which a MemberGuard judges
 };
 
 struct DiskPlan {
@@ -33,7 +35,8 @@ struct DiskPlan {
   std::uint64_t segment_bytes = 64U << 10;
   std::uint32_t block_bytes_max = 4U << 20;
   bool prepares_segments = true;
-  Time stall_limit = 0;  // a write that takes longer has stalled
+  std::size_t queue_writes_max = 4096;  // more wait in the node
+  Time stall_limit = 0;                 // a write that takes longer has stalled
 };
 
 // Small, so that a run of some hundred entries has many of them.
@@ -69,12 +72,14 @@ struct FaultPlan {
   Time disk_full = 0;
   Time rot = 0;         // damage in what was durable; found at the next start: the node is lost
   Time wipe = 0;        // a disk is emptied; its node comes back under its old id
+  Time stop = 0;        // SIGTERM: a node ends as it should, and is started again
   Time membership = 0;  // a change is asked for
   Time transfer = 0;
   bool clock_rates = false;             // ticks of different lengths
   std::uint32_t die_in_turn_ppm = 0;    // a node dies between two effects of one turn
   std::uint32_t die_on_change_ppm = 0;  // ... when its membership changes or it becomes leader
   std::uint32_t die_in_start_ppm = 0;   // ... while it recovers
+  std::uint32_t die_in_stop_ppm = 0;    // ... while it stops
 };
 
 struct WorkloadPlan {
@@ -88,14 +93,32 @@ struct WorkloadPlan {
   std::uint32_t conditional_ppm = 0;  // of the writes: with an expected revision
   std::uint32_t other_ppm = 0;        // of the writes: other kinds of command
   std::uint32_t duplicate_ppm = 0;    // requests that arrive twice
+  std::uint32_t slow_ppm = 0;         // answers that their client takes late
+  unsigned feeds = 0;                 // clients that list and follow the log's events
   std::uint32_t value_bytes_max = 16;
   Time session_retention = 0;  // longer than any request is repeated; 0: sessions do not expire
 };
 
+// Faults that are known and wait to be mended: each is a run in which a checker finds it
+// (scenarios.h). Ordinary seeds keep out of their way.
+enum class Scenario : std::uint8_t {
+  kNone,
+  kStaleAfterStart,
+  kClockAndExpiry,
+  kOldDuplicates,
+  kLargeValues,
+  kDescriptors,
+  kHungFetch,
+};
+
 struct Plan {
   std::uint64_t seed = 0;
+  Scenario scenario = Scenario::kNone;
   unsigned voters = 3;
   unsigned spares = 0;  // nodes that may join later
+  // One node founds the cluster, the others ask to join it; otherwise the voters begin together.
+  bool grows = false;
+  bool spares_join = false;  // as in a real cluster; otherwise they are added by hand
   bool on_rocksdb = false;
   std::size_t row_cache_bytes = 0;
   Time duration = 0;  // of the phase with faults

@@ -92,15 +92,11 @@ void SimCluster::run_until(Time end) {
 }
 
 wire::Member SimCluster::member(NodeIndex node) const {
-  wire::Member member;
-  member.id = id_of(node);
-  member.raft_address = fmt::format("n{}:7000", node + 1);
-  member.log_id = nodes_[node]->log_id();
-  member.api_address = fmt::format("n{}:7001", node + 1);
-  return member;
+  return member_of(node, nodes_[node]->log_id());
 }
 
-// All founders begin with the same first entry; the spares know nothing.
+// All founders begin with the same first entry, or one founds and the others ask to join; the
+// spares know nothing.
 void SimCluster::found() {
   wire::Membership membership;
   for (NodeIndex i = 0; i < plan_.voters; ++i) {
@@ -108,7 +104,13 @@ void SimCluster::found() {
     membership.members.push_back(member(i));
   }
   for (const auto& node : nodes_) {
-    if (node->index() < plan_.voters) node->found(membership);
+    if (plan_.grows && node->index() == 0) {
+      node->found_alone();
+    } else if (plan_.grows || (node->index() >= plan_.voters && plan_.spares_join)) {
+      node->join_first();
+    } else if (node->index() < plan_.voters) {
+      node->found(membership);
+    }
     if (plan_.faults.clock_rates) {
       node->set_tick(random_.between(kTickTime * 7 / 10, kTickTime * 14 / 10));
     }
@@ -149,6 +151,8 @@ Time SimCluster::mean_of(std::uint32_t fault) const {
       return faults.membership;
     case kTransfer:
       return faults.transfer;
+    case kStop:
+      return faults.stop;
     default:
       return 0;
   }
@@ -228,8 +232,10 @@ void SimCluster::do_fault(std::uint32_t fault) {
       return rot_some_disk();
     case kWipe:
       return wipe_some_disk();
+    case kStop:
+      return node->stop(random_.between(5 * kMillisecond, 3 * kSecond));
     case kMembership:
-      return change_membership();
+      return random_.below(2) == 0 ? change_membership() : ask_for_change();
     default: {
       if (SimNode* leader = some_leader()) {
         // Mostly to whom it likes; else to anybody, also to who is no voter or not there.
@@ -238,7 +244,10 @@ void SimCluster::do_fault(std::uint32_t fault) {
           target = id_of(static_cast<NodeIndex>(random_.below(nodes_.size())));
         trace_.line(leader->name(), "is asked to hand over to n{}",
                     target.value_or(NodeId()).value());
-        (void)leader->transfer(target);
+        wire::TransferLeadership request;
+        request.target = target.value_or(NodeId());
+        oracle_.on_transfer_asked(*leader);
+        send(*leader, wire::FrameKind::kTransferLeadership, encoder_.encode(request));
       }
     }
   }
@@ -351,7 +360,7 @@ bool SimCluster::may_be_without(const std::vector<NodeIndex>& without) const {
     if (may_be_promoted(id_of(node))) return false;
   }
   return std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
-    if (node->is_lost() || node->is_wiped()) return true;
+    if (node->is_lost() || node->is_wiped() || node->waits_to_join()) return true;
     if (!node->is_running()) return false;
     const Raft& raft = *node->raft();
     const consensus::MembershipAt* committed = raft.committed_membership();
@@ -371,14 +380,16 @@ bool SimCluster::may_be_promoted(NodeId id) const {
 
 void SimCluster::rot_some_disk() {
   SimNode* node = some_running();
-  if (!may_be_without({node->index()})) return;
+  if (!may_lose_a_disk() || !may_be_without({node->index()})) return;
+  last_loss_ = queue_.now();
   stop_node(*node, random_.below(2) == 0 ? Death::kKilled : Death::kPower);
   (void)node->rot();
 }
 
 void SimCluster::wipe_some_disk() {
   SimNode* node = some_running();
-  if (node->is_wiped() || !may_be_without({node->index()})) return;
+  if (node->is_wiped() || !may_lose_a_disk() || !may_be_without({node->index()})) return;
+  last_loss_ = queue_.now();
   node->die(Death::kPower, std::nullopt);
   node->wipe();
   node->start_later(random_.between(5 * kMillisecond, 2 * kSecond));
@@ -403,6 +414,7 @@ std::vector<MembershipChange> SimCluster::random_changes(const wire::Membership&
   const std::uint64_t count = 1 + random_.below(random_.below(3) == 0 ? 3 : 1);
   for (std::uint64_t i = 0; i < count; ++i) {
     const NodeIndex index = node_to_change(membership);
+    if (nodes_[index]->waits_to_join()) continue;
     MembershipChange change;
     change.member = member(index);
     change.member.wants_vote = random_.below(4) != 0;
@@ -433,6 +445,48 @@ std::vector<MembershipChange> SimCluster::random_changes(const wire::Membership&
     changes.push_back(std::move(change));
   }
   return changes;
+}
+
+// A change that was asked for may be made a second later: meanwhile no disk is taken, since whoever
+// counts on it may not have noticed yet.
+bool SimCluster::may_lose_a_disk() const {
+  return last_change_ == 0 || queue_.now() > last_change_ + 3 * kSecond;
+}
+
+void SimCluster::send(SimNode& node, wire::FrameKind kind, wire::ByteView body) {
+  const engine::Asker asker{static_cast<engine::SessionId>(2000), ++requests_};
+  node.on_request(asker, kind, {body.begin(), body.end()});
+}
+
+// As `bib cluster member` does.
+void SimCluster::ask_for_change() {
+  SimNode* leader = some_leader();
+  // A leader takes a voter for healthy until it has missed its answers for up to two timeouts.
+  const Time blind = 3 * kSecond + 2 * kTickTime * plan_.raft.election_ticks_min;
+  if (leader == nullptr || (last_loss_ != 0 && queue_.now() < last_loss_ + blind)) return;
+  const wire::Membership& membership = leader->raft()->membership();
+  if (membership.members.empty()) return;
+  wire::ChangeMembership request;
+  request.explicit_leave = random_.below(4) == 0;
+  const std::uint64_t count = 1 + random_.below(random_.below(3) == 0 ? 2 : 1);
+  for (std::uint64_t i = 0; i < count && !membership.is_joint(); ++i) {
+    const wire::Member& member = membership.members[random_.below(membership.members.size())];
+    wire::MemberChange change;
+    change.kind = static_cast<wire::MemberChangeKind>(random_.between(1, 4));
+    change.id = member.id;
+    if (change.kind == wire::MemberChangeKind::kAddVoter) oracle_.on_promotion_asked(member.id);
+    request.changes.push_back(change);
+  }
+  const bool removes_all =
+      std::all_of(membership.voters.begin(), membership.voters.end(), [&](NodeId id) {
+        return std::any_of(request.changes.begin(), request.changes.end(), [&](const auto& one) {
+          return one.id == id && one.kind != wire::MemberChangeKind::kAddVoter;
+        });
+      });
+  if (removes_all && !request.changes.empty()) return;
+  last_change_ = queue_.now();
+  trace_.line("", "{} is asked for a change of {} members", leader->name(), request.changes.size());
+  send(*leader, wire::FrameKind::kChangeMembership, encoder_.encode(request));
 }
 
 void SimCluster::change_membership() {

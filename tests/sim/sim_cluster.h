@@ -58,6 +58,7 @@ class SimCluster final : public EventTarget {
     kDiskFull,
     kRot,
     kWipe,
+    kStop,
     kMembership,
     kTransfer,
     kFaultKinds,
@@ -80,6 +81,9 @@ class SimCluster final : public EventTarget {
   void rot_some_disk();
   void wipe_some_disk();
   void change_membership();
+  void ask_for_change();
+  bool may_lose_a_disk() const;
+  void send(SimNode& node, wire::FrameKind kind, wire::ByteView body);
   NodeIndex node_to_change(const wire::Membership& membership);
   std::vector<consensus::MembershipChange> random_changes(const wire::Membership& membership);
   SimNode* some_running();
@@ -109,6 +113,10 @@ class SimCluster final : public EventTarget {
   Workload workload_;
   World world_;
   std::vector<std::unique_ptr<SimNode>> nodes_;
+  wire::ClientEncoder encoder_;
+  std::uint64_t requests_ = 0;
+  Time last_change_ = 0;
+  Time last_loss_ = 0;
   bool healing_ = false;
 };
 

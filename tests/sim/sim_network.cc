@@ -15,6 +15,8 @@ using wire::PeerMessage;
 namespace {
 
 constexpr Time kDialAgain = 40 * kMillisecond;
+constexpr Time kRetransmitMax = 3 * kSecond;
+constexpr std::size_t kHeldMax = 200;
 
 std::uint64_t packed(NodeIndex from, NodeIndex to, std::uint32_t epoch) {
   return (static_cast<std::uint64_t>(epoch) << 16) | (from << 8) | to;
@@ -51,6 +53,7 @@ std::optional<SimNetwork::Flight> SimNetwork::begin_flight(NodeIndex from, wire:
   flight.to_boot = connection.to_boot;
   flight.connection_boot = connection.from_boot;
   flight.envelope = {hosts_[from]->cluster(), connection.from_boot};
+  flight.epoch = connection.epoch;
   return flight;
 }
 
@@ -95,7 +98,11 @@ void SimNetwork::send(NodeIndex from, const wire::SnapshotPart& part) {
 
 void SimNetwork::launch_all(Flight flight) {
   Pair& connection = pair(flight.from, flight.to);
-  const bool lost = connection.blocked || random_.chance_ppm(plan_.loss_ppm);
+  if (connection.blocked) {
+    (void)hold(connection, std::move(flight));
+    return;
+  }
+  const bool lost = random_.chance_ppm(plan_.loss_ppm);
   const bool twice = random_.chance_ppm(plan_.duplicate_ppm);
   if (twice) launch(connection, flight);
   if (!lost) launch(connection, std::move(flight));
@@ -109,16 +116,34 @@ void SimNetwork::launch(Pair& connection, Flight flight) {
     arrival = std::max(arrival, connection.last_arrival);
     connection.last_arrival = arrival;
   }
-  std::uint32_t slot = 0;
+  queue_.after(arrival - queue_.now(), *this, kDeliver, keep(std::move(flight)));
+}
+
+std::uint32_t SimNetwork::keep(Flight flight) {
   if (free_flights_.empty()) {
-    slot = static_cast<std::uint32_t>(flights_.size());
     flights_.push_back(std::move(flight));
-  } else {
-    slot = free_flights_.back();
-    free_flights_.pop_back();
-    flights_[slot] = std::move(flight);
+    return static_cast<std::uint32_t>(flights_.size() - 1);
   }
-  queue_.after(arrival - queue_.now(), *this, kDeliver, slot);
+  const std::uint32_t slot = free_flights_.back();
+  free_flights_.pop_back();
+  flights_[slot] = std::move(flight);
+  return slot;
+}
+
+bool SimNetwork::hold(Pair& connection, Flight&& flight) {
+  if (!plan_.delivers_late || connection.held.size() >= kHeldMax) return false;
+  connection.held.push_back(keep(std::move(flight)));
+  return true;
+}
+
+// The kernel's next try comes within seconds, and brings all of it, in order.
+void SimNetwork::release(Pair& connection) {
+  const Time again = random_.below(kRetransmitMax);
+  for (const std::uint32_t slot : connection.held) {
+    queue_.after(again, *this, kDeliver, slot);
+    connection.last_arrival = queue_.now() + again;
+  }
+  connection.held.clear();
 }
 
 // The same message once more, in an envelope that does not fit the connection that it comes on.
@@ -150,6 +175,7 @@ void SimNetwork::make_foreign(const Flight& flight) {
     }
     foreign.bytes = wire::Bytes::copy_of(body);
   }
+  foreign.epoch = pair(foreign.from, foreign.to).epoch;
   launch(pair(foreign.from, foreign.to), std::move(foreign));
 }
 
@@ -169,7 +195,12 @@ void SimNetwork::deliver(std::uint32_t slot) {
   free_flights_.push_back(slot);
   Host& host = *hosts_[flight.to];
   if (!host.is_running() || host.boot() != flight.to_boot) return;
-  if (pair(flight.from, flight.to).blocked) return;
+  Pair& connection = pair(flight.from, flight.to);
+  if (connection.epoch != flight.epoch && plan_.delivers_late) return;  // another connection
+  if (connection.blocked) {
+    (void)hold(connection, std::move(flight));
+    return;
+  }
   if (flight.kind != Flight::Kind::kMessage) return deliver_snapshot(flight);
   auto received = open(flight);
   if (!received) return;
@@ -288,6 +319,10 @@ void SimNetwork::dial(NodeIndex from, NodeIndex to) {
   }
   connection.up = true;
   ++connection.epoch;
+  for (const std::uint32_t slot : std::exchange(connection.held, {})) {
+    flights_[slot] = {};
+    free_flights_.push_back(slot);
+  }
   connection.from_boot = dialler.boot();
   connection.to_boot = other.boot();
   connection.last_arrival = queue_.now();
@@ -295,7 +330,33 @@ void SimNetwork::dial(NodeIndex from, NodeIndex to) {
 }
 
 void SimNetwork::unblock_all() {
-  for (Pair& connection : pairs_) connection.blocked = false;
+  for (Pair& connection : pairs_) {
+    connection.blocked = false;
+    if (!connection.held.empty()) release(connection);
+  }
+}
+
+// ---- joining
+
+void SimNetwork::call_later(std::function<void()> what) {
+  calls_.push_back(std::move(what));
+  queue_.after(latency(), *this, kCall, calls_.size() - 1);
+}
+
+void SimNetwork::ask_to_join(NodeIndex from, const wire::JoinRequest& request,
+                             std::function<void(const wire::JoinReply&)> reply) {
+  const auto to = static_cast<NodeIndex>(random_.below(hosts_.size()));
+  if (to == from || random_.chance_ppm(plan_.loss_ppm)) return;
+  const std::vector<std::uint8_t> bytes = wire::encode(request);
+  call_later([this, from, to, bytes, reply = std::move(reply)] {
+    if (!hosts_[to]->is_running() || is_blocked(from, to)) return;
+    const auto decoded = wire::decode_join_request(bytes);
+    if (!decoded) violated("wire", "a request to join cannot be read: {}", decoded.error().message);
+    hosts_[to]->on_join_request(*decoded, [this, from, to, reply](const wire::JoinReply& answer) {
+      if (is_blocked(to, from)) return;
+      call_later([reply, answer] { reply(answer); });
+    });
+  });
 }
 
 void SimNetwork::heal() {
@@ -314,6 +375,10 @@ void SimNetwork::on_event(std::uint32_t code, std::uint64_t argument) {
       return deliver(static_cast<std::uint32_t>(argument));
     case kDial:
       return dial(from, to);
+    case kCall: {
+      const std::function<void()> what = std::exchange(calls_[argument], nullptr);
+      return what();
+    }
     default: {
       // Not told when the same run of the node has another connection, or a later run has one.
       const Pair& connection = pair(from, to);

@@ -3,11 +3,13 @@
 //
 // As in engine/uv/peer_network.h each ordered pair of nodes has one connection, dialled by the
 // sender. A connection that closes in sight of its receiver is reported there, as a real one is; a
-// machine that loses its power closes nothing, and a partition swallows what is sent. Unlike TCP it
-// may lose, repeat and reorder within a connection, which is more than consensus has to expect.
+// machine that loses its power closes nothing. A partition swallows what is sent or, as TCP does,
+// delivers it seconds later, once it has ended. Unlike TCP the network may also lose, repeat and
+// reorder within a connection, which is more than consensus has to expect.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -51,6 +53,8 @@ class SimNetwork final : public EventTarget {
     virtual wire::PeerHello hello() const = 0;
     // Why this one is not let in; nullopt: welcome.
     virtual std::optional<std::string> check_hello(const wire::PeerHello& hello) = 0;
+    virtual void on_join_request(const wire::JoinRequest& request,
+                                 std::function<void(const wire::JoinReply&)> reply) = 0;
   };
 
   SimNetwork(EventQueue& queue, wire::Prng& random, Trace& trace, NetworkPlan plan)
@@ -62,6 +66,9 @@ class SimNetwork final : public EventTarget {
   void send(NodeIndex from, const wire::PeerMessage& message);
   void send(NodeIndex from, const wire::SnapshotRequest& request);
   void send(NodeIndex from, const wire::SnapshotPart& part);
+  // Some node is asked; the answer may never come.
+  void ask_to_join(NodeIndex from, const wire::JoinRequest& request,
+                   std::function<void(const wire::JoinReply&)> reply);
   void started(NodeIndex node);
   // `seen`: its kernel closes its connections; otherwise nobody is told for a while.
   void stopped(NodeIndex node, bool seen);
@@ -90,7 +97,7 @@ class SimNetwork final : public EventTarget {
   static constexpr NodeIndex kMax = 16;
 
  private:
-  enum Code : std::uint32_t { kDeliver, kDial, kClosed };
+  enum Code : std::uint32_t { kDeliver, kDial, kClosed, kCall };
 
   struct Pair {
     bool up = false;
@@ -99,6 +106,9 @@ class SimNetwork final : public EventTarget {
     wire::BootId from_boot;
     wire::BootId to_boot;
     Time last_arrival = 0;
+    // What was sent while nothing got through, or was on its way when that began: the kernels
+    // repeat it until it arrives, or the connection is another one.
+    std::vector<std::uint32_t> held;
   };
   struct Flight {
     NodeIndex from = 0;
@@ -112,6 +122,7 @@ class SimNetwork final : public EventTarget {
     // Of a snapshot, in place of a message; always as bytes.
     enum class Kind : std::uint8_t { kMessage, kSnapshotRequest, kSnapshotPart };
     Kind kind = Kind::kMessage;
+    std::uint32_t epoch = 0;  // of the connection
   };
 
   Pair& pair(NodeIndex from, NodeIndex to) { return pairs_[from * kMax + to]; }
@@ -120,7 +131,12 @@ class SimNetwork final : public EventTarget {
   void launch_all(Flight flight);
   void launch(Pair& connection, Flight flight);
   void make_foreign(const Flight& flight);
+  void call_later(std::function<void()> what);
   void deliver(std::uint32_t slot);
+  std::uint32_t keep(Flight flight);
+  // False: it is lost.
+  bool hold(Pair& connection, Flight&& flight);
+  void release(Pair& connection);
   void deliver_snapshot(const Flight& flight);
   bool fits(const Flight& flight, const wire::Envelope& envelope, wire::NodeId from,
             wire::NodeId to) const;
@@ -137,6 +153,7 @@ class SimNetwork final : public EventTarget {
   std::vector<Pair> pairs_ = std::vector<Pair>(kMax * kMax);
   std::vector<Flight> flights_;
   std::vector<std::uint32_t> free_flights_;
+  std::vector<std::function<void()>> calls_;
 };
 
 std::string to_text(const wire::PeerMessage& message);

@@ -1,11 +1,9 @@
-// SimNode: one machine of the simulated cluster: its disk, and, while it runs, a process made of
-// the real parts: LogStore and LogReader, RaftDriver with Raft, Projector over its store,
-// Commands, Snapshots.
+// SimNode: one machine of the simulated cluster: its disk, its clocks, and, while it runs, a
+// process: the node itself (engine/node/node.h), between ports over the simulated disk, network,
+// threads and clients.
 //
-// Stands where engine/node/node.h and engine/uv/uv_log.h stand in a real node, and does what they
-// do in the same order; only threads, sockets and timers are simulated. An append to the log takes
-// simulated time and happens at the end of it; a crash in between leaves the disk after any of the
-// append's file operations.
+// The process starts as a real one does (engine/node/startup.h), and stops as a real one does, or
+// dies at any moment.
 #pragma once
 
 #include <deque>
@@ -17,119 +15,86 @@
 #include <vector>
 
 #include "checkers.h"
-#include "engine/node/commands.h"
-#include "engine/node/raft_driver.h"
-#include "engine/node/snapshots.h"
+#include "engine/node/node.h"
+#include "engine/node/startup.h"
 #include "engine/ports/clock.h"
-#include "engine/storage/log_reader.h"
-#include "engine/storage/log_store.h"
-#include "engine/storage/state_recovery.h"
-#include "plan.h"
-#include "projections/apply/projector.h"
-#include "sim_disk.h"
-#include "sim_network.h"
-#include "sim_state.h"
-#include "trace.h"
+#include "sim_log.h"
+#include "sim_machine.h"
+#include "sim_process.h"
 
 namespace bib::sim {
 
-// How a process ends.
-enum class Death : std::uint8_t {
-  kNone,
-  kKilled,  // its kernel closes its connections; the disk loses nothing
-  kPower,   // nobody is told; unsynced writes are lost in part
-};
-
-// Answers to clients' requests leave here.
-class Clients {
- public:
-  virtual ~Clients() = default;
-  virtual void on_answer(engine::Asker asker, wire::FrameKind kind, wire::ByteView body) = 0;
-  struct Read {
-    bool refused = false;
-    Oracle::Seen seen;
-  };
-  virtual void on_read(engine::Asker asker, Read&& read) = 0;
-  // The node died with requests under way.
-  virtual void on_node_gone(NodeIndex node) = 0;
-};
-
-inline constexpr Time kProbeInterval = 100 * kMillisecond;  // as PeerNetworkOptions
-
-struct World {
-  EventQueue& queue;
-  wire::Prng& random;
-  Trace& trace;
-  const Plan& plan;
-  Oracle& oracle;
-  SimNetwork& network;
-  Clients& clients;
-  wire::ClusterId cluster;
-  bool faults_are_on = true;
-};
+// The line of a node with this log.
+wire::Member member_of(NodeIndex node, std::uint64_t log_id);
 
 class SimNode final : public EventTarget,
+                      public SimMachine,
                       public SimNetwork::Host,
-                      public engine::LogSink,
-                      public engine::PeerSender,
-                      public engine::Applier,
-                      public engine::SnapshotKeeper,
-                      public engine::SnapshotHost,
-                      public engine::SnapshotPort,
-                      public engine::Executor,
-                      public engine::ClientAnswers,
+                      public LogWatcher,
+                      public engine::NodeObserver,
                       public engine::Clock {
  public:
   SimNode(World& world, NodeIndex index);
   ~SimNode() override;
 
-  NodeIndex index() const { return index_; }
   wire::NodeId id() const { return id_of(index_); }
-  const std::string& name() const { return name_; }
 
   // ---- life and death
-  // An empty disk gets a log that begins with this membership (all founders have the same).
+  // Its disk gets a log that begins with this membership (all founders have the same).
   void found(const wire::Membership& membership);
+  // Founds a cluster by itself when it starts, or asks to join one.
+  void found_alone() { founds_alone_ = true; }
+  void join_first() { joins_ = true; }
+  bool waits_to_join() const { return joins_ && !durable_log_; }
   void start();
   void start_later(Time delay);
+  // SIGTERM. Comes back by itself some time after it has ended.
+  void stop(Time restart_after);
   // `restart_after`: comes back by itself then.
   void die(Death death, std::optional<Time> restart_after);
   void pause();
   void resume();
-  // For ever: its disk is damaged.
+  // Its disk is damaged, and it does not start again.
   bool is_lost() const { return is_lost_ || rotten_; }
   // Its disk is new: a log that it begins has another id.
   void wipe();
-  // From then on nobody may count it, until it has been removed and joins anew with its new log.
+  // From then on nobody may count it, until it has been removed and joins with its new log.
   bool is_wiped() const { return is_wiped_; }
   void join_anew() { is_wiped_ = false; }
   std::uint64_t log_id() const { return log_id_; }
   // With the disk that it has.
   bool is_member_of(const wire::Membership& membership) const;
-  // Damages an entry that is durable and has durable entries behind it: a bit flips, another write
+  // Damages an entry that is durable and has durable entries after it: a bit flips, another write
   // has gone there, or its segment's file has another one's name. The node is down.
   bool rot();
 
   // ---- faults
   void stall_disk(Time duration);
-  void fail_next_sync(bool forgets) { disk_.fail_next_sync(forgets); }
-  void limit_space(std::optional<std::uint64_t> more) { disk_.limit_space(more); }
+  void fail_next_sync(bool forgets) {
+    disk_.fail_next_sync(forgets);
+    disk_had_faults_ = true;
+  }
+  void limit_space(std::optional<std::uint64_t> more) {
+    disk_.limit_space(more);
+    disk_had_faults_ = true;
+  }
   void jump_clock(std::int64_t by_us) { clock_offset_us_ += by_us; }
   void set_tick(Time tick);
   void heal();
 
   // ---- requests
-  void on_command(engine::Asker asker, wire::ByteView body);
-  void on_read(engine::Asker asker, const std::string& key, wire::Consistency consistency);
-  // While it is stopped: a client's request that is read when it goes on.
-  void defer(std::function<void()> request);
+  // A client's frame arrives; where nobody listens the client is told so.
+  void on_request(engine::Asker asker, wire::FrameKind kind, std::vector<std::uint8_t> body);
+  void on_hang_up(engine::SessionId session);
+  void on_join_request(const wire::JoinRequest& request,
+                       std::function<void(const wire::JoinReply&)> reply);
+  // By hand, past MembershipChanges: so members come that never asked to join.
   wire::Status change_membership(std::span<const consensus::MembershipChange> changes);
-  wire::Status transfer(std::optional<wire::NodeId> target);
 
   // ---- what the oracle sees
   const consensus::Raft* raft() const;
   const projections::StateMark* mark() const;
-  // The digests, computed anew from the rows, are those of the mark.
+  // The digests, computed again from the rows, are those of the mark.
   wire::Status check_rows() const;
   // Durable as far as anybody was told; also of a node that is down. Null: nothing was ever.
   const engine::LogLocations* durable_log() const { return durable_log_.get(); }
@@ -140,11 +105,25 @@ class SimNode final : public EventTarget,
   // Up to here a snapshot stands for what the log lacks: its installation was decided, durably, and
   // has not ended.
   wire::LogIndex durable_snapshot() const { return decided_; }
-  // Consensus was told so.
-  bool disk_is_stalled() const;
+  bool disk_is_stalled() const;  // consensus was told so
+  std::uint32_t runs() const { return boot_; }
+
+  // ---- SimMachine
+  World& world() override { return world_; }
+  NodeIndex index() const override { return index_; }
+  const std::string& name() const override { return name_; }
+  SimDisk& disk() override { return disk_; }
+  SimState& state() override { return state_; }
+  void after(Time delay, std::function<void()> what) override;
+  void turn_soon() override;
+  bool is_dying() const override { return dying_ != Death::kNone; }
+  void die_after_step(Death death) override {
+    if (!is_dying()) dying_ = death;
+  }
+  void maybe_die_here(std::uint32_t ppm) override;
 
   // ---- SimNetwork::Host
-  bool is_running() const override { return process_ != nullptr; }
+  bool is_running() const override { return process_ != nullptr && process_->node != nullptr; }
   bool is_paused() const override { return paused_; }
   wire::BootId boot() const override { return wire::BootId(boot_); }
   wire::ClusterId cluster() const override { return world_.cluster; }
@@ -157,143 +136,65 @@ class SimNode final : public EventTarget,
   wire::PeerHello hello() const override;
   std::optional<std::string> check_hello(const wire::PeerHello& hello) override;
 
-  // ---- SnapshotHost, SnapshotPort, Executor
-  void checkpoint(const std::string& directory,
-                  std::function<void(wire::Result<projections::StateMark>)> done) override;
-  void exchange_state(std::function<wire::Status()> swap,
-                      std::function<void(wire::Status)> done) override;
-  void compact_log(wire::LogIndex index) override;
-  void on_snapshot_failure(const wire::Error& error) override;
-  void on_snapshot_news(const std::string& text, bool is_problem) override;
-  void send(const wire::SnapshotRequest& request) override;
-  void send(const wire::SnapshotPart& part) override;
-  void run(std::function<void()> work, std::function<void()> done) override;
+  // ---- LogWatcher
+  void on_durable_writes(const std::vector<engine::LogStoreWrite>& writes) override;
+  void on_writes_in_doubt(const std::vector<engine::LogStoreWrite>& writes) override;
+  void on_cut(wire::LogIndex base) override;
+  void on_cut_in_doubt(wire::LogIndex base) override;
 
-  // ---- LogSink, PeerSender, Applier, ClientAnswers, Clock
-  void submit(const consensus::LogWrite& write, std::vector<wire::Bytes> entries) override;
-  void read(std::uint64_t token, wire::LogIndex first, wire::LogIndex last,
-            std::size_t bytes_max) override;
-  void send(const wire::PeerMessage& message) override;
-  wire::Status apply(const wire::Bytes& entry) override;
+  // ---- NodeObserver
+  void before_message(const wire::PeerMessage& message) override;
+  void before_suspicion(wire::NodeId peer) override;
+  void on_written(const consensus::LogWrite& write,
+                  const std::vector<wire::Bytes>& entries) override;
+  void on_applied(const wire::Bytes& entry, const projections::StateMark& mark) override;
   void on_role(const consensus::RoleChange& change) override;
   void on_membership(const wire::Membership& membership) override;
-  void on_read_ready(std::uint64_t token) override;
-  void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) override;
-  void send_snapshot(wire::NodeId to, wire::LogIndex at_least) override;
-  void receive_snapshot(wire::NodeId from, wire::LogPosition last) override;
-  void on_install_durable(wire::LogPosition last) override;
-  void answer(engine::Asker asker, wire::FrameKind kind, wire::ByteView body) override;
+  void on_store_write(const std::vector<projections::DeltaPtr>& deltas) override;
+  void on_installed(const projections::StateMark& before,
+                    const projections::StateMark& after) override;
+
+  // ---- Clock
   std::int64_t now_us() override;
   std::uint64_t monotonic_us() override;
 
   void on_event(std::uint32_t code, std::uint64_t argument) override;
 
  private:
-  enum Code : std::uint32_t {
-    kStart,
-    kTick,
-    kTurn,
-    kAppended,
-    kLogRead,
-    kIdle,
-    kPrepare,
-    kHousekeeping,
-    kStored,
-    kResume,
-    kJob,
-    kStoreJob,
-    kCompact,
-    kCompacted,
-    kProbe,
-    kExpire,
-  };
-  struct Process;
-  struct LogRead {
-    std::uint64_t token = 0;
-    wire::LogIndex first;
-    wire::LogIndex last;
-    std::size_t bytes_max = 0;
-  };
-  struct Job {
-    std::function<void()> work;
-    std::function<void()> done;
-    bool has_worked = false;
-  };
-  struct Deferred {  // what happens while the process is stopped
-    enum class Kind : std::uint8_t {
-      kEvent,
-      kMessage,
-      kSnapshotRequest,
-      kSnapshotPart,
-      kConnected,
-      kDisconnected,
-      kRequest
-    };
-    Kind kind = Kind::kEvent;
-    std::uint32_t code = 0;
-    std::uint64_t argument = 0;
-    wire::NodeId peer;
-    wire::PeerMessage message;
-    wire::SnapshotRequest request;
-    wire::SnapshotPart part;
-    std::function<void()> call;
-  };
+  enum Code : std::uint32_t { kStart, kCall };
+  friend class SimProcess;
 
   static constexpr std::size_t kAppendEndsKept = 4;
-  static constexpr char kLogDirectory[] = "/log";
-  static constexpr char kDataDirectory[] = "/data";
 
-  wire::Status boot_process();
-  wire::Result<engine::LogStore::Recovered> open_log();
-  void check_recovered(const engine::LogStore::Recovered& recovered) const;
+  // ---- start (sim_node_start.cc)
+  engine::NodeConfig node_config() const;
+  engine::NodeTuning tuning() const;
+  wire::Status begin_process();
+  wire::Status open_and_run(wire::ClusterId cluster, std::vector<wire::Member> first_members);
+  void ask_to_join();
+  void on_join_reply(const wire::JoinReply& reply);
+  void run_timers();
+  void note_founding(const engine::OpenedState& state);
+  void check_recovered(const engine::OpenedState& state);
+  void check_cut(wire::LogIndex base, const std::vector<wire::SnapshotManifest>& snapshots);
+  wire::Result<projections::StateMark> verify_rows(const std::string& directory);
   void refuse_to_start(const wire::Error& error);
-  void schedule(Time delay, Code code, std::uint32_t argument = 0);
+  void started();
 
+  // ---- steps
+  void happen(std::function<void()> what);
   void input();  // something was recorded: a turn now, or soon
   void turn();
   void end_step();
-  void maybe_die_here(std::uint32_t ppm);
-  bool is_dying() const { return dying_ != Death::kNone; }
-
+  void on_stopped(const wire::Status& status);
+  void look_at_snapshots();
+  void every(Time period, void (SimNode::*what)());
   void tick();
-  void watch_disk();
-  void probe();
-  void begin_append();
-  void finish_append();
-  void append_half();
-  void store_half();
+  void housekeeping();
+
+  // ---- disk (sim_node_disk.cc)
   std::string segment_path(std::uint64_t segment) const;
   bool damage(const engine::EntryLocation& entry, const engine::EntryLocation& other);
-  void note_cut(const std::vector<engine::LogStoreWrite>& writes);
-  void finish_read(std::uint32_t slot);
-  void housekeeping();
-  void finish_store();
-  void look_for_expired_sessions();
-  void expire_sessions();
-  void run_read(engine::Asker asker, const std::string& key);
-  void turn_soon();
-
-  // sim_node_snapshots.cc
-  wire::Result<engine::RecoveredState> recover_state(engine::LogStore::Recovered& log);
-  void check_recovered_state(const engine::LogStore::Recovered& log,
-                             const engine::RecoveredState& state);
-  void check_cut(wire::LogIndex base, const std::vector<wire::SnapshotManifest>& snapshots);
-  void make_snapshots(std::vector<wire::SnapshotManifest> found);
-  Time work_time(Time most);
-  bool do_work(const std::function<void()>& work);
-  void step_job(std::uint32_t number);
-  void work_half();
-  bool store_is_busy() const;
-  void run_on_store(std::function<void()> work, std::function<void()> done);
-  void step_store_job();
-  void continue_snapshots();
-  void begin_checkpoint();
-  void check_checkpoint(const std::string& directory, const projections::StateMark& mark);
-  void begin_exchange();
-  void note_decided();
-  void fail_on_disk(const wire::Error& error);
-  void compact_now();
-  void handle(Deferred&& deferred);
 
   World& world_;
   const NodeIndex index_;
@@ -313,6 +214,9 @@ class SimNode final : public EventTarget,
   bool rotten_ = false;
   bool is_lost_ = false;
   bool is_wiped_ = false;
+  bool founds_alone_ = false;
+  bool joins_ = false;
+  bool disk_had_faults_ = false;
   std::uint64_t log_id_ = 0;
   std::int64_t clock_offset_us_ = 0;
   Time tick_ = kTickTime;
@@ -322,11 +226,17 @@ class SimNode final : public EventTarget,
 
   // The process.
   std::uint32_t boot_ = 0;
-  std::unique_ptr<Process> process_;
+  std::unique_ptr<SimProcess> process_;
   Death dying_ = Death::kNone;
   bool paused_ = false;
-  std::vector<Deferred> deferred_;
-  std::optional<wire::Membership> founders_;
+  bool collects_ = false;  // several inputs are coming; the turn follows
+  bool turn_is_scheduled_ = false;
+  bool turn_is_due_ = false;
+  Time restart_after_stop_ = 0;
+  std::vector<std::function<void()>> deferred_;  // what a stopped process finds when it goes on
+  std::vector<std::function<void()>> calls_;     // on their way, by slot
+  std::vector<std::uint32_t> free_calls_;
+  bool message_was_taken_ = false;
 };
 
 }  // namespace bib::sim

@@ -2,7 +2,6 @@
 #include <utility>
 
 #include "sim_node.h"
-#include "sim_process.h"
 #include "wire/base/check.h"
 #include "wire/log/log_format.h"
 
@@ -17,7 +16,7 @@ void SimNode::wipe() {
   state_.wipe();
   lost_logs_[log_id_] = std::exchange(durable_log_, nullptr);
   durable_hard_state_ = {};
-  founders_.reset();
+  joins_ = false;
   append_ends_.clear();
   cut_ = kNoCut;
   maybe_cut_to_ = LogIndex();
@@ -25,6 +24,63 @@ void SimNode::wipe() {
   rotten_ = false;
   is_wiped_ = true;
   log_id_ = world_.random.next() | 1;
+}
+
+bool SimNode::is_member_of(const wire::Membership& membership) const {
+  const wire::Member* line = membership.find(id());
+  return line != nullptr && line->log_id == log_id_;
+}
+
+const engine::LogLocations* SimNode::durable_log_of(std::uint64_t log_id) const {
+  if (log_id == log_id_) return durable_log_.get();
+  const auto lost = lost_logs_.find(log_id);
+  return lost == lost_logs_.end() ? nullptr : lost->second.get();
+}
+
+// ---- what the log's port says
+
+void SimNode::on_durable_writes(const std::vector<engine::LogStoreWrite>& writes) {
+  for (const engine::LogStoreWrite& write : writes) {
+    if (write.hard_state) durable_hard_state_ = *write.hard_state;
+    if (write.truncate_from) {
+      while (!append_ends_.empty() && append_ends_.back() >= *write.truncate_from) {
+        append_ends_.pop_back();
+      }
+    }
+    if (write.reset) {
+      append_ends_.clear();
+      decided_ = LogIndex();
+    }
+  }
+  const wire::LogPosition last = process_->log->store().last();
+  append_ends_.push_back(last.index);
+  if (append_ends_.size() > kAppendEndsKept) append_ends_.pop_front();
+  world_.trace.note(index_, writes.back().append_sequence, last.index.value());
+  world_.trace.line(name_, "durable: {}/t{}, term {} vote {}", last.index.value(),
+                    last.term.value(), durable_hard_state_.term.value(),
+                    durable_hard_state_.vote.value());
+}
+
+void SimNode::on_writes_in_doubt(const std::vector<engine::LogStoreWrite>& writes) {
+  for (const engine::LogStoreWrite& write : writes) {
+    if (write.truncate_from) cut_ = std::min(cut_, *write.truncate_from);
+    if (write.reset) cut_ = LogIndex();
+  }
+}
+
+void SimNode::on_cut(LogIndex base) {
+  world_.trace.note(index_, base.value());
+  world_.trace.line(name_, "the log is cut: it starts after {}", base.value());
+  world_.oracle.count_cut();
+  std::vector<wire::SnapshotManifest> snapshots;
+  for (const auto& one : process_->node->parts().snapshots->store().list()) {
+    snapshots.push_back(*one);
+  }
+  check_cut(base, snapshots);
+}
+
+void SimNode::on_cut_in_doubt(LogIndex base) {
+  maybe_cut_to_ = std::max(maybe_cut_to_, base);
 }
 
 bool SimNode::rot() {
@@ -43,7 +99,7 @@ bool SimNode::rot() {
 }
 
 std::string SimNode::segment_path(std::uint64_t segment) const {
-  return engine::join_path(kLogDirectory, wire::segment_file_name(segment));
+  return engine::join_path("/data/log", wire::segment_file_name(segment));
 }
 
 bool SimNode::damage(const engine::EntryLocation& entry, const engine::EntryLocation& other) {

@@ -1,70 +1,85 @@
-// What a simulated node has between its start and its death: the parts of a node, and what is under
-// way for them.
+// SimProcess: what a simulated node has between its start and its end: the ports and the node.
 #pragma once
 
-#include <deque>
-#include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
-#include <vector>
 
-#include "engine/node/disk_watch.h"
-#include "engine/node/member_guard.h"
-#include "engine/ports/probe_count.h"
-#include "projections/rules/sessions.h"
-#include "sim_node.h"
+#include "engine/node/node.h"
+#include "engine/node/startup.h"
+#include "engine/ports/entropy.h"
+#include "engine/ports/logger.h"
+#include "engine/ports/turns.h"
+#include "sim_log.h"
+#include "sim_machine.h"
+#include "sim_peers.h"
+#include "sim_sessions.h"
+#include "sim_threads.h"
 
 namespace bib::sim {
 
-struct SimNode::Process {
-  explicit Process(const Plan& plan)
-      : disk_watch(std::chrono::milliseconds(plan.disk.stall_limit / kMillisecond)),
-        probes(plan.voters + plan.spares) {}
+class SimNode;
 
-  std::unique_ptr<engine::LogStore> log;
-  std::unique_ptr<engine::LogReader> reader;
+// The node's own log goes into the trace.
+class SimLogger final : public engine::Logger {
+ public:
+  SimLogger(SimMachine& machine, bool is_printed)
+      : Logger(is_printed ? engine::LogLevel::kDebug : engine::LogLevel::kError),
+        machine_(machine) {}
+
+ private:
+  void write(engine::LogLevel, std::string_view area, std::string_view message) override {
+    machine_.world().trace.line(machine_.name(), "{}: {}", area, message);
+  }
+
+  SimMachine& machine_;
+};
+
+class SimEntropy final : public engine::Entropy {
+ public:
+  explicit SimEntropy(wire::Prng& random) : random_(random) {}
+  std::uint64_t next() override { return random_.next(); }
+
+ private:
+  wire::Prng& random_;
+};
+
+class SimTurns final : public engine::Turns {
+ public:
+  SimTurns(SimMachine& machine, engine::Clock& clock) : machine_(machine), clock_(clock) {}
+  std::uint64_t now_ms() const override { return clock_.monotonic_us() / 1000; }
+  void continue_soon() override { machine_.turn_soon(); }
+  void poll_soon() override {}
+
+ private:
+  SimMachine& machine_;
+  engine::Clock& clock_;
+};
+
+class SimProcess {
+ public:
+  SimProcess(SimNode& machine, engine::NodeConfig config);
+
+  engine::NodeConfig config;
+  SimEntropy entropy;
+  SimLogger logger;
+  SimTurns turns;
+  engine::NodePace pace;
+  engine::Startup startup;
+  SimPool pool;
+  SimPeers peers;
+  SimSessions sessions;
+
+  // Once it has a log.
   std::unique_ptr<projections::DurableStore> store;
-  std::unique_ptr<projections::Projector> projector;
-  std::unique_ptr<engine::RaftDriver> driver;
-  std::unique_ptr<engine::Commands> commands;
-  std::unique_ptr<engine::Snapshots> snapshots;
-  std::unique_ptr<engine::MemberGuard> guard;
+  std::unique_ptr<SimLog> log;
+  std::unique_ptr<SimStoreThread> store_thread;
+  std::unique_ptr<engine::Node> node;
+  // Until then, where it asks to join.
+  std::optional<engine::JoinPlan> joining;
 
-  std::deque<engine::LogStoreWrite> queued;
-  std::vector<engine::LogStoreWrite> appending;
-  std::uint32_t appends = 0;  // numbers the idle timers
-  Time append_began = 0;      // of the one under way
-  engine::DiskWatch disk_watch;
-  std::vector<engine::ProbeCount> probes;  // of each node
-  std::vector<LogRead> log_reads;
-  std::vector<projections::DeltaPtr> storing;
-  std::map<std::uint64_t, std::pair<engine::Asker, std::string>> waiting_reads;
-  std::uint64_t next_read_token = 1;
-  std::optional<projections::ExpiredSessions> expired;  // found; to be logged a little later
-  Time next_expiry = 0;
-  std::map<std::uint32_t, Job> jobs;  // the pool's
-  std::uint32_t next_job = 0;
-  std::optional<Job> store_job;
-  wire::LogIndex compact_to;  // the log thread's: as soon as it is not writing; 0: nothing to do
-  struct WantedCheckpoint {
-    std::string directory;
-    std::function<void(wire::Result<projections::StateMark>)> done;
-  };
-  struct WantedExchange {
-    std::function<wire::Status()> swap;
-    std::function<void(wire::Status)> done;
-  };
-  std::optional<WantedCheckpoint> wanted_checkpoint;
-  std::optional<WantedExchange> wanted_exchange;
-  bool exchanging = false;
+  std::optional<wire::Status> stopped;  // the node has ended: why
   engine::SnapshotPtr newest_seen;
-  bool leading = false;
-  bool turn_is_scheduled = false;
-  bool prepare_is_scheduled = false;
-  bool collects = false;  // several inputs are coming; the turn follows
 };
 
 }  // namespace bib::sim

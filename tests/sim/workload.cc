@@ -5,10 +5,12 @@
 
 #include "violation.h"
 #include "wire/base/check.h"
+#include "wire/model/row.h"
 
 namespace bib::sim {
 
 using wire::ErrorCode;
+using wire::LogIndex;
 
 Workload::Workload(EventQueue& queue, wire::Prng& random, Trace& trace, const Plan& plan,
                    Oracle& oracle, SimNetwork& network)
@@ -18,7 +20,8 @@ Workload::Workload(EventQueue& queue, wire::Prng& random, Trace& trace, const Pl
       plan_(plan),
       oracle_(oracle),
       network_(network),
-      clients_(plan.work.clients + 1) {
+      clients_(plan.work.clients + 1),
+      feeds_(queue, random, trace, plan, oracle, network) {
   for (Client& client : clients_) new_identity(client);
 }
 
@@ -26,10 +29,12 @@ void Workload::start() {
   for (std::size_t i = 0; i < plan_.work.clients; ++i) {
     queue_.after(random_.below(kSecond), *this, kNext, i);
   }
+  feeds_.start();
 }
 
 void Workload::heal() {
   healing_ = true;
+  feeds_.heal();
   for (std::size_t i = 0; i < clients_.size(); ++i) {
     clients_[i].attempts_max = UINT32_MAX;
     if (clients_[i].request != 0) retry(i, any_node(), random_.below(100 * kMillisecond));
@@ -76,12 +81,13 @@ void Workload::begin(std::size_t index, Kind kind) {
   client.request = next_request_++;
   client.attempts = 0;
   client.began = oracle_.completed();
-  client.body.clear();
+  client.floors.clear();
   if (kind == Kind::kRead) {
     const std::uint64_t level = random_.below(8);
-    client.consistency = level < 6    ? wire::Consistency::kLinearizable
-                         : level == 6 ? wire::Consistency::kLeader
-                                      : wire::Consistency::kStale;
+    client.consistency = level < 5   ? wire::Consistency::kLinearizable
+                         : level < 7 ? wire::Consistency::kLeader
+                                     : wire::Consistency::kStale;
+    make_query(client);
   } else {
     make_body(client);
   }
@@ -90,6 +96,22 @@ void Workload::begin(std::size_t index, Kind kind) {
 
 std::string_view Workload::text(std::string value) {
   return texts_.emplace_back(std::move(value));
+}
+
+// One row, or a page that has no other row.
+void Workload::make_query(Client& client) {
+  wire::Query query;
+  query.consistency = client.consistency;
+  query.table = wire::QueryTable::kConfig;
+  if (random_.below(4) == 0) {
+    query.prefix = client.key;
+    query.limit = 1;
+  } else {
+    query.key = client.key;
+  }
+  client.frame = wire::FrameKind::kQuery;
+  const wire::ByteView bytes = encoder_.encode(query);
+  client.body.assign(bytes.begin(), bytes.end());
 }
 
 void Workload::make_body(Client& client) {
@@ -120,6 +142,7 @@ void Workload::make_body(Client& client) {
       command.body = other_command();
       break;
   }
+  client.frame = wire::FrameKind::kCommand;
   const wire::ByteView bytes = encoder_.encode(command);
   client.body.assign(bytes.begin(), bytes.end());
 }
@@ -168,35 +191,32 @@ void Workload::send(std::size_t index) {
     if (network_.client_message_is_lost()) continue;
     const Time delay = network_.client_latency() + (i == 0 ? 0 : random_.below(kSecond));
     queue_.after(delay, *this, kArrives,
-                 arrivals_.add({index, request, client.target, client.body}));
+                 arrivals_.add({index, request, client.target, client.frame, client.body}));
   }
   if (healing_) {
     queue_.after(network_.client_latency(), *this, kArrives,
-                 arrivals_.add({index, request, client.target, client.body}));
+                 arrivals_.add({index, request, client.target, client.frame, client.body}));
   }
   retry(index, any_node(), plan_.work.patience + random_.below(plan_.work.patience));
 }
 
 void Workload::arrive(Arrival&& arrival) {
   SimNode& node = *nodes_[arrival.node];
-  if (node.is_paused()) {
-    node.defer([this, held = arrival]() mutable { arrive(std::move(held)); });
-    return;
-  }
   if (!node.is_running()) {
     if (clients_[arrival.client].request == arrival.request) {
       retry(arrival.client, any_node(), network_.client_latency());
     }
     return;
   }
-  const engine::Asker asker{static_cast<engine::SessionId>(arrival.client), arrival.request};
-  if (arrival.body.empty()) {
-    const Client& client = clients_[arrival.client];
+  Client& client = clients_[arrival.client];
+  if (arrival.kind == wire::FrameKind::kQuery) {
     if (client.request != arrival.request) return;
-    node.on_read(asker, client.key, client.consistency);
-  } else {
-    node.on_command(asker, arrival.body);
+    const LogIndex floor = oracle_.floor_of(node, client.consistency);
+    const auto [known, is_new] = client.floors.try_emplace(arrival.node, floor);
+    if (!is_new) known->second = std::min(known->second, floor);
   }
+  const engine::Asker asker{static_cast<engine::SessionId>(arrival.client), arrival.request};
+  node.on_request(asker, arrival.kind, std::move(arrival.body));
 }
 
 // After the delay, if this attempt was not answered or repeated by then.
@@ -222,23 +242,13 @@ void Workload::finish(std::size_t index) {
 
 // ---- answers
 
-void Workload::on_answer(engine::Asker asker, wire::FrameKind kind, wire::ByteView body) {
-  Answer answer;
-  answer.kind = kind;
-  answer.body.assign(body.begin(), body.end());
-  launch(asker, std::move(answer));
-}
-
-void Workload::on_read(engine::Asker asker, Read&& read) {
-  Answer answer;
-  answer.is_read = true;
-  answer.read = std::move(read);
-  launch(asker, std::move(answer));
-}
-
-void Workload::launch(engine::Asker asker, Answer&& answer) {
-  answer.client = static_cast<std::size_t>(asker.session);
-  answer.request = asker.request;
+void Workload::on_answer(NodeIndex node, engine::Asker asker, wire::FrameKind kind,
+                         wire::ByteView body, bool more) {
+  if (Feeds::is_feed(asker.session)) return feeds_.on_answer(node, asker, kind, body, more);
+  const auto client = static_cast<std::size_t>(asker.session);
+  if (client >= clients_.size()) return;  // somebody who does not wait for answers
+  Answer answer{
+      client, asker.request, node, nodes_[node]->runs(), kind, {body.begin(), body.end()}};
   if (!healing_ && network_.client_message_is_lost()) return;
   queue_.after(network_.client_latency(), *this, kAnswered, answers_.add(std::move(answer)));
 }
@@ -249,22 +259,15 @@ void Workload::on_node_gone(NodeIndex node) {
       retry(i, any_node(), network_.client_latency());
     }
   }
+  feeds_.on_node_gone(node);
 }
 
 void Workload::take_answer(Answer&& answer) {
   Client& client = clients_[answer.client];
   if (client.request != answer.request) return;
   trace_.note(answer.client, answer.request, static_cast<int>(answer.kind));
-  if (answer.is_read) {
-    if (answer.read.refused) {
-      return retry(answer.client, any_node(), random_.below(20 * kMillisecond));
-    }
-    trace_.line("", "client {} reads {}: '{}' at {}", answer.client, client.key,
-                answer.read.seen.value.value_or("nothing").substr(0, 20),
-                answer.read.seen.applied.value());
-    oracle_.on_read_answered(queue_.now(), client.began,
-                             client.consistency == wire::Consistency::kLinearizable,
-                             answer.read.seen);
+  if (answer.kind == wire::FrameKind::kQueryReply) {
+    take_read(answer, client);
   } else if (answer.kind == wire::FrameKind::kErrorReply) {
     const auto error = wire::decode_error_reply(answer.body);
     if (!error) violated("wire", "an answer cannot be read: {}", error.error().message);
@@ -277,6 +280,7 @@ void Workload::take_answer(Answer&& answer) {
                 reply->unchanged ? ", unchanged" : "");
     client.last_revision = reply->revision;
     if (!reply->unchanged) {
+      oracle_.on_acknowledged(answer.node, reply->position.index);
       oracle_.on_write_answered(queue_.now(), client.began, client.id,
                                 wire::RequestSequence(client.sequence), *reply);
     } else if (client.kind == Kind::kSet) {
@@ -285,6 +289,23 @@ void Workload::take_answer(Answer&& answer) {
   }
   ++answered_;
   finish(answer.client);
+}
+
+void Workload::take_read(const Answer& answer, Client& client) {
+  const auto reply = wire::decode_query_reply(answer.body);
+  if (!reply) violated("wire", "an answer cannot be read: {}", reply.error().message);
+  Oracle::Seen seen{client.key, std::nullopt, reply->applied_index};
+  if (!reply->rows.empty()) {
+    const auto row = wire::read_row_as<wire::ConfigRow>(reply->rows.front().value);
+    if (!row) violated("digest", "a row cannot be read: {}", row.error().message);
+    seen.value = std::string(row->value);
+  }
+  trace_.line("", "client {} reads {}: '{}' at {}", answer.client, client.key,
+              seen.value.value_or("nothing").substr(0, 20), seen.applied.value());
+  const auto floor = client.floors.find(answer.node);
+  if (floor == client.floors.end()) return;
+  oracle_.on_read_answered(queue_.now(), answer.node, answer.run, floor->second, client.consistency,
+                           seen);
 }
 
 void Workload::take_error(std::size_t index, const wire::ErrorReply& error) {
@@ -302,7 +323,9 @@ void Workload::take_error(std::size_t index, const wire::ErrorReply& error) {
       client.last_revision = error.current_revision;
       break;
     case ErrorCode::kNotFound:
-      if (client.kind == Kind::kUnset) {
+      // A read says no index with it: only that of a linearizable one is known.
+      if (client.kind == Kind::kUnset ||
+          (client.kind == Kind::kRead && client.consistency == wire::Consistency::kLinearizable)) {
         oracle_.on_unchanged(client.began, client.key, std::nullopt);
       }
       break;

@@ -1,14 +1,16 @@
 // Workload: clients that send commands and reads to the nodes, repeat them elsewhere when no answer
 // comes, and tell the oracle what they were answered.
 //
-// A client has one request under way. A repeat has the same bytes: exactly once. A client that
-// gives up does not know what became of its request and goes on under a new client id.
+// A client has one request under way, as bytes. A repeat has the same bytes: exactly once. A client
+// that gives up does not know what became of its request and goes on under a new client id.
 #pragma once
 
 #include <deque>
+#include <map>
 #include <string>
 #include <vector>
 
+#include "feeds.h"
 #include "sim_node.h"
 #include "wire/client/client_message.h"
 
@@ -19,7 +21,10 @@ class Workload final : public EventTarget, public Clients {
   Workload(EventQueue& queue, wire::Prng& random, Trace& trace, const Plan& plan, Oracle& oracle,
            SimNetwork& network);
 
-  void add_node(SimNode& node) { nodes_.push_back(&node); }
+  void add_node(SimNode& node) {
+    nodes_.push_back(&node);
+    feeds_.add_node(node);
+  }
   void start();
   // No new requests; those under way go on, for ever.
   void heal();
@@ -30,8 +35,8 @@ class Workload final : public EventTarget, public Clients {
   std::uint64_t answered() const { return answered_; }
 
   // ---- Clients
-  void on_answer(engine::Asker asker, wire::FrameKind kind, wire::ByteView body) override;
-  void on_read(engine::Asker asker, Read&& read) override;
+  void on_answer(NodeIndex node, engine::Asker asker, wire::FrameKind kind, wire::ByteView body,
+                 bool more) override;
   void on_node_gone(NodeIndex node) override;
 
   void on_event(std::uint32_t code, std::uint64_t argument) override;
@@ -47,9 +52,11 @@ class Workload final : public EventTarget, public Clients {
     Kind kind = Kind::kSet;
     std::string key;
     std::string value;
+    wire::FrameKind frame{};
     std::vector<std::uint8_t> body;
     wire::Consistency consistency = wire::Consistency::kLinearizable;
     wire::LogIndex began;
+    std::map<NodeIndex, wire::LogIndex> floors;  // of a read, at each node that it came to
     unsigned attempts = 0;
     unsigned attempts_max = 0;
     NodeIndex target = 0;
@@ -59,15 +66,16 @@ class Workload final : public EventTarget, public Clients {
     std::size_t client = 0;
     std::uint64_t request = 0;
     NodeIndex node = 0;
-    std::vector<std::uint8_t> body;  // empty: a read
+    wire::FrameKind kind{};
+    std::vector<std::uint8_t> body;
   };
   struct Answer {
     std::size_t client = 0;
     std::uint64_t request = 0;
-    bool is_read = false;
+    NodeIndex node = 0;
+    std::uint32_t run = 0;
     wire::FrameKind kind{};
     std::vector<std::uint8_t> body;
-    Read read;
   };
   // A slab: what is on its way, by slot.
   template <typename T>
@@ -101,8 +109,9 @@ class Workload final : public EventTarget, public Clients {
   void retry(std::size_t index, NodeIndex target, Time delay);
   void give_up(std::size_t index);
   void finish(std::size_t index);
-  void launch(engine::Asker asker, Answer&& answer);
   void take_answer(Answer&& answer);
+  void take_read(const Answer& answer, Client& client);
+  void make_query(Client& client);
   void take_error(std::size_t index, const wire::ErrorReply& error);
   NodeIndex any_node() { return static_cast<NodeIndex>(random_.below(nodes_.size())); }
 
@@ -121,6 +130,7 @@ class Workload final : public EventTarget, public Clients {
   std::uint64_t next_request_ = 1;
   std::uint64_t next_value_ = 1;
   std::uint64_t answered_ = 0;
+  Feeds feeds_;
   bool healing_ = false;
 };
 

@@ -18,7 +18,7 @@ TEST_CASE("a planted bug is a constant false in an ordinary build") {
 }
 
 TEST_CASE("each rule has a planted bug that breaks it") {
-  constexpr unsigned kRules = 31;
+  constexpr unsigned kRules = 32;
   std::set<unsigned> broken;
 #define BIB_BREAKS(rule, name, what) broken.insert(rule);
   BIB_MUTANT_LIST(BIB_BREAKS)

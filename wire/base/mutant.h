@@ -72,7 +72,11 @@
   M(28, kSuspectRefusesPreVotes, "a node that suspects its leader still refuses pre-votes")      \
   M(29, kStuckPipelineUnnoticed, "lost appends are not missed while heartbeats are answered")    \
   M(30, kAppliedIndexApart, "the applied index is written apart from the rows")                  \
-  M(31, kFreezesInsideEntry, "rows go to the store between the events of one entry")
+  M(31, kFreezesInsideEntry, "rows go to the store between the events of one entry")             \
+  M(32, kFeedsBeyondDisk, "a feed reads entries that its node's own disk does not have yet")     \
+  M(32, kLeaderReadsUnapplied, "a new leader answers reads before it has applied the old log")   \
+  M(32, kStopDropsQueue, "a node that stops leaves out what its log had no room for yet")        \
+  M(32, kWelcomesUncommitted, "a node is told that it is a member before that is committed")
 
 namespace bib::wire {
 

@@ -1,0 +1,111 @@
+#include "engine/node/peer_side.h"
+
+#include <utility>
+
+namespace bib::engine {
+
+using wire::ErrorCode;
+
+void PeerSide::on_peer_message(wire::PeerMessage&& message) {
+  if (!parts_.guard->on_message(message)) return;
+  if (NodeObserver* observer = parts_.world.observer) observer->before_message(message);
+  parts_.driver->on_message(std::move(message));
+}
+
+void PeerSide::on_peer_disconnected(wire::NodeId peer) {
+  if (NodeObserver* observer = parts_.world.observer) observer->before_suspicion(peer);
+  parts_.driver->on_peer_disconnected(peer);
+  parts_.snapshots->on_peer_disconnected(peer);
+}
+
+void PeerSide::on_peer_silent(wire::NodeId peer) {
+  if (NodeObserver* observer = parts_.world.observer) observer->before_suspicion(peer);
+  parts_.driver->on_peer_silent(peer);
+}
+
+// ---- this node's own place
+
+// With the log that it has. Under another one it was a member before its disk was lost: what became
+// of that member is no news to a node that has joined again under its id.
+bool PeerSide::names_this_node(const wire::Membership& membership) const {
+  const wire::Member* line = membership.find(parts_.config.node_id);
+  return line != nullptr && line->can_have_log(parts_.log_id);
+}
+
+void PeerSide::learn_own_part(const consensus::MembershipAt& committed) {
+  if (names_this_node(committed.membership)) {
+    was_member_ = true;
+    removed_ = false;
+  } else if (was_member_) {
+    leave_as_removed(committed.index, "its own log");
+  }
+}
+
+// A later membership may name this node again (it has then joined again): until it does, it serves
+// no writes, does not vote, and campaigns for nothing.
+void PeerSide::leave_as_removed(wire::LogIndex index, const std::string& said_by) {
+  if (removed_) return;
+  removed_ = true;
+  parts_.world.logger.error(
+      "node",
+      "{} was removed from the cluster as of entry {} ({} says so). It serves no writes and takes "
+      "no "
+      "part any more: stop it. To bring it back, remove {} and run `bib setup --daemon "
+      "--cluster-join <token> --force`, which draws a new id",
+      to_string(parts_.config.node_id), index.value(), said_by, parts_.config.data_dir);
+}
+
+// ---- greetings
+
+void PeerSide::complete_hello(wire::PeerHello& hello) const {
+  const consensus::Raft& raft = parts_.driver->raft();
+  hello.log_last_index = raft.last_index();
+  hello.log_id = parts_.log_id;
+  hello.term = raft.term();
+  if (const auto* committed = raft.committed_membership()) {
+    hello.membership_index = committed->index;
+  }
+}
+
+void PeerSide::check_hello(const wire::PeerHello& hello, wire::PeerHelloReply& reply) {
+  const auto refusal = parts_.guard->check(hello);
+  if (const auto* committed = parts_.driver->raft().committed_membership()) {
+    reply.membership_index = committed->index;
+  }
+  if (!refusal) return parts_.guard->admitted(hello);
+  reply.error = refusal->error;
+  reply.refusal = refusal->kind;
+}
+
+void PeerSide::on_refused(wire::NodeId by, const wire::PeerHelloReply& reply) {
+  // A new node, or one that knows a later membership than the other, waits until that one has
+  // caught up.
+  const auto* committed = parts_.driver->raft().committed_membership();
+  const wire::LogIndex known = committed == nullptr ? wire::LogIndex() : committed->index;
+  if (!was_member_ || known > reply.membership_index) return;
+  if (reply.refusal == wire::HelloRefusal::kRemoved) {
+    if (known == reply.membership_index) return;
+    return leave_as_removed(reply.membership_index, to_string(by));
+  }
+  if (reply.refusal == wire::HelloRefusal::kLogLost) {
+    parts_.fail({ErrorCode::kCorrupt,
+                 fmt::format("{} refuses this node: {}", to_string(by), reply.error.message)});
+  }
+}
+
+// A founder whose disk was lost founds a second cluster, with nobody in it, under the same name.
+void PeerSide::on_claimed(const wire::PeerHello& hello) {
+  const NodeConfig& config = parts_.config;
+  if (!config.bootstrap || parts_.driver->raft().membership().members.size() != 1) return;
+  parts_.fail(
+      {ErrorCode::kCorrupt,
+       fmt::format(
+           "node {} counts this node among the members of another cluster '{}' ({}), but {} holds "
+           "a cluster of this node alone: its disk was lost, and it has founded a second cluster. "
+           "On a member of the first: `bib cluster member remove {}`; here: remove {} and run "
+           "`bib setup --daemon --cluster-join <token> --force`, which draws a new id",
+           to_string(hello.from), hello.cluster_name, to_string(hello.cluster), config.data_dir,
+           to_string(config.node_id), config.data_dir)});
+}
+
+}  // namespace bib::engine

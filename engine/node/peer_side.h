@@ -1,0 +1,51 @@
+// PeerSide: a node towards the others: their messages, their greetings, and what it hears of its
+// own place among them.
+//
+// Lives on the node loop.
+#pragma once
+
+#include <string>
+
+#include "engine/node/node_parts.h"
+#include "engine/ports/peer_port.h"
+
+namespace bib::engine {
+
+class PeerSide final : public PeerEvents {
+ public:
+  explicit PeerSide(NodeParts& parts) : parts_(parts) {}
+
+  // In the order of the log, from the first membership that it has.
+  void learn_own_part(const consensus::MembershipAt& committed);
+  bool names_this_node(const wire::Membership& membership) const;
+  bool is_removed() const { return removed_; }
+
+  // ---- PeerEvents
+  void on_peer_message(wire::PeerMessage&& message) override;
+  void on_peer_connected(wire::NodeId peer) override { parts_.driver->on_peer_connected(peer); }
+  void on_peer_disconnected(wire::NodeId peer) override;
+  void on_peer_silent(wire::NodeId peer) override;
+  void on_snapshot_request(const wire::SnapshotRequest& request) override {
+    parts_.snapshots->on_request(request);
+  }
+  void on_snapshot_part(wire::SnapshotPart&& part) override {
+    parts_.snapshots->on_part(std::move(part));
+  }
+  void on_join_request(const wire::JoinRequest& request,
+                       std::function<void(const wire::JoinReply&)> reply) override {
+    parts_.joins->on_join_request(request, std::move(reply));
+  }
+  void complete_hello(wire::PeerHello& hello) const override;
+  void check_hello(const wire::PeerHello& hello, wire::PeerHelloReply& reply) override;
+  void on_refused(wire::NodeId by, const wire::PeerHelloReply& reply) override;
+  void on_claimed(const wire::PeerHello& hello) override;
+
+ private:
+  void leave_as_removed(wire::LogIndex index, const std::string& said_by);
+
+  NodeParts& parts_;
+  bool was_member_ = false;  // a committed membership of its log has named this node
+  bool removed_ = false;     // and a later one does not
+};
+
+}  // namespace bib::engine

@@ -1,0 +1,69 @@
+// StateKeeper: the rows on their way to the store, and the state as snapshots see it.
+//
+// Lives on the node loop; what blocks runs on the store's thread, one job at a time. Rows go to the
+// store only once the log that they come from is durable: a crash must not take away the log of
+// rows that are there. While the state is being exchanged for a snapshot nobody reads it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/node/node_parts.h"
+#include "engine/node/snapshots.h"
+
+namespace bib::engine {
+
+class StateKeeper final : public SnapshotHost {
+ public:
+  explicit StateKeeper(NodeParts& parts);
+  ~StateKeeper() override;
+
+  // Once per turn: what has grown large goes to the store, and snapshots go on where the store's
+  // thread, and whoever reads the store, are done with it.
+  void step();
+  // Now and then: what has waited long goes to the store; records of requests expire.
+  void on_housekeeping();
+  // The end: the last rows, if their log is durable. Blocks.
+  wire::Status finish(bool log_is_durable);
+
+  // ---- SnapshotHost
+  void checkpoint(const std::string& directory,
+                  std::function<void(wire::Result<projections::StateMark>)> done) override;
+  void exchange_state(std::function<wire::Status()> swap,
+                      std::function<void(wire::Status)> done) override;
+  void compact_log(wire::LogIndex index) override { parts_.world.log.compact(index); }
+  void on_snapshot_failure(const wire::Error& error) override { parts_.fail(error); }
+  void on_snapshot_news(const std::string& text, bool is_problem) override;
+
+ private:
+  struct WantedCheckpoint {
+    std::string directory;
+    std::function<void(wire::Result<projections::StateMark>)> done;
+  };
+  struct WantedExchange {
+    std::function<wire::Status()> swap;
+    std::function<void(wire::Status)> done;
+  };
+
+  bool log_has_what_is_applied() const;
+  void carry(bool even_if_small);
+  void begin_checkpoint();
+  void begin_exchange();
+  void look_for_expired_sessions();
+  void on_expired(const wire::Result<projections::ExpiredSessions>& found);
+
+  NodeParts& parts_;
+  // What waits for the store's thread to be free.
+  std::optional<WantedCheckpoint> wanted_checkpoint_;
+  std::optional<WantedExchange> wanted_exchange_;
+  bool exchanging_ = false;  // the store is closed, or about to be: nobody may read it
+  bool expiry_under_way_ = false;
+  bool finished_ = false;
+  std::uint64_t last_expiry_ms_ = 0;
+  std::uint64_t last_carry_ms_ = 0;
+  std::shared_ptr<StateKeeper*> alive_;
+};
+
+}  // namespace bib::engine
