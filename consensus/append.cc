@@ -14,8 +14,8 @@
 #include <utility>
 
 #include "consensus/raft.h"
+#include "consensus/rules.h"
 #include "wire/base/check.h"
-#include "wire/base/mutant.h"
 
 namespace bib::consensus {
 
@@ -83,18 +83,16 @@ Accepted Raft::take_entries(const PeerMessage& message) {
     ++accepted.already_present;
   }
   accepted.appended = message.entries.size() - accepted.already_present;
-  if (accepted.appended == 0) {
-    const LogIndex end = message.log_index + message.entries.size();
-    if (BIB_MUTANT(kTruncatesWithoutConflict) && end < log_.last_index()) truncate_log(end + 1);
-    return accepted;
+  const LogIndex fresh = message.log_index + accepted.already_present + 1;
+  const LogIndex end = message.log_index + message.entries.size();
+  if (rules::conflicts({.fresh = fresh, .end = end, .last = log_.last_index()})) {
+    truncate_log(fresh);
   }
-  const auto fresh =
-      message.entries.begin() + static_cast<std::ptrdiff_t>(accepted.already_present);
-  if (fresh->index <= log_.last_index()) truncate_log(fresh->index);
-  for (auto entry = fresh; entry != message.entries.end(); ++entry) {
-    BIB_CHECK(entry->index == log_.last_index() + 1);
-    log_.append(entry->term, entry->size);
-    if (entry->membership) use_membership(entry->index, *entry->membership);
+  for (std::size_t i = accepted.already_present; i < message.entries.size(); ++i) {
+    const EntryInfo& entry = message.entries[i];
+    BIB_CHECK(entry.index == log_.last_index() + 1);
+    log_.append(entry.term, entry.size);
+    if (entry.membership) use_membership(entry.index, *entry.membership);
   }
   return accepted;
 }
@@ -126,19 +124,14 @@ void Raft::on_heartbeat(const PeerMessage& message) {
   send_when_durable(std::move(reply));
 }
 
-// Raft figure 2: the lesser of the leader's commit index and the last entry that is proven to be
-// the leader's.
 void Raft::learn_commit(LogIndex commit, LogIndex proved) {
-  const LogIndex end = BIB_MUTANT(kFollowerCommitsUnproven) ? log_.last_index() : proved;
-  const LogIndex index = std::min(commit, end);
+  const LogIndex index =
+      rules::commit_to_learn({.commit = commit, .proved = proved, .last = log_.last_index()});
   if (index > commit_) advance_commit(index);
 }
 
-// Durable, and proven to be the leader's.
 LogIndex Raft::acknowledged() const {
-  if (BIB_MUTANT(kAcknowledgesWholeLog)) return durable_;
-  if (BIB_MUTANT(kAcknowledgesBeforeDurable)) return proved_;
-  return std::min(durable_, proved_);
+  return rules::acknowledged(durable_, proved_);
 }
 
 bool Raft::ack_can_go() const {

@@ -19,13 +19,12 @@
 #include <utility>
 
 #include "consensus/raft.h"
+#include "consensus/rules.h"
 #include "wire/base/check.h"
-#include "wire/base/mutant.h"
 
 namespace bib::consensus {
 
 using wire::LogIndex;
-using wire::Membership;
 using wire::MessageKind;
 using wire::NodeId;
 using wire::PeerMessage;
@@ -82,8 +81,7 @@ void Raft::suspect_leader() {
   }
   if (voters > 0) place = (place + term_.value()) % voters;
   suspicion_ticks_ = std::min(config_.election_ticks_min, static_cast<unsigned>(1 + 2 * place));
-  if (BIB_MUTANT(kSuspectRefusesPreVotes)) return;
-  leader_ = NodeId();
+  leader_ = rules::leader_after_suspicion(leader_);
 }
 
 bool Raft::hears_leader() const {
@@ -125,7 +123,7 @@ void Raft::follow(NodeId leader) {
     leader_ = leader;
     restart_election_timer();
   }
-  election_elapsed_ = 0;
+  if (rules::puts_election_off(rules::Heard::kLeader)) election_elapsed_ = 0;
   suspicion_ticks_ = 0;
   election_rounds_ = 0;
 }
@@ -150,24 +148,13 @@ void Raft::become_leader() {
 
 // ---- asking ----
 
-// A voter of the membership in effect; or, while that one is uncommitted, of the one before: its
-// log may be the only one that can finish the change (dissertation §4.2.2, figure 4.6).
 bool Raft::may_campaign() const {
-  if (disk_is_stalled_ && !BIB_MUTANT(kStalledNodeCampaigns)) return false;
-  if (membership().is_voter(config_.self)) return is_self(membership());
-  if (BIB_MUTANT(kOutsiderDoesNotCampaign)) return false;
-  const Membership& before = membership_before_last();
-  return membership_index() > commit_ && before.is_voter(config_.self) && is_self(before);
-}
-
-// Not a member with another log: that was this node before its disk was lost. Whoever joins again
-// under its old id gets the log's beginning, in which its old disk was a voter, perhaps the only
-// one; it would elect itself by the vote of a disk that is gone. (Others judge its answers
-// themselves, by the line that they know: engine/node/member_guard.h.)
-bool Raft::is_self(const Membership& membership) const {
-  if (BIB_MUTANT(kCampaignsForOldDisk)) return true;
-  const wire::Member* line = membership.find(config_.self);
-  return line == nullptr || line->can_have_log(config_.own_log);
+  return rules::may_campaign({.self = config_.self,
+                              .own_log = config_.own_log,
+                              .in_effect = membership(),
+                              .before = membership_before_last(),
+                              .change_is_committed = latest_membership_is_committed(),
+                              .disk_is_stalled = disk_is_stalled_});
 }
 
 void Raft::start_pre_vote() {
@@ -239,19 +226,11 @@ void Raft::count_ballot(NodeId voter, bool granted) {
 
 // ---- answering ----
 
-// Raft §5.4.1: only to a log that has everything this one has. Once in a term, and to nobody else
-// once a leader of the term is known.
 bool Raft::may_vote_for(const PeerMessage& message) const {
-  bool log_is_as_new =
-      message.log_term > log_.last_term() ||
-      (message.log_term == log_.last_term() && message.log_index >= log_.last_index());
-  if (BIB_MUTANT(kPreVoteComparesLengths) && message.kind == MessageKind::kPreVote) {
-    log_is_as_new = message.log_index >= log_.last_index();
-  }
-  if (BIB_MUTANT(kOutsiderDoesNotVote) && !membership().is_voter(config_.self)) return false;
-  if (!log_is_as_new) return false;
-  if (message.term > term_) return true;
-  return vote_ == message.from || (vote_ == NodeId() && leader_ == NodeId());
+  return rules::grants_vote(message, {.hard_state = {term_, vote_},
+                                      .leader = leader_,
+                                      .last = log_.last(),
+                                      .is_voter = membership().is_voter(config_.self)});
 }
 
 void Raft::on_pre_vote(const PeerMessage& message) {
@@ -261,7 +240,7 @@ void Raft::on_pre_vote(const PeerMessage& message) {
     // Echoes the term that was asked about; promises nothing.
     reply.term = message.term;
     send(std::move(reply));
-    if (BIB_MUTANT(kPreVoteResetsTimer)) restart_election_timer();
+    if (rules::puts_election_off(rules::Heard::kPreVoteGranted)) restart_election_timer();
     return;
   }
   if (hears_leader()) drop(DropReason::kLeaderAlive);
@@ -282,7 +261,7 @@ void Raft::on_pre_vote_reply(const PeerMessage& message) {
     }
     return;
   }
-  if (message.term > term_ && !BIB_MUTANT(kPreVoteRefusalHidesTerm)) {
+  if (rules::refusal_teaches_term(message.term, term_)) {
     adopt_term(message.term);
     retry_election_soon();
     return;
@@ -299,7 +278,7 @@ void Raft::on_vote(const PeerMessage& message) {
     hard_state_is_pending_ = true;
     suspicion_ticks_ = 0;
     election_rounds_ = 0;
-    restart_election_timer();
+    if (rules::puts_election_off(rules::Heard::kVoteGranted)) restart_election_timer();
   }
   PeerMessage reply = message_to(message.from, MessageKind::kVoteReply);
   reply.rejected = !granted;

@@ -15,8 +15,8 @@
 #include <utility>
 
 #include "consensus/raft.h"
+#include "consensus/rules.h"
 #include "wire/base/check.h"
-#include "wire/base/mutant.h"
 
 namespace bib::consensus {
 
@@ -56,12 +56,9 @@ const MembershipAt* Raft::membership_at(LogIndex index) const {
 std::optional<ProposeRefusal> Raft::membership_refusal() const {
   if (role_ != Role::kLeader) return ProposeRefusal::kNotLeader;
   if (is_transferring()) return ProposeRefusal::kTransferring;
-  if (!latest_membership_is_committed() && !BIB_MUTANT(kChangesTwiceAtOnce)) {
-    return ProposeRefusal::kPending;
-  }
-  if (!has_committed_own_term() && !BIB_MUTANT(kChangesBeforeNoop)) {
-    return ProposeRefusal::kPending;
-  }
+  const bool may_propose = rules::may_propose_change(
+      {.commit = commit_, .latest_change = membership_index(), .term_start = term_start_});
+  if (!may_propose) return ProposeRefusal::kPending;
   return std::nullopt;
 }
 
@@ -95,11 +92,14 @@ tl::expected<ProposedAt, ProposeRefusal> Raft::propose_membership(const Membersh
 
 bool Raft::learner_is_caught_up(NodeId learner) const {
   const Progress* peer = find_peer(learner);
-  if (BIB_MUTANT(kPromotesDuringSnapshot)) return peer != nullptr;
-  return role_ == Role::kLeader && peer != nullptr && membership().is_learner(learner) &&
-         peer->state == ProgressState::kReplicate && !peer->unreachable &&
-         peer->ticks_since_heard < config_.election_ticks_min && peer->match >= log_.base().index &&
-         log_.bytes_in(peer->match, log_.last_index()) <= config_.append_bytes_max;
+  if (role_ != Role::kLeader || peer == nullptr) return false;
+  return rules::may_be_promoted(
+      {.is_learner = membership().is_learner(learner),
+       .is_replicating = peer->state == ProgressState::kReplicate,
+       .is_in_reach = !peer->unreachable && peer->ticks_since_heard < config_.election_ticks_min,
+       .has_nearly_all =
+           peer->match >= log_.base().index &&
+           log_.bytes_in(peer->match, log_.last_index()) <= config_.append_bytes_max});
 }
 
 // Leaving a joint membership is the leader's to propose, also a later leader's.

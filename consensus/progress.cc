@@ -1,7 +1,8 @@
 #include "consensus/progress.h"
-#include "wire/base/mutant.h"
 
 #include <algorithm>
+
+#include "consensus/rules.h"
 
 namespace bib::consensus {
 
@@ -74,9 +75,7 @@ bool Progress::acknowledge(LogIndex index) {
 }
 
 bool Progress::reject(LogIndex rejected, LogIndex retry) {
-  if (rejected <= match && BIB_MUTANT(kStaleRejectionLowersMatch)) {
-    match = std::min(retry, rejected) - 1;
-  }
+  match = rules::match_after({.refused = rejected, .retry = retry}, match);
   if (rejected <= match || rejected >= next) return false;
   if (state == ProgressState::kSnapshot) return false;
   // A probe has one question open; an answer to another question is an old one.

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "consensus/rules.h"
 #include "wire/base/check.h"
-#include "wire/base/mutant.h"
 
 namespace bib::consensus {
 
@@ -104,7 +104,7 @@ Raft::Raft(const RaftConfig& config, const Restored& restored)
     : config_(config),
       random_(config.seed + config.self.value() * 0xd1342543de82ef95ULL),
       term_(restored.hard_state.term),
-      vote_(BIB_MUTANT(kForgetsVote) ? NodeId() : restored.hard_state.vote),
+      vote_(rules::vote_after_restart(restored.hard_state.vote)),
       log_(make_view(config, restored)),
       memberships_(restored.memberships),
       commit_(restored.applied),
@@ -183,29 +183,19 @@ Accepted Raft::step(const PeerMessage& message) {
 
 // Whether the message is of the current term, which it may have raised (Raft §5.1).
 bool Raft::admit_term(const PeerMessage& message) {
-  if (message.term < term_) {
-    if (BIB_MUTANT(kCountsOldVotes) && message.kind == MessageKind::kVoteReply) return true;
+  if (rules::is_stale(message.kind, message.term, term_)) {
     answer_stale(message);
     return false;
   }
-  if (message.term == term_) return true;
-  switch (message.kind) {
-    case MessageKind::kPreVote:
-      if (BIB_MUTANT(kPreVoteRaisesTerm)) break;
-      return true;  // asks about a term that nobody has entered yet
-    case MessageKind::kVote:
-      // Whoever hears a leader does not help to depose it (dissertation §4.2.3), unless the
-      // leader itself asked for it.
-      if (hears_leader() && !message.transfer) {
-        drop(DropReason::kLeaderAlive);
-        return false;
-      }
-      break;
-    default:
-      break;
+  if (!rules::enters_term(message.kind, message.term, term_)) return true;
+  // A node that hears a leader does not help to depose it (dissertation §4.2.3), unless the leader
+  // itself asked for it.
+  if (message.kind == MessageKind::kVote && hears_leader() && !message.transfer) {
+    drop(DropReason::kLeaderAlive);
+    return false;
   }
   adopt_term(message.term);
-  if (BIB_MUTANT(kSeenTermIsVote)) vote_ = message.from;
+  vote_ = rules::vote_on_entering_term(message.from);
   return true;
 }
 
@@ -213,7 +203,8 @@ bool Raft::admit_term(const PeerMessage& message) {
 // pre-vote and check-quorum leave no other way.
 void Raft::answer_stale(const PeerMessage& message) {
   drop(DropReason::kStaleTerm);
-  if (BIB_MUTANT(kStaleLeaderResetsTimer) && message.kind == MessageKind::kHeartbeat) {
+  if (message.kind == MessageKind::kHeartbeat &&
+      rules::puts_election_off(rules::Heard::kDeposedLeader)) {
     election_elapsed_ = 0;
   }
   MessageKind kind;
@@ -238,10 +229,8 @@ void Raft::answer_stale(const PeerMessage& message) {
 }
 
 Accepted Raft::step_from_leader(const PeerMessage& message) {
-  // Election safety (Raft §5.2): one leader in a term. Anything else is not a correct peer.
-  if (role_ == Role::kLeader || (leader_ != NodeId() && leader_ != message.from)) {
-    return drop(DropReason::kContradiction);
-  }
+  // Anything else is not a correct peer.
+  if (!rules::may_follow(leader_, message.from)) return drop(DropReason::kContradiction);
   follow(message.from);
   switch (message.kind) {
     case MessageKind::kAppend:
@@ -367,8 +356,7 @@ LogWrite Raft::make_write() {
 }
 
 bool Raft::hard_state_is_durable() const {
-  if (BIB_MUTANT(kVotesBeforeDurable)) return true;
-  return !hard_state_is_pending_ && durable_sequence_ >= hard_sequence_;
+  return rules::may_promise(!hard_state_is_pending_ && durable_sequence_ >= hard_sequence_);
 }
 
 PeerMessage Raft::message_to(NodeId to, MessageKind kind) const {
@@ -408,24 +396,24 @@ void Raft::advance_commit(LogIndex index) {
 }
 
 void Raft::truncate_log(LogIndex from) {
-  BIB_CHECK(from > commit_, "truncate from {}, commit is {}", from.value(), commit_.value());
+  BIB_CHECK(rules::may_truncate(from, commit_), "truncate from {}, commit is {}", from.value(),
+            commit_.value());
   const LogIndex kept = from - 1;
   log_.truncate_from(from);
-  if ((BIB_MUTANT(kTruncatesOnlyDurable) ? durable_ : handed_) > kept) {
+  if (rules::truncates_disk(kept, {.durable = durable_, .handed = handed_})) {
     pending_truncate_ = pending_truncate_ ? std::min(*pending_truncate_, from) : from;
     handed_ = kept;
   }
   durable_ = std::min(durable_, kept);
   for (OutstandingWrite& write : outstanding_) {
-    if (!BIB_MUTANT(kAcknowledgesOverwritten)) write.durable = std::min(write.durable, kept);
+    write.durable = rules::proven_by_write(write.durable, kept);
   }
   // The driver can no longer attach the bytes of what is gone.
   std::erase_if(effects_.send_now, [&](const PeerMessage& message) {
     return !message.entries.empty() && message.entries.back().index >= from;
   });
   bool reverted = false;
-  while (!memberships_.empty() && memberships_.back().index >= from &&
-         !BIB_MUTANT(kTruncatedChangeStays)) {
+  while (!memberships_.empty() && rules::goes_with_its_entry(memberships_.back().index, from)) {
     memberships_.pop_back();
     reverted = true;
   }

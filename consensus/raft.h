@@ -293,7 +293,6 @@ class Raft {
   bool hears_leader() const;
   bool may_vote_for(const wire::PeerMessage& message) const;
   bool may_campaign() const;
-  bool is_self(const wire::Membership& membership) const;
 
   // replication.cc
   void tick_leader();

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "consensus/raft.h"
-#include "wire/base/mutant.h"
+#include "consensus/rules.h"
 
 namespace bib::consensus {
 
@@ -51,7 +51,7 @@ void Raft::on_read_index_reply(const PeerMessage& message) {
 }
 
 void Raft::enqueue_read(NodeId from, std::uint64_t token) {
-  if (!has_committed_own_term() && !BIB_MUTANT(kReadsBeforeNoop)) {
+  if (!rules::may_answer_reads(commit_, term_start_)) {
     refuse_read(from, token, ReadRefusal::kNotYet);
     return;
   }
@@ -64,8 +64,7 @@ void Raft::enqueue_read(NodeId from, std::uint64_t token) {
     read_round_is_new_ = true;
     flush_is_wanted_ = true;
   }
-  const std::uint64_t round = BIB_MUTANT(kReadsByLease) ? 0 : read_round_;
-  reads_.push_back({round, token, from, commit_});
+  reads_.push_back({read_round_, token, from, commit_});
 }
 
 void Raft::refuse_read(NodeId from, std::uint64_t token, ReadRefusal reason) {
@@ -88,7 +87,7 @@ void Raft::confirm_reads() {
   if (reads_.empty()) return;
   const std::uint64_t confirmed =
       quorum_value(read_round_, [](const Progress& peer) { return peer.acked_round; });
-  while (!reads_.empty() && reads_.front().round <= confirmed) {
+  while (!reads_.empty() && rules::answers_read(reads_.front().round, confirmed)) {
     const WaitingRead read = reads_.front();
     reads_.pop_front();
     if (read.from == config_.self) {

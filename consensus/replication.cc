@@ -17,8 +17,8 @@
 #include <utility>
 
 #include "consensus/raft.h"
+#include "consensus/rules.h"
 #include "wire/base/check.h"
-#include "wire/base/mutant.h"
 
 namespace bib::consensus {
 
@@ -45,14 +45,12 @@ std::uint64_t Raft::quorum_value(std::uint64_t mine, std::uint64_t (*of)(const P
   for (const std::vector<NodeId>* half : {&membership().voters, &membership().voters_outgoing}) {
     scratch_.clear();
     for (NodeId id : *half) {
+      if (id == config_.self) continue;
       const Progress* peer = find_peer(id);
-      BIB_CHECK(peer != nullptr || id == config_.self);
-      scratch_.push_back(peer == nullptr ? mine : of(*peer));
+      BIB_CHECK(peer != nullptr);
+      scratch_.push_back(of(*peer));
     }
-    if (BIB_MUTANT(kRemovedLeaderCounts) && !half->empty() &&
-        !std::binary_search(half->begin(), half->end(), config_.self)) {
-      scratch_.push_back(mine);
-    }
+    if (rules::counts_towards_quorum(config_.self, *half)) scratch_.push_back(mine);
     result = std::min(result, majority_value(scratch_));
   }
   return result;
@@ -84,7 +82,7 @@ tl::expected<ProposedAt, ProposeRefusal> Raft::propose(std::uint32_t size) {
   BIB_CHECK(size >= wire::kEntryHeaderSize && size <= wire::kEntrySizeMax, "an entry of {} bytes",
             size);
   if (role_ != Role::kLeader) return tl::unexpected(ProposeRefusal::kNotLeader);
-  if (is_transferring() && !BIB_MUTANT(kWritesDuringTransfer)) {
+  if (!rules::takes_proposals(is_transferring())) {
     return tl::unexpected(ProposeRefusal::kTransferring);
   }
   // One entry may always be under way, however large it is.
@@ -117,7 +115,7 @@ void Raft::flush_peers() {
 
 void Raft::send_appends(Progress& peer) {
   while (has_news_for(peer) && peer.may_send(config_.flight)) {
-    if (peer.next <= log_.base().index && !BIB_MUTANT(kIgnoresCutLog)) {
+    if (rules::needs_snapshot(peer.next, log_.base().index)) {
       want_snapshot(peer);
       return;
     }
@@ -168,7 +166,7 @@ void Raft::send_append(Progress& peer) {
 // Says who leads, what is committed of what the peer holds, and asks for the read round.
 void Raft::send_heartbeat(Progress& peer) {
   PeerMessage message = message_to(peer.id, MessageKind::kHeartbeat);
-  message.commit = BIB_MUTANT(kFollowerCommitsUnproven) ? commit_ : std::min(commit_, peer.match);
+  message.commit = rules::commit_to_tell(commit_, peer.match);
   message.context = read_round_;
   peer.commit_sent = std::max(peer.commit_sent, message.commit);
   send(std::move(message));
@@ -262,13 +260,10 @@ void Raft::acknowledge(Progress& peer, LogIndex match) {
 // ---- commit ----
 
 void Raft::commit_what_a_quorum_has() {
-  // The own disk counts like any other (dissertation §10.2.1): it may come last.
-  const LogIndex mine = BIB_MUTANT(kLeaderCountsUnsynced) ? log_.last_index() : durable_;
+  const LogIndex mine = rules::own_match(durable_, log_.last_index());
   const LogIndex index(
       quorum_value(mine.value(), [](const Progress& peer) { return peer.match.value(); }));
-  // Only entries of the own term are committed by counting (Raft §5.4.2, figure 8).
-  if (index <= commit_) return;
-  if (log_.term_at(index) != term_ && !BIB_MUTANT(kCommitsForeignTerm)) return;
+  if (index <= commit_ || !rules::may_commit_by_counting(log_.term_at(index), term_)) return;
   advance_commit(index);
   leader_committed();
 }
@@ -277,7 +272,7 @@ void Raft::leader_committed() {
   flush_is_wanted_ = true;
   if (!latest_membership_is_committed()) return;
   release_departed();
-  if (!membership().is_voter(config_.self) && !BIB_MUTANT(kRemovedLeaderStays)) {
+  if (rules::must_resign(membership().is_voter(config_.self))) {
     resign_after_removal();
     return;
   }
@@ -293,7 +288,6 @@ bool Raft::has_committed_own_term() const {
 void Raft::tick_leader() {
   for (Progress& peer : peers_) tick_peer(peer);
   if (!has_active_quorum()) {
-    // Nobody may be kept waiting by a leader that cannot commit (dissertation §6.2).
     stop_leading_or_asking();
     return;
   }
@@ -312,9 +306,7 @@ void Raft::tick_peer(Progress& peer) {
   ++peer.ticks_since_append;
   if (peer.state == ProgressState::kReplicate && !peer.in_flight.empty()) {
     ++peer.ticks_without_match;
-    // The oldest message has been out for all this time and has not even arrived.
-    if (peer.ticks_without_match >= config_.election_ticks_min &&
-        peer.received < peer.in_flight.oldest() && !BIB_MUTANT(kStuckPipelineUnnoticed)) {
+    if (rules::is_stuck(peer, config_.election_ticks_min)) {
       peer.become_probe();
       ++pipelines_restarted_;
       flush_is_wanted_ = true;
@@ -329,10 +321,9 @@ void Raft::tick_peer(Progress& peer) {
 
 // The latest tick at which a majority had been heard from, as "so long before the end of time".
 bool Raft::has_active_quorum() {
-  if (BIB_MUTANT(kLeadsWithoutQuorum)) return true;
   const std::uint64_t heard = quorum_value(
       kEverything, [](const Progress& peer) { return kEverything - peer.ticks_since_heard; });
-  return kEverything - heard < config_.election_ticks_min;
+  return rules::keeps_leading(kEverything - heard, config_.election_ticks_min);
 }
 
 }  // namespace bib::consensus

@@ -14,8 +14,8 @@
 #include <utility>
 
 #include "consensus/raft.h"
+#include "consensus/rules.h"
 #include "wire/base/check.h"
-#include "wire/base/mutant.h"
 
 namespace bib::consensus {
 
@@ -96,12 +96,9 @@ bool Raft::installed_snapshot(wire::LogPosition last, const MembershipAt& member
   BIB_CHECK(membership.index <= last.index, "a membership of {} in a snapshot of {}",
             membership.index.value(), last.index.value());
   BIB_CHECK(role_ != Role::kLeader, "a leader installed a snapshot at {}", last.index.value());
-  const bool is_within = last.index < log_.last_index() && BIB_MUTANT(kSnapshotDropsLog);
-  const bool goes_on = log_.matches(last) && !is_within;
-  const bool conflicts_on = BIB_MUTANT(kSnapshotKeepsConflict) && last.index <= log_.last_index();
-  if (goes_on || conflicts_on) {
-    // The log goes on after the snapshot, and stays (Raft figure 13, step 6). After a crash the
-    // snapshot stands for what the log had not written yet.
+  if (rules::log_goes_on(
+          {.snapshot = last.index, .last = log_.last_index(), .log_has_it = log_.matches(last)})) {
+    // After a crash the snapshot stands for what the log had not written yet.
     durable_ = std::max(durable_, last.index);
     proved_ = std::max(proved_, last.index);
     advance_commit(last.index);

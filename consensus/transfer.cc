@@ -14,8 +14,8 @@
 #include <utility>
 
 #include "consensus/raft.h"
+#include "consensus/rules.h"
 #include "wire/base/check.h"
-#include "wire/base/mutant.h"
 
 namespace bib::consensus {
 
@@ -32,10 +32,9 @@ wire::Result<NodeId> Raft::transfer_leadership(std::optional<NodeId> target) {
     return wire::fail(ErrorCode::kInvalid, "this node leads already; name another voter");
   }
   Progress* successor = target ? find_peer(*target) : best_successor();
-  const bool can_lead =
-      successor != nullptr &&
-      std::binary_search(membership().voters.begin(), membership().voters.end(), successor->id);
-  if (!can_lead && !(BIB_MUTANT(kTransfersToNonVoter) && successor != nullptr)) {
+  const std::vector<NodeId>& voters = membership().voters;
+  if (successor == nullptr ||
+      !rules::may_take_over(std::binary_search(voters.begin(), voters.end(), successor->id))) {
     return wire::fail(ErrorCode::kNotFound,
                       "there is no such voter to hand over to; see the list of members");
   }
@@ -71,19 +70,19 @@ void Raft::send_timeout_now(Progress& peer) {
 void Raft::tick_transfer() {
   const unsigned limit =
       config_.transfer_ticks_max > 0 ? config_.transfer_ticks_max : config_.election_ticks_min;
-  if (!is_transferring() || BIB_MUTANT(kTransferNeverEnds)) return;
-  if (++transfer_elapsed_ >= limit) end_transfer(TransferOutcome::kTimedOut);
+  if (!is_transferring()) return;
+  if (rules::transfer_has_failed(++transfer_elapsed_, limit)) {
+    end_transfer(TransferOutcome::kTimedOut);
+  }
 }
 
-// To a voter that has on its disk what this node has not: so that disk works. After an attempt that
-// failed it waits for an election timeout, so that stalls here and there do not pass the leadership
-// around in circles.
+// After an attempt that failed it waits for an election timeout, so that stalls here and there do
+// not pass the leadership around in circles.
 void Raft::hand_over_if_stalled() {
-  if (BIB_MUTANT(kStalledLeaderStays)) return;
   if (handover_pause_ > 0) --handover_pause_;
   if (!disk_is_stalled_ || is_transferring() || handover_pause_ > 0) return;
   const Progress* successor = best_successor();
-  if (successor == nullptr || successor->match <= durable_) return;
+  if (successor == nullptr || !rules::relieves_stalled(successor->match, durable_)) return;
   handover_pause_ = config_.election_ticks_min;
   BIB_CHECK(transfer_leadership(successor->id).has_value());
 }
@@ -94,8 +93,8 @@ void Raft::end_transfer(TransferOutcome outcome) {
 }
 
 void Raft::on_timeout_now(const PeerMessage& message) {
-  const bool may_lead = may_campaign() || BIB_MUTANT(kTransfersToNonVoter);
-  if (role_ != Role::kFollower || message.from != leader_ || !may_lead) {
+  if (role_ != Role::kFollower || message.from != leader_ ||
+      !rules::may_take_over(may_campaign())) {
     drop(DropReason::kUnexpected);
     return;
   }
