@@ -57,9 +57,9 @@ Accepted Raft::on_append(const PeerMessage& message) {
   }
   const Accepted accepted = take_entries(message);
   const LogIndex end = message.log_index + message.entries.size();
-  proved_ = std::max(proved_, end);
+  following_.proved = std::max(following_.proved, end);
   learn_commit(message.commit, end);
-  ack_is_due_ = true;
+  following_.ack_is_due = true;
   return accepted;
 }
 
@@ -67,7 +67,7 @@ Accepted Raft::on_append(const PeerMessage& message) {
 // in its term (leader append-only, figure 3).
 bool Raft::contradicts(const PeerMessage& message) const {
   auto differs = [&](LogIndex index, Term term) {
-    return index <= proved_ && index >= log_.base().index && log_.term_at(index) != term;
+    return index <= following_.proved && index >= log_.base().index && log_.term_at(index) != term;
   };
   if (differs(message.log_index, message.log_term)) return true;
   return std::any_of(message.entries.begin(), message.entries.end(),
@@ -116,10 +116,10 @@ void Raft::refuse_append(const PeerMessage& message) {
 // Proves nothing about the log; the answer reports what earlier messages have proven: durable
 // (match) and arrived (hint_index).
 void Raft::on_heartbeat(const PeerMessage& message) {
-  learn_commit(message.commit, proved_);
+  learn_commit(message.commit, following_.proved);
   PeerMessage reply = message_to(message.from, MessageKind::kHeartbeatReply);
   reply.match = acknowledged();
-  reply.hint_index = proved_;
+  reply.hint_index = following_.proved;
   reply.context = message.context;
   send_when_durable(std::move(reply));
 }
@@ -131,19 +131,19 @@ void Raft::learn_commit(LogIndex commit, LogIndex proved) {
 }
 
 LogIndex Raft::acknowledged() const {
-  return rules::acknowledged(durable_, proved_);
+  return rules::acknowledged(disk_.durable, following_.proved);
 }
 
 bool Raft::ack_can_go() const {
-  if (!ack_is_due_ || role_ != Role::kFollower || leader_ == wire::NodeId()) return false;
-  return durable_ >= proved_ || durable_ > acked_;
+  if (!following_.ack_is_due || role_ != Role::kFollower || leader_ == wire::NodeId()) return false;
+  return disk_.durable >= following_.proved || disk_.durable > following_.acked;
 }
 
 void Raft::acknowledge_leader() {
   PeerMessage reply = message_to(leader_, MessageKind::kAppendReply);
   reply.match = acknowledged();
-  acked_ = reply.match;
-  ack_is_due_ = durable_ < proved_;
+  following_.acked = reply.match;
+  following_.ack_is_due = disk_.durable < following_.proved;
   send_when_durable(std::move(reply));
 }
 

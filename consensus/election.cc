@@ -6,12 +6,12 @@
 // and vote durable, asks for votes, and leads.
 //
 // Failure modes:
-//   - others still hear the leader: they refuse, and one broken link disturbs nobody;
+//   - others still hear the leader: they refuse, and one broken link does not disturb the cluster;
 //   - the other log is newer, or the other node is in a later term: its refusal carries its term;
 //     the asker enters that term and tries again soon (a long log of an old term and a short log of
 //     a new one cannot block each other);
-//   - a split vote, or an answer that does not come: whoever asked tries again after a short random
-//     time, and a longer one each time after that;
+//   - a split vote, or an answer that does not come: the node that asked tries again after a short
+//     random time, and a longer one each time after that;
 //   - the own disk stalls: this node does not ask, since it could not even keep its own vote;
 //   - a crash between vote and reply: the vote is durable before the reply leaves.
 
@@ -24,7 +24,6 @@
 
 namespace bib::consensus {
 
-using wire::LogIndex;
 using wire::MessageKind;
 using wire::NodeId;
 using wire::PeerMessage;
@@ -33,11 +32,11 @@ using wire::Term;
 // ---- timers ----
 
 void Raft::tick_election() {
-  ++election_elapsed_;
-  const bool suspicion_is_due = suspicion_ticks_ > 0 && --suspicion_ticks_ == 0;
+  ++election_.elapsed;
+  const bool suspicion_is_due = election_.suspicion_ticks > 0 && --election_.suspicion_ticks == 0;
   const bool is_alone = role_ == Role::kFollower && membership().voters_outgoing.empty() &&
                         membership().voters == std::vector<NodeId>{config_.self};
-  if (!suspicion_is_due && !is_alone && election_elapsed_ < election_timeout_) return;
+  if (!suspicion_is_due && !is_alone && election_.elapsed < election_.timeout) return;
   if (may_campaign()) {
     start_pre_vote();
   } else {
@@ -47,26 +46,26 @@ void Raft::tick_election() {
 }
 
 void Raft::restart_election_timer() {
-  election_elapsed_ = 0;
-  election_timeout_ = static_cast<unsigned>(
+  election_.elapsed = 0;
+  election_.timeout = static_cast<unsigned>(
       random_.between(config_.election_ticks_min, 2ULL * config_.election_ticks_min - 1));
 }
 
-// Nobody is disturbed by a pre-vote, so the first rounds are short.
+// A pre-vote disturbs no other node, so the first rounds are short.
 void Raft::start_round_timer() {
   constexpr unsigned kDoublingsMax = 16;
   const std::uint64_t wanted = std::uint64_t{std::max(1U, config_.election_retry_ticks)}
-                               << std::min(election_rounds_, kDoublingsMax);
+                               << std::min(election_.rounds, kDoublingsMax);
   const std::uint64_t span = std::min<std::uint64_t>(wanted, config_.election_ticks_min);
-  ++election_rounds_;
-  election_elapsed_ = 0;
-  election_timeout_ = static_cast<unsigned>(random_.between(span, 2 * span - 1));
+  ++election_.rounds;
+  election_.elapsed = 0;
+  election_.timeout = static_cast<unsigned>(random_.between(span, 2 * span - 1));
 }
 
 // After a refusal, which tells something: another place in the queue, within the same time.
 void Raft::retry_election_soon() {
-  election_elapsed_ = 0;
-  election_timeout_ = static_cast<unsigned>(random_.between(1, std::max(1U, election_timeout_)));
+  election_.elapsed = 0;
+  election_.timeout = static_cast<unsigned>(random_.between(1, std::max(1U, election_.timeout)));
 }
 
 // A closed connection is stronger evidence than silence. The delay gives each voter a place in the
@@ -80,13 +79,14 @@ void Raft::suspect_leader() {
     ++voters;
   }
   if (voters > 0) place = (place + term_.value()) % voters;
-  suspicion_ticks_ = std::min(config_.election_ticks_min, static_cast<unsigned>(1 + 2 * place));
+  election_.suspicion_ticks =
+      std::min(config_.election_ticks_min, static_cast<unsigned>(1 + 2 * place));
   leader_ = rules::leader_after_suspicion(leader_);
 }
 
 bool Raft::hears_leader() const {
   return leader_ != NodeId() &&
-         (role_ == Role::kLeader || election_elapsed_ < config_.election_ticks_min);
+         (role_ == Role::kLeader || election_.elapsed < config_.election_ticks_min);
 }
 
 // ---- roles ----
@@ -96,10 +96,10 @@ void Raft::adopt_term(Term term) {
   stop_leading_or_asking();
   term_ = term;
   vote_ = NodeId();
-  hard_state_is_pending_ = true;
-  proved_ = commit_;
-  acked_ = std::min(durable_, proved_);
-  ack_is_due_ = false;
+  disk_.hard_state_is_pending = true;
+  following_.proved = commit_;
+  following_.acked = std::min(disk_.durable, following_.proved);
+  following_.ack_is_due = false;
 }
 
 void Raft::stop_leading_or_asking() {
@@ -123,21 +123,21 @@ void Raft::follow(NodeId leader) {
     leader_ = leader;
     restart_election_timer();
   }
-  if (rules::puts_election_off(rules::Heard::kLeader)) election_elapsed_ = 0;
-  suspicion_ticks_ = 0;
-  election_rounds_ = 0;
+  if (rules::puts_election_off(rules::Heard::kLeader)) election_.elapsed = 0;
+  election_.suspicion_ticks = 0;
+  election_.rounds = 0;
 }
 
 void Raft::become_leader() {
   role_ = Role::kLeader;
   leader_ = config_.self;
-  suspicion_ticks_ = 0;
-  election_rounds_ = 0;
-  handover_pause_ = 0;
+  election_.suspicion_ticks = 0;
+  election_.rounds = 0;
+  transfer_.pause = 0;
   ballots_.clear();
   heartbeat_elapsed_ = 0;
   leave_joint_was_asked_ = false;
-  read_round_is_new_ = false;
+  reads_.round_is_new = false;
   peers_.clear();
   rebuild_peers();
   // Commits what is left of earlier terms (Raft §5.4.2, §8).
@@ -154,13 +154,13 @@ bool Raft::may_campaign() const {
                               .in_effect = membership(),
                               .before = membership_before_last(),
                               .change_is_committed = latest_membership_is_committed(),
-                              .disk_is_stalled = disk_is_stalled_});
+                              .disk_is_stalled = disk_.is_stalled});
 }
 
 void Raft::start_pre_vote() {
   role_ = Role::kPreCandidate;
   leader_ = NodeId();
-  suspicion_ticks_ = 0;
+  election_.suspicion_ticks = 0;
   ballots_.clear();
   start_round_timer();
   count_ballot(config_.self, true);
@@ -171,7 +171,7 @@ void Raft::start_campaign(bool transfer) {
   adopt_term(term_ + 1);
   role_ = Role::kCandidate;
   vote_ = config_.self;
-  suspicion_ticks_ = 0;
+  election_.suspicion_ticks = 0;
   start_round_timer();
   // The own ballot follows when the vote is durable.
   ask_for_votes(MessageKind::kVote, transfer);
@@ -275,9 +275,9 @@ void Raft::on_vote(const PeerMessage& message) {
   if (granted && vote_ != message.from) {
     stop_leading_or_asking();
     vote_ = message.from;
-    hard_state_is_pending_ = true;
-    suspicion_ticks_ = 0;
-    election_rounds_ = 0;
+    disk_.hard_state_is_pending = true;
+    election_.suspicion_ticks = 0;
+    election_.rounds = 0;
     if (rules::puts_election_off(rules::Heard::kVoteGranted)) restart_election_timer();
   }
   PeerMessage reply = message_to(message.from, MessageKind::kVoteReply);

@@ -147,7 +147,7 @@ void Raft::rebuild_peers() {
                               [&](const Progress& peer) { return id < peer.id; });
     peers_.insert(place, std::move(fresh));
   }
-  if (is_transferring() && !membership().is_voter(transferee_)) {
+  if (is_transferring() && !membership().is_voter(transfer_.target)) {
     end_transfer(TransferOutcome::kTargetGone);
   }
 }
@@ -181,7 +181,7 @@ void Raft::membership_committed(LogIndex before) {
 }
 
 // The removed learn that they are, if they are in reach: otherwise they would go on asking for
-// votes that nobody grants.
+// votes that no node grants.
 void Raft::release_departed() {
   for (Progress& peer : peers_) {
     const bool can_be_told =

@@ -31,32 +31,6 @@ LogView make_view(const RaftConfig& config, const Restored& restored) {
   return log;
 }
 
-wire::Status check_terms(const Restored& restored) {
-  if (restored.terms.empty() != restored.sizes.empty()) {
-    return wire::fail(wire::ErrorCode::kCorrupt,
-                      "the log has entries without terms, or terms "
-                      "without entries");
-  }
-  if (restored.terms.empty()) return {};
-  if (restored.terms.front().first != restored.base.index + 1) {
-    return wire::fail(wire::ErrorCode::kCorrupt, "the log's first entry is {}, but its base is {}",
-                      restored.terms.front().first.value(), restored.base.index.value());
-  }
-  if (restored.terms.front().term < restored.base.term || restored.terms.front().term == Term()) {
-    return wire::fail(wire::ErrorCode::kCorrupt, "the log's terms fall below that of its base");
-  }
-  const LogIndex last = restored.base.index + restored.sizes.size();
-  for (std::size_t i = 1; i < restored.terms.size(); ++i) {
-    const TermRun& run = restored.terms[i];
-    if (run.first <= restored.terms[i - 1].first || run.first > last ||
-        run.term <= restored.terms[i - 1].term) {
-      return wire::fail(wire::ErrorCode::kCorrupt, "the log's terms do not rise at entry {}",
-                        run.first.value());
-    }
-  }
-  return {};
-}
-
 bool nothing_in(const Effects& effects) {
   return effects.noop_entries.empty() && effects.send_now.empty() && !effects.write &&
          effects.send_after_sync.empty() && !effects.commit && !effects.role &&
@@ -68,38 +42,6 @@ bool nothing_in(const Effects& effects) {
 
 }  // namespace
 
-wire::Status check_restored(const RaftConfig& config, const Restored& restored) {
-  if (config.self == NodeId() || config.heartbeat_ticks == 0 ||
-      config.election_ticks_min <= config.heartbeat_ticks || config.append_entries_max == 0 ||
-      config.flight.messages_max == 0) {
-    return wire::fail(wire::ErrorCode::kConfig,
-                      "consensus needs a node id, a heartbeat of at least one tick, a longer "
-                      "election timeout, and limits above zero");
-  }
-  BIB_TRY_VOID(check_terms(restored));
-  const LogIndex last = restored.base.index + restored.sizes.size();
-  if (!restored.terms.empty() && restored.hard_state.term < restored.terms.back().term) {
-    return wire::fail(wire::ErrorCode::kCorrupt,
-                      "the stored term {} is below the log's last term {}",
-                      restored.hard_state.term.value(), restored.terms.back().term.value());
-  }
-  if (restored.applied < restored.base.index || restored.applied > last) {
-    return wire::fail(wire::ErrorCode::kCorrupt,
-                      "the applied index {} is outside the log, which holds {} to {}",
-                      restored.applied.value(), restored.base.index.value() + 1, last.value());
-  }
-  for (std::size_t i = 0; i < restored.memberships.size(); ++i) {
-    const LogIndex index = restored.memberships[i].index;
-    const bool in_place =
-        i == 0 || (index > restored.base.index && index > restored.memberships[i - 1].index);
-    if (!in_place || index > last) {
-      return wire::fail(wire::ErrorCode::kCorrupt, "a membership stands at {}, out of order",
-                        index.value());
-    }
-  }
-  return {};
-}
-
 Raft::Raft(const RaftConfig& config, const Restored& restored)
     : config_(config),
       random_(config.seed + config.self.value() * 0xd1342543de82ef95ULL),
@@ -109,15 +51,13 @@ Raft::Raft(const RaftConfig& config, const Restored& restored)
       memberships_(restored.memberships),
       commit_(restored.applied),
       applied_(restored.applied),
-      durable_(log_.last_index()),
-      handed_(log_.last_index()),
-      proved_(restored.applied),
-      acked_(restored.applied) {
+      disk_{.durable = log_.last_index(), .handed = log_.last_index()},
+      following_{.proved = restored.applied, .acked = restored.applied} {
   // A snapshot was durable before the term that came with it. No vote of that term can have left.
   if (term_ < log_.base().term) {
     term_ = log_.base().term;
     vote_ = NodeId();
-    hard_state_is_pending_ = true;
+    disk_.hard_state_is_pending = true;
   }
   restart_election_timer();
   told_ = {role_, term_, leader_};
@@ -199,13 +139,13 @@ bool Raft::admit_term(const PeerMessage& message) {
   return true;
 }
 
-// A node left behind in an old term must learn of the new one, or it could neither lead nor follow;
-// pre-vote and check-quorum leave no other way.
+// A node that is still in an old term must learn of the new one, or it could neither lead nor
+// follow; pre-vote and check-quorum leave no other way.
 void Raft::answer_stale(const PeerMessage& message) {
   drop(DropReason::kStaleTerm);
   if (message.kind == MessageKind::kHeartbeat &&
       rules::puts_election_off(rules::Heard::kDeposedLeader)) {
-    election_elapsed_ = 0;
+    election_.elapsed = 0;
   }
   MessageKind kind;
   switch (message.kind) {
@@ -262,8 +202,8 @@ void Raft::peer_silent(NodeId peer_id) {
 }
 
 void Raft::disk_stalled(bool stalled) {
-  disk_is_stalled_ = stalled;
-  handover_pause_ = 0;
+  disk_.is_stalled = stalled;
+  transfer_.pause = 0;
   if (role_ == Role::kLeader) hand_over_if_stalled();
 }
 
@@ -285,23 +225,23 @@ void Raft::applied(LogIndex index) {
 }
 
 void Raft::durable(const AppendDone& done) {
-  BIB_CHECK(!outstanding_.empty() && outstanding_.front().sequence <= done.append_sequence,
-            "write {} is not outstanding", done.append_sequence);
-  while (!outstanding_.empty() && outstanding_.front().sequence <= done.append_sequence) {
-    const OutstandingWrite& write = outstanding_.front();
-    // An entry that was truncated after it was written, and perhaps written anew with the same
-    // term, is not proven by the old write: `durable` has been lowered by the truncation.
-    durable_ = std::max(durable_, write.durable);
-    durable_sequence_ = write.sequence;
+  BIB_CHECK(
+      !disk_.outstanding.empty() && disk_.outstanding.front().sequence <= done.append_sequence,
+      "write {} is not outstanding", done.append_sequence);
+  while (!disk_.outstanding.empty() && disk_.outstanding.front().sequence <= done.append_sequence) {
+    const OutstandingWrite& write = disk_.outstanding.front();
+    // Less than `end` if the log was truncated since (rules::proven_by_write).
+    disk_.durable = std::max(disk_.durable, write.durable);
+    disk_.durable_sequence = write.sequence;
     if (write.sequence == done.append_sequence) {
       BIB_CHECK(write.end == (wire::LogPosition{done.index, done.term}),
                 "write {} ended at {}, term {}; reported as {}, term {}", write.sequence,
                 write.end.index.value(), write.end.term.value(), done.index.value(),
                 done.term.value());
     }
-    outstanding_.pop_front();
+    disk_.outstanding.pop_front();
   }
-  BIB_CHECK(durable_sequence_ == done.append_sequence, "write {} was never handed out",
+  BIB_CHECK(disk_.durable_sequence == done.append_sequence, "write {} was never handed out",
             done.append_sequence);
   // A candidate's own vote counts once it cannot be forgotten.
   if (role_ == Role::kCandidate && hard_state_is_durable()) count_ballot(config_.self, true);
@@ -325,38 +265,39 @@ Effects Raft::take_effects() {
     effects_.role = now;
     told_ = now;
   }
-  // A no-op that was truncated in the same turn is nobody's business any more.
+  // A no-op that was truncated in the same turn need not be built.
   std::erase_if(effects_.noop_entries,
                 [&](wire::LogPosition place) { return !log_.matches(place); });
   return std::exchange(effects_, Effects{});
 }
 
 bool Raft::write_is_wanted() const {
-  return hard_state_is_pending_ || pending_reset_ || pending_truncate_ ||
-         handed_ < log_.last_index();
+  return disk_.hard_state_is_pending || disk_.reset_to || disk_.truncate_from ||
+         disk_.handed < log_.last_index();
 }
 
 LogWrite Raft::make_write() {
   LogWrite write;
-  write.append_sequence = next_sequence_++;
-  if (hard_state_is_pending_) {
+  write.append_sequence = disk_.next_sequence++;
+  if (disk_.hard_state_is_pending) {
     write.hard_state = wire::HardState{term_, vote_};
-    hard_state_is_pending_ = false;
-    hard_sequence_ = write.append_sequence;
+    disk_.hard_state_is_pending = false;
+    disk_.hard_sequence = write.append_sequence;
   }
-  write.reset_to = std::exchange(pending_reset_, std::nullopt);
+  write.reset_to = std::exchange(disk_.reset_to, std::nullopt);
   if (write.reset_to) write.reset_membership = memberships_.front();
-  write.truncate_from = std::exchange(pending_truncate_, std::nullopt);
-  write.first = handed_ + 1;
+  write.truncate_from = std::exchange(disk_.truncate_from, std::nullopt);
+  write.first = disk_.handed + 1;
   write.last = log_.last_index();
   write.end = log_.last();
-  handed_ = write.last;
-  outstanding_.push_back({write.append_sequence, write.end, write.end.index});
+  disk_.handed = write.last;
+  disk_.outstanding.push_back({write.append_sequence, write.end, write.end.index});
   return write;
 }
 
 bool Raft::hard_state_is_durable() const {
-  return rules::may_promise(!hard_state_is_pending_ && durable_sequence_ >= hard_sequence_);
+  return rules::may_promise(!disk_.hard_state_is_pending &&
+                            disk_.durable_sequence >= disk_.hard_sequence);
 }
 
 PeerMessage Raft::message_to(NodeId to, MessageKind kind) const {
@@ -400,12 +341,12 @@ void Raft::truncate_log(LogIndex from) {
             commit_.value());
   const LogIndex kept = from - 1;
   log_.truncate_from(from);
-  if (rules::truncates_disk(kept, {.durable = durable_, .handed = handed_})) {
-    pending_truncate_ = pending_truncate_ ? std::min(*pending_truncate_, from) : from;
-    handed_ = kept;
+  if (rules::truncates_disk(kept, {.durable = disk_.durable, .handed = disk_.handed})) {
+    disk_.truncate_from = disk_.truncate_from ? std::min(*disk_.truncate_from, from) : from;
+    disk_.handed = kept;
   }
-  durable_ = std::min(durable_, kept);
-  for (OutstandingWrite& write : outstanding_) {
+  disk_.durable = std::min(disk_.durable, kept);
+  for (OutstandingWrite& write : disk_.outstanding) {
     write.durable = rules::proven_by_write(write.durable, kept);
   }
   // The driver can no longer attach the bytes of what is gone.

@@ -55,16 +55,16 @@ void Raft::enqueue_read(NodeId from, std::uint64_t token) {
     refuse_read(from, token, ReadRefusal::kNotYet);
     return;
   }
-  if (reads_.size() >= config_.reads_waiting_max) {
+  if (reads_.waiting.size() >= config_.reads_waiting_max) {
     refuse_read(from, token, ReadRefusal::kOverloaded);
     return;
   }
-  if (!read_round_is_new_) {
-    ++read_round_;
-    read_round_is_new_ = true;
+  if (!reads_.round_is_new) {
+    ++reads_.round;
+    reads_.round_is_new = true;
     flush_is_wanted_ = true;
   }
-  reads_.push_back({read_round_, token, from, commit_});
+  reads_.waiting.push_back({reads_.round, token, from, commit_});
 }
 
 void Raft::refuse_read(NodeId from, std::uint64_t token, ReadRefusal reason) {
@@ -79,17 +79,18 @@ void Raft::refuse_read(NodeId from, std::uint64_t token, ReadRefusal reason) {
 }
 
 void Raft::refuse_waiting_reads() {
-  for (const WaitingRead& read : reads_) refuse_read(read.from, read.token, ReadRefusal::kNoLeader);
-  reads_.clear();
+  for (const WaitingRead& read : reads_.waiting)
+    refuse_read(read.from, read.token, ReadRefusal::kNoLeader);
+  reads_.waiting.clear();
 }
 
 void Raft::confirm_reads() {
-  if (reads_.empty()) return;
+  if (reads_.waiting.empty()) return;
   const std::uint64_t confirmed =
-      quorum_value(read_round_, [](const Progress& peer) { return peer.acked_round; });
-  while (!reads_.empty() && rules::answers_read(reads_.front().round, confirmed)) {
-    const WaitingRead read = reads_.front();
-    reads_.pop_front();
+      quorum_value(reads_.round, [](const Progress& peer) { return peer.acked_round; });
+  while (!reads_.waiting.empty() && rules::answers_read(reads_.waiting.front().round, confirmed)) {
+    const WaitingRead read = reads_.waiting.front();
+    reads_.waiting.pop_front();
     if (read.from == config_.self) {
       effects_.reads_ready.push_back({read.token, read.index});
       continue;

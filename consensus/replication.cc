@@ -103,13 +103,13 @@ ProposedAt Raft::append_own(std::uint32_t size) {
 
 void Raft::flush_peers() {
   for (Progress& peer : peers_) {
-    if (read_round_is_new_ && membership().is_voter(peer.id)) send_heartbeat(peer);
+    if (reads_.round_is_new && membership().is_voter(peer.id)) send_heartbeat(peer);
     send_appends(peer);
     if (config_.commit_notify_ticks == 0 && peer.commit_sent < std::min(commit_, peer.match)) {
       send_heartbeat(peer);
     }
   }
-  read_round_is_new_ = false;
+  reads_.round_is_new = false;
   confirm_reads();
 }
 
@@ -167,7 +167,7 @@ void Raft::send_append(Progress& peer) {
 void Raft::send_heartbeat(Progress& peer) {
   PeerMessage message = message_to(peer.id, MessageKind::kHeartbeat);
   message.commit = rules::commit_to_tell(commit_, peer.match);
-  message.context = read_round_;
+  message.context = reads_.round;
   peer.commit_sent = std::max(peer.commit_sent, message.commit);
   send(std::move(message));
 }
@@ -204,7 +204,7 @@ void Raft::on_heartbeat_reply(const PeerMessage& message) {
     drop(role_ == Role::kLeader ? DropReason::kUnknownPeer : DropReason::kUnexpected);
     return;
   }
-  if (message.match > log_.last_index() || message.context > read_round_) {
+  if (message.match > log_.last_index() || message.context > reads_.round) {
     drop(DropReason::kMalformed);
     return;
   }
@@ -260,7 +260,7 @@ void Raft::acknowledge(Progress& peer, LogIndex match) {
 // ---- commit ----
 
 void Raft::commit_what_a_quorum_has() {
-  const LogIndex mine = rules::own_match(durable_, log_.last_index());
+  const LogIndex mine = rules::own_match(disk_.durable, log_.last_index());
   const LogIndex index(
       quorum_value(mine.value(), [](const Progress& peer) { return peer.match.value(); }));
   if (index <= commit_ || !rules::may_commit_by_counting(log_.term_at(index), term_)) return;

@@ -5,8 +5,9 @@
 // offers it, sends it; the peer installs it and says so; appends go on after it.
 //
 // Failure modes:
-//   - it cannot be made or sent: the peer is probed again once it is heard, and asked for anew;
-//   - the log is compacted further meanwhile: the probe after it finds that, and asks anew;
+//   - it cannot be made or sent: the peer is probed again once it is heard, and a snapshot asked
+//   for again;
+//   - the log is compacted further meanwhile: the probe after it finds that, and asks for another;
 //   - the peer has caught up by itself: the snapshot is of no use, and its answer says how far;
 //   - a new leader: it knows nothing of the snapshot; the peer answers its appends.
 
@@ -99,17 +100,17 @@ bool Raft::installed_snapshot(wire::LogPosition last, const MembershipAt& member
   if (rules::log_goes_on(
           {.snapshot = last.index, .last = log_.last_index(), .log_has_it = log_.matches(last)})) {
     // After a crash the snapshot stands for what the log had not written yet.
-    durable_ = std::max(durable_, last.index);
-    proved_ = std::max(proved_, last.index);
+    disk_.durable = std::max(disk_.durable, last.index);
+    following_.proved = std::max(following_.proved, last.index);
     advance_commit(last.index);
   } else {
     log_.reset(last);
-    for (OutstandingWrite& write : outstanding_) write.durable = LogIndex();
-    pending_reset_ = last;
-    pending_truncate_.reset();
-    handed_ = last.index;
-    durable_ = last.index;
-    proved_ = last.index;
+    for (OutstandingWrite& write : disk_.outstanding) write.durable = LogIndex();
+    disk_.reset_to = last;
+    disk_.truncate_from.reset();
+    disk_.handed = last.index;
+    disk_.durable = last.index;
+    following_.proved = last.index;
     commit_ = last.index;
     effects_.commit = commit_;
     memberships_.assign(1, membership);
@@ -127,8 +128,8 @@ bool Raft::installed_snapshot(wire::LogPosition last, const MembershipAt& member
 
 void Raft::compacted_to(LogIndex index) {
   if (index <= log_.base().index) return;
-  BIB_CHECK(index <= applied_ && index <= durable_, "compacted to {}, applied {}, durable {}",
-            index.value(), applied_.value(), durable_.value());
+  BIB_CHECK(index <= applied_ && index <= disk_.durable, "compacted to {}, applied {}, durable {}",
+            index.value(), applied_.value(), disk_.durable.value());
   log_.compact_to(index);
   while (memberships_.size() > 1 && memberships_[1].index <= index) {
     memberships_.erase(memberships_.begin());

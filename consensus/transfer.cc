@@ -7,7 +7,7 @@
 // commit without it, but it would have to keep everything in memory.
 //
 // Failure modes: the target does not win in time, or is removed: the leader resumes. A late
-// campaign of the target is an ordinary election. All disks stall together: nobody has more than
+// campaign of the target is an ordinary election. All disks stall together: no node has more than
 // this leader, so it stays.
 
 #include <algorithm>
@@ -38,11 +38,11 @@ wire::Result<NodeId> Raft::transfer_leadership(std::optional<NodeId> target) {
     return wire::fail(ErrorCode::kNotFound,
                       "there is no such voter to hand over to; see the list of members");
   }
-  transferee_ = successor->id;
-  transfer_elapsed_ = 0;
+  transfer_.target = successor->id;
+  transfer_.elapsed = 0;
   flush_is_wanted_ = true;
   continue_transfer(*successor);
-  return transferee_;
+  return transfer_.target;
 }
 
 // The voter that is in reach and has most; of equals the first.
@@ -60,7 +60,7 @@ Progress* Raft::best_successor() {
 }
 
 void Raft::continue_transfer(Progress& peer) {
-  if (peer.id == transferee_ && peer.match == log_.last_index()) send_timeout_now(peer);
+  if (peer.id == transfer_.target && peer.match == log_.last_index()) send_timeout_now(peer);
 }
 
 void Raft::send_timeout_now(Progress& peer) {
@@ -71,7 +71,7 @@ void Raft::tick_transfer() {
   const unsigned limit =
       config_.transfer_ticks_max > 0 ? config_.transfer_ticks_max : config_.election_ticks_min;
   if (!is_transferring()) return;
-  if (rules::transfer_has_failed(++transfer_elapsed_, limit)) {
+  if (rules::transfer_has_failed(++transfer_.elapsed, limit)) {
     end_transfer(TransferOutcome::kTimedOut);
   }
 }
@@ -79,16 +79,16 @@ void Raft::tick_transfer() {
 // After an attempt that failed it waits for an election timeout, so that stalls here and there do
 // not pass the leadership around in circles.
 void Raft::hand_over_if_stalled() {
-  if (handover_pause_ > 0) --handover_pause_;
-  if (!disk_is_stalled_ || is_transferring() || handover_pause_ > 0) return;
+  if (transfer_.pause > 0) --transfer_.pause;
+  if (!disk_.is_stalled || is_transferring() || transfer_.pause > 0) return;
   const Progress* successor = best_successor();
-  if (successor == nullptr || !rules::relieves_stalled(successor->match, durable_)) return;
-  handover_pause_ = config_.election_ticks_min;
+  if (successor == nullptr || !rules::relieves_stalled(successor->match, disk_.durable)) return;
+  transfer_.pause = config_.election_ticks_min;
   BIB_CHECK(transfer_leadership(successor->id).has_value());
 }
 
 void Raft::end_transfer(TransferOutcome outcome) {
-  transferee_ = NodeId();
+  transfer_.target = NodeId();
   effects_.transfer = outcome;
 }
 

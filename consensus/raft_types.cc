@@ -1,0 +1,70 @@
+#include "consensus/raft_types.h"
+
+namespace bib::consensus {
+
+using wire::LogIndex;
+using wire::NodeId;
+using wire::Term;
+
+namespace {
+
+wire::Status check_terms(const Restored& restored) {
+  if (restored.terms.empty() != restored.sizes.empty()) {
+    return wire::fail(wire::ErrorCode::kCorrupt,
+                      "the log has entries without terms, or terms without entries");
+  }
+  if (restored.terms.empty()) return {};
+  if (restored.terms.front().first != restored.base.index + 1) {
+    return wire::fail(wire::ErrorCode::kCorrupt, "the log's first entry is {}, but its base is {}",
+                      restored.terms.front().first.value(), restored.base.index.value());
+  }
+  if (restored.terms.front().term < restored.base.term || restored.terms.front().term == Term()) {
+    return wire::fail(wire::ErrorCode::kCorrupt, "the log's terms fall below that of its base");
+  }
+  const LogIndex last = restored.base.index + restored.sizes.size();
+  for (std::size_t i = 1; i < restored.terms.size(); ++i) {
+    const TermRun& run = restored.terms[i];
+    if (run.first <= restored.terms[i - 1].first || run.first > last ||
+        run.term <= restored.terms[i - 1].term) {
+      return wire::fail(wire::ErrorCode::kCorrupt, "the log's terms do not rise at entry {}",
+                        run.first.value());
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+wire::Status check_restored(const RaftConfig& config, const Restored& restored) {
+  if (config.self == NodeId() || config.heartbeat_ticks == 0 ||
+      config.election_ticks_min <= config.heartbeat_ticks || config.append_entries_max == 0 ||
+      config.flight.messages_max == 0) {
+    return wire::fail(wire::ErrorCode::kConfig,
+                      "consensus needs a node id, a heartbeat of at least one tick, a longer "
+                      "election timeout, and limits above zero");
+  }
+  BIB_TRY_VOID(check_terms(restored));
+  const LogIndex last = restored.base.index + restored.sizes.size();
+  if (!restored.terms.empty() && restored.hard_state.term < restored.terms.back().term) {
+    return wire::fail(wire::ErrorCode::kCorrupt,
+                      "the stored term {} is below the log's last term {}",
+                      restored.hard_state.term.value(), restored.terms.back().term.value());
+  }
+  if (restored.applied < restored.base.index || restored.applied > last) {
+    return wire::fail(wire::ErrorCode::kCorrupt,
+                      "the applied index {} is outside the log, which holds {} to {}",
+                      restored.applied.value(), restored.base.index.value() + 1, last.value());
+  }
+  for (std::size_t i = 0; i < restored.memberships.size(); ++i) {
+    const LogIndex index = restored.memberships[i].index;
+    const bool in_place =
+        i == 0 || (index > restored.base.index && index > restored.memberships[i - 1].index);
+    if (!in_place || index > last) {
+      return wire::fail(wire::ErrorCode::kCorrupt, "the membership at {} is out of order",
+                        index.value());
+    }
+  }
+  return {};
+}
+
+}  // namespace bib::consensus
