@@ -9,7 +9,7 @@
 //   4. everything else, in any order;
 //   5. once `write` is durable: send `send_after_sync`, then call Raft::durable().
 //
-// Whatever is not set has not changed.
+// What is not set has not changed.
 #pragma once
 
 #include <cstdint>

@@ -2,7 +2,7 @@
 //
 // Pure functions; no state. A change that enters a membership without a majority of healthy voters
 // would be in effect at once and could not even be undone, since undoing it needs that majority,
-// too. So whoever asks for it is refused, in words, unless they insist.
+// too. So a request for it is refused, and told why, unless it insists.
 #pragma once
 
 #include <span>

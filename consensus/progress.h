@@ -71,7 +71,7 @@ struct Progress {
 
   bool may_send(const FlightLimits& limits) const;
 
-  // Back to where the peer is known to match; sends anew from there.
+  // Back to where the peer is known to match; sends again from there.
   void become_probe();
   void become_replicate();
   void become_snapshot();

@@ -79,7 +79,7 @@ TEST_CASE("A log view agrees with a plain list through any sequence of operation
   }
 }
 
-TEST_CASE("A log that was reset begins anew") {
+TEST_CASE("A log that was reset begins again, empty") {
   LogView log = make_view({1, 2, 3});
   log.reset({LogIndex(10), Term(3)});
   CHECK(log.last_index() == LogIndex(10));

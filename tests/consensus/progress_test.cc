@@ -56,7 +56,7 @@ TEST_CASE("Each refused probe goes further back") {
   CHECK(peer.next == LogIndex(1));
 }
 
-TEST_CASE("After a snapshot the probe begins behind it") {
+TEST_CASE("After a snapshot the probe begins after it") {
   Progress peer;
   peer.next = LogIndex(3);
   peer.become_snapshot();

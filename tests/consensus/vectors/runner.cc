@@ -60,7 +60,7 @@ wire::Result<std::vector<std::uint64_t>> read_ids(const Case& one, const std::st
   return ids;
 }
 
-// The values go to the ids of both halves in order; an id that stands twice gets one.
+// The values go to the ids of both halves in order; an id that is in both gets one.
 wire::Result<Halves> read_halves(const Case& one, const std::string& values_key) {
   for (const auto& [key, values] : one.arguments) {
     if (key != "cfg" && key != "cfgj" && key != values_key)
