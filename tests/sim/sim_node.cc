@@ -165,7 +165,6 @@ void SimNode::end_step() {
     const Time restart = restart_after_stop_ != 0
                              ? restart_after_stop_
                              : world_.random.between(5 * kMillisecond, 2 * kSecond);
-    process_->store.reset();  // as its files are left
     return die(Death::kKilled, restart);
   }
   world_.oracle.after_step(*this);

@@ -60,6 +60,7 @@ class SimProcess {
  public:
   SimProcess(SimNode& machine, engine::NodeConfig config);
 
+  std::unique_ptr<projections::DurableStore> store;  // outlives the jobs that read it
   engine::NodeConfig config;
   SimEntropy entropy;
   SimLogger logger;
@@ -71,7 +72,6 @@ class SimProcess {
   SimSessions sessions;
 
   // Once it has a log.
-  std::unique_ptr<projections::DurableStore> store;
   std::unique_ptr<SimLog> log;
   std::unique_ptr<SimStoreThread> store_thread;
   std::unique_ptr<engine::Node> node;
