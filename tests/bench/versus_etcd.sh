@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# versus_etcd.sh: three bibd against three etcd on this machine, on one disk, both durable.
+# versus_etcd.sh: three bibd against three etcd on this machine, on one disk, both durable; with
+# --against, one build of bib against another, too.
 #
 # Each round starts a fresh cluster of one system, loads it at every level of in-flight events,
-# stops it, and does the same with the other; the order alternates from round to round, so that a
-# slow spell of the machine hits both. They never run at the same time. In the end: a table of
-# medians, and the targets, met or not.
+# stops it, and does the same with the next; the order is turned round from round to round, so that
+# a slow spell of the machine hits all. They never run at the same time. In the end: a table of
+# medians, and the targets, met or not; for two builds, the ratios of the pairs of each round
+# (versus_report.awk).
 #
 # Raw results go to --out, one line of JSON for each run. Exit status 0 says that everything ran,
 # whatever the figures; 1 that something failed to. Stops only what it started, and removes its
@@ -18,7 +20,7 @@ usage() {
   cat <<'USAGE'
 Usage: tests/bench/versus_etcd.sh [options]
 
-  --rounds N        rounds, each with both systems                        (3)
+  --rounds N        rounds, each with all systems                         (3)
   --inflight LIST   levels of events in flight, with commas   (1,64,256,1000)
   --duration S      measured seconds of a run                             (8)
   --warmup S        seconds before those                                  (2)
@@ -26,6 +28,9 @@ Usage: tests/bench/versus_etcd.sh [options]
   --keys N          keys in the key space                            (100000)
   --connections N   etcd: connections of the load driver                  (8)
   --systems LIST    etcd,bib or one of them                        (etcd,bib)
+  --no-etcd         like --systems bib, and nothing is installed
+  --against DIR     the build directory of another build of bib, the old one:
+                    both run, and the ratios new / old are shown
   --dir DIR         a directory on the disk to measure            (the build)
   --out FILE        the raw results       (BUILD/versus_etcd-<date>.jsonl)
   --build DIR       build directory                           (build/release)
@@ -44,6 +49,7 @@ size=256
 keys=100000
 connections=8
 systems=etcd,bib
+against=
 disk_dir=
 out=
 build=$repo/build/release
@@ -151,10 +157,11 @@ ended_cpu_seconds() {
 
 port_is_free() { ! (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
+# find_binary DIR NAME HOW: HOW to get it, where it is missing.
 find_binary() {
   local found
-  found=$(find "$build" -type f -name "$1" -perm -u+x -print -quit 2>/dev/null)
-  [[ -n $found ]] || die "$1 is not in $build. Build it: run this script without --no-build."
+  found=$(find "$1" -type f -name "$2" -perm -u+x -print -quit 2>/dev/null)
+  [[ -n $found ]] || die "$2 is not in $1. Build it: $3."
   printf '%s\n' "$found"
 }
 
@@ -192,9 +199,13 @@ load_etcd() {
 }
 
 # --- bib: its defaults ---------------------------------------------------------------------------
-# All that this script knows of bib's command line stands in the functions from here to load_bib.
+# All that this script knows of bib's command line stands in the functions from here to load_bib. A
+# build is loaded by its own client.
 
+bib=
+bibd=
 bib_client=()
+declare -A bib_of bibd_of  # by system: bib, base (the build of --against)
 
 bib_peer_port() { echo $((port_base + 10 + $1)); }
 bib_api_port() { echo $((port_base + 13 + $1)); }
@@ -242,6 +253,7 @@ load_bib() {
   run_client "$1" "${bib_client[@]}" bench --inflight "$2" --size "$size" --keys "$keys" \
     --duration "${duration}s" --warmup "${warmup}s" -o json
 }
+load_base() { load_bib "$@"; }
 
 # --- Rounds --------------------------------------------------------------------------------------
 
@@ -278,7 +290,12 @@ run_system() {
   mkdir -p "$dir"
   sync -f "$dir"  # nobody inherits the other's dirty pages
   progress "round $round/$rounds  $system: starting three nodes"
-  if [[ $system == etcd ]]; then start_etcd_cluster "$dir"; else start_bibd_cluster "$dir"; fi
+  if [[ $system == etcd ]]; then
+    start_etcd_cluster "$dir"
+  else
+    bib=${bib_of[$system]} bibd=${bibd_of[$system]}
+    start_bibd_cluster "$dir"
+  fi
   for inflight in ${levels//,/ }; do measure "$round" "$system" "$inflight" "$dir"; done
   stop_cluster
   rm -rf -- "$dir"
@@ -287,86 +304,20 @@ run_system() {
 # --- The report ----------------------------------------------------------------------------------
 
 report() {
-  awk -v levels="$levels" '
-    function number(key) {
-      if (!match($0, "\"" key "\": *[-+.0-9eE]+")) return 0
-      value = substr($0, RSTART, RLENGTH)
-      sub(/^.*: */, "", value)
-      return value + 0
-    }
-    function text(key) {
-      if (!match($0, "\"" key "\": *\"[^\"]*\"")) return ""
-      value = substr($0, RSTART, RLENGTH)
-      sub(/"$/, "", value)
-      sub(/^.*"/, "", value)
-      return value
-    }
-    function add(name, value) { sample[name, count[name]++] = value }
-    function median(name,   n, i, j, held) {
-      n = count[name]
-      if (n == 0) return -1
-      for (i = 1; i < n; i++)
-        for (j = i; j > 0 && sample[name, j - 1] > sample[name, j]; j--) {
-          held = sample[name, j]
-          sample[name, j] = sample[name, j - 1]
-          sample[name, j - 1] = held
-        }
-      if (n % 2) return sample[name, (n - 1) / 2]
-      return (sample[name, n / 2 - 1] + sample[name, n / 2]) / 2
-    }
-    function show(value, form) { return value < 0 ? "-" : sprintf(form, value) }
-    function ratio(a, b) { return a < 0 || b <= 0 ? -1 : a / b }
-    function target(label, have, met, form) {
-      if (have < 0) verdict = "not measured"
-      else verdict = (met ? "met" : "not met") sprintf(" (" form ")", have)
-      printf "  %-58s %s\n", label, verdict
-    }
-    {
-      at = text("ran") " " number("level") " "
-      add(at "rate", number("ops_per_second"))
-      add(at "p50", number("p50_ms"))
-      add(at "p99", number("p99_ms"))
-      errors[text("ran")] += number("errors")
-    }
-    END {
-      printf "%9s | %10s %10s %7s | %9s %9s | %9s %9s %7s\n", "", "events/s", "", "", \
-             "p50 ms", "", "p99 ms", "", ""
-      printf "%9s | %10s %10s %7s | %9s %9s | %9s %9s %7s\n", "in flight", "bib", "etcd", "ratio", \
-             "bib", "etcd", "bib", "etcd", "ratio"
-      n = split(levels, level, ",")
-      for (i = 1; i <= n; i++) {
-        b = "bib " level[i] " "
-        e = "etcd " level[i] " "
-        speed[level[i]] = ratio(median(b "rate"), median(e "rate"))
-        tail[level[i]] = ratio(median(b "p99"), median(e "p99"))
-        printf "%9d | %10s %10s %7s | %9s %9s | %9s %9s %7s\n", level[i], \
-               show(median(b "rate"), "%.0f"), show(median(e "rate"), "%.0f"), \
-               show(speed[level[i]], "%.2f"), \
-               show(median(b "p50"), "%.2f"), show(median(e "p50"), "%.2f"), \
-               show(median(b "p99"), "%.2f"), show(median(e "p99"), "%.2f"), \
-               show(tail[level[i]], "%.2f")
-      }
-      if (errors["bib"] + errors["etcd"] > 0)
-        printf "\nErrors during measurement: bib %d, etcd %d\n", errors["bib"], errors["etcd"]
-      print "\nTargets"
-      for (i = 1; i <= n; i++) {
-        floor = level[i] == 1 ? 2 : (level[i] == 64 || level[i] == 256 || level[i] == 1000) ? 5 : 0
-        if (floor)
-          target(sprintf("events/s at %d in flight at least %d times those of etcd", level[i], \
-                         floor), speed[level[i]], speed[level[i]] >= floor, "%.2f times")
-      }
-      if (256 in tail)
-        target("p99 at 256 in flight at most a third of that of etcd", tail[256], \
-               tail[256] * 3 <= 1, "%.2f of it")
-    }' "$out"
+  awk -v levels="$levels" -v systems="$systems" -f "$repo/tests/bench/versus_report.awk" "$out"
 }
+
+# The commit that is checked out where DIR is.
+commit_of() { git -C "$1" rev-parse --short HEAD 2>/dev/null || echo '(no commit)'; }
 
 describe() {
   printf '%s, three nodes each on one machine, durable; medians of %d rounds of %d s,\n' \
     "$systems" "$rounds" "$duration"
-  printf 'values of %d bytes, %d keys. bib %s, etcd %s; %d cores, Linux %s.\n\n' \
-    "$size" "$keys" "$(git -C "$repo" rev-parse --short HEAD 2>/dev/null || echo '(no commit)')" \
-    "$(etcd --version 2>/dev/null | sed -n 's/^etcd Version: //p')" "$(nproc)" "$(uname -r)"
+  printf 'values of %d bytes, %d keys; %d cores, Linux %s.\n' "$size" "$keys" "$(nproc)" "$(uname -r)"
+  [[ $systems == *bib* ]] && printf 'bib %s. ' "$(commit_of "$repo")"
+  [[ $systems == *base* ]] && printf 'base %s in %s. ' "$(commit_of "$against")" "$against"
+  [[ $systems == *etcd* ]] && printf 'etcd %s.' "$(etcd --version | sed -n 's/^etcd Version: //p')"
+  printf '\n\n'
 }
 
 # --- Main ----------------------------------------------------------------------------------------
@@ -379,6 +330,7 @@ parse_arguments() {
       -h | --help) usage; exit 0 ;;
       --no-deps) with_deps=no; shift; continue ;;
       --no-build) with_build=no; shift; continue ;;
+      --no-etcd) systems=bib with_deps=no; shift; continue ;;
     esac
     (($# >= 2)) || die "$1: unknown, or its value is missing. See --help."
     case $1 in
@@ -390,6 +342,7 @@ parse_arguments() {
       --keys) keys=$2 ;;
       --connections) connections=$2 ;;
       --systems) systems=$2 ;;
+      --against) against=$2 ;;
       --dir) disk_dir=$2 ;;
       --out) out=$2 ;;
       --build) build=$2 ;;
@@ -406,6 +359,11 @@ parse_arguments() {
   [[ $warmup =~ ^[0-9]+$ ]] || die "--warmup takes a whole number, not '$warmup'."
   [[ $levels =~ ^[1-9][0-9]*(,[1-9][0-9]*)*$ ]] || die "--inflight takes numbers with commas."
   [[ $systems =~ ^(etcd|bib)(,(etcd|bib))?$ ]] || die "--systems takes etcd,bib or one of them."
+  [[ -n $against ]] || return 0
+  [[ $systems == *bib* ]] || die "--against compares builds of bib, and --systems leaves bib out."
+  [[ -d $against ]] || die "--against $against: there is no such directory."
+  against=$(realpath -- "$against")
+  systems+=,base
 }
 
 prepare() {
@@ -426,12 +384,16 @@ prepare() {
   fi
   if [[ $systems == *etcd* ]]; then
     [[ -n $(command -v etcd) ]] || die "etcd is not installed. Install it: tools/deps.sh --bench"
-    etcd_driver=$(find_binary etcd_driver)
+    etcd_driver=$(find_binary "$build" etcd_driver "run this script without --no-build")
     unset "${!ETCD@}"  # etcd takes options from the environment; ours are its defaults
   fi
   if [[ $systems == *bib* ]]; then
-    bib=$(find_binary bib)
-    bibd=$(find_binary bibd)
+    bib_of[bib]=$(find_binary "$build" bib "run this script without --no-build")
+    bibd_of[bib]=$(find_binary "$build" bibd "run this script without --no-build")
+  fi
+  if [[ $systems == *base* ]]; then
+    bib_of[base]=$(find_binary "$against" bib "the targets bib and bibd, preset release")
+    bibd_of[base]=$(find_binary "$against" bibd "the targets bib and bibd, preset release")
   fi
   for ((port = port_base + 1; port <= port_base + 16; port++)); do
     port_is_free "$port" || die "port $port is taken. Choose others with --port-base."
@@ -452,11 +414,15 @@ main() {
   trap 'exit 130' INT
   trap 'exit 143' TERM
   prepare
-  local round system
+  local round system turned
   local order=${systems//,/ }
   for ((round = 1; round <= rounds; round++)); do
-    for system in $order; do run_system "$round" "$system"; done
-    [[ $order == *" "* ]] && order="${order#* } ${order% *}"
+    turned=
+    for system in $order; do
+      run_system "$round" "$system"
+      turned="$system $turned"
+    done
+    order=$turned
   done
   describe
   report
