@@ -11,13 +11,6 @@ bool is_continuation(char c) {
   return (static_cast<unsigned char>(c) & 0xc0) == 0x80;
 }
 
-// The length of the UTF-8 sequence that `text` begins with, 1 for a byte that begins none.
-std::size_t sequence_size(std::string_view text) {
-  auto lead = static_cast<unsigned char>(text.front());
-  std::size_t size = lead < 0xc0 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-  return std::min(size, text.size());
-}
-
 std::string padded(const std::string& cell, std::size_t width, bool right) {
   std::size_t used = display_width(cell);
   std::string space(width > used ? width - used : 0, ' ');
@@ -141,14 +134,14 @@ std::string render_fields(const std::vector<std::pair<std::string, std::string>>
 std::string printable(std::string_view text) {
   std::string out;
   while (!text.empty()) {
-    std::string_view sequence = text.substr(0, sequence_size(text));
-    if (wire::is_valid_utf8(sequence) && !wire::has_control_characters(sequence)) {
-      out += sequence;
+    const wire::Character character = wire::first_character(text);
+    const std::string_view bytes = text.substr(0, std::max<std::size_t>(character.size, 1));
+    if (character.size > 0 && !wire::is_control(character.code)) {
+      out += bytes;
     } else {
-      sequence = sequence.substr(0, wire::is_valid_utf8(sequence) ? sequence.size() : 1);
-      for (char c : sequence) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+      for (char c : bytes) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
     }
-    text.remove_prefix(sequence.size());
+    text.remove_prefix(bytes.size());
   }
   return out;
 }

@@ -3,46 +3,13 @@
 #include <cstdint>
 #include <utility>
 
+#include "wire/base/text.h"
+
 namespace bib::projections {
 
 using wire::ErrorCode;
 using wire::fail;
 using wire::Status;
-
-namespace {
-
-// Bytes of the UTF-8 character at the front of `text`, and the character; 0 bytes if it is not one
-// (overlong forms, surrogates and numbers beyond Unicode are not).
-struct Character {
-  std::size_t size = 0;
-  std::uint32_t code = 0;
-};
-Character first_character(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
-  const std::uint8_t lead = byte(0);
-  if (lead < 0x80) return {1, lead};
-  const std::size_t size = lead < 0xc2   ? 0
-                           : lead < 0xe0 ? 2
-                           : lead < 0xf0 ? 3
-                           : lead < 0xf5 ? 4
-                                         : 0;
-  if (size == 0 || text.size() < size) return {};
-  std::uint32_t code = lead & (0x7fU >> size);
-  for (std::size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return {};
-    code = code << 6 | (byte(i) & 0x3fU);
-  }
-  constexpr std::uint32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
-  const bool surrogate = code >= 0xd800 && code <= 0xdfff;
-  if (code < kSmallest[size] || code > 0x10ffff || surrogate) return {};
-  return {size, code};
-}
-
-bool is_control(std::uint32_t code) {
-  return code < 0x20 || (code >= 0x7f && code <= 0x9f);
-}
-
-}  // namespace
 
 Status check_name(std::string_view name, std::string_view what) {
   if (name.empty()) return fail(ErrorCode::kInvalid, "{} is empty: give it a name.", what);
@@ -55,12 +22,12 @@ Status check_name(std::string_view name, std::string_view what) {
       ++i;
       continue;
     }
-    const Character character = first_character(name.substr(i));
+    const wire::Character character = wire::first_character(name.substr(i));
     if (character.size == 0) {
       return fail(ErrorCode::kInvalid, "{} is not valid UTF-8 at byte {}: encode it as UTF-8.",
                   what, i);
     }
-    if (is_control(character.code)) {
+    if (wire::is_control(character.code)) {
       return fail(ErrorCode::kInvalid,
                   "{} has a control character (U+{:04X}) at byte {}: remove it.", what,
                   character.code, i);

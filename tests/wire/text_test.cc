@@ -38,6 +38,25 @@ TEST_CASE("overlong forms, surrogates, too large and broken sequences are not va
   }
 }
 
+TEST_CASE("the first character of a text is read with its number, or there is none") {
+  struct Case {
+    const char* text;
+    std::size_t size;
+    std::uint32_t code;
+  };
+  for (const Case& expected :
+       {Case{"a\xff", 1, 'a'}, Case{"\x7f", 1, 0x7f}, Case{"\xc2\x80z", 2, 0x80},
+        Case{"\xdf\xbf", 2, 0x7ff}, Case{"\xe0\xa0\x80", 3, 0x800}, Case{"\xed\x9f\xbf", 3, 0xd7ff},
+        Case{"\xee\x80\x80", 3, 0xe000}, Case{"\xef\xbf\xbf", 3, 0xffff},
+        Case{"\xf0\x90\x80\x80", 4, 0x10000}, Case{"\xf4\x8f\xbf\xbf", 4, 0x10ffff}, Case{"", 0, 0},
+        Case{"\x80", 0, 0}, Case{"\xc1\xbf", 0, 0}, Case{"\xe0\xa0", 0, 0},
+        Case{"\xed\xa0\x80", 0, 0}, Case{"\xf4\x90\x80\x80", 0, 0}}) {
+    INFO(expected.text);
+    CHECK(first_character(expected.text).size == expected.size);
+    CHECK(first_character(expected.text).code == expected.code);
+  }
+}
+
 TEST_CASE("control characters of one byte and of two are found, and their neighbours are not") {
   for (const std::string& text :
        {std::string(1, '\0'), std::string("\x1f"), std::string("a\nb"), std::string("\x7f"),

@@ -13,35 +13,44 @@ std::uint8_t byte_at(std::string_view text, std::size_t i) {
   return static_cast<std::uint8_t>(text[i]);
 }
 
-// The length of the well-formed sequence of two bytes or more that begins at `i`, or 0.
-std::size_t sequence_size(std::string_view text, std::size_t i) {
-  const std::uint8_t lead = byte_at(text, i);
-  std::size_t size = 0;
-  // The second byte's range narrows for the leads that could be overlong, a surrogate or too large.
+// How a sequence that begins with `lead` goes on. The second byte's range narrows for the leads
+// that could be overlong, a surrogate or too large.
+struct Sequence {
+  std::size_t size = 0;  // 0: nothing begins so
   std::uint8_t second_min = 0x80;
   std::uint8_t second_max = 0xbf;
-  if (lead >= 0xc2 && lead <= 0xdf) {
-    size = 2;
-  } else if (lead >= 0xe0 && lead <= 0xef) {
-    size = 3;
-    if (lead == 0xe0) second_min = 0xa0;
-    if (lead == 0xed) second_max = 0x9f;
-  } else if (lead >= 0xf0 && lead <= 0xf4) {
-    size = 4;
-    if (lead == 0xf0) second_min = 0x90;
-    if (lead == 0xf4) second_max = 0x8f;
-  } else {
-    return 0;
-  }
-  if (text.size() - i < size) return 0;
-  if (byte_at(text, i + 1) < second_min || byte_at(text, i + 1) > second_max) return 0;
-  for (std::size_t k = 2; k < size; ++k) {
-    if ((byte_at(text, i + k) & 0xc0) != 0x80) return 0;
-  }
-  return size;
+};
+
+Sequence sequence_of(std::uint8_t lead) {
+  if (lead < 0x80) return {1};
+  if (lead < 0xc2) return {};
+  if (lead < 0xe0) return {2};
+  if (lead == 0xe0) return {3, 0xa0, 0xbf};
+  if (lead == 0xed) return {3, 0x80, 0x9f};
+  if (lead < 0xf0) return {3};
+  if (lead == 0xf0) return {4, 0x90, 0xbf};
+  if (lead < 0xf4) return {4};
+  if (lead == 0xf4) return {4, 0x80, 0x8f};
+  return {};
 }
 
 }  // namespace
+
+Character first_character(std::string_view text) {
+  if (text.empty()) return {};
+  const std::uint8_t lead = byte_at(text, 0);
+  const Sequence sequence = sequence_of(lead);
+  if (sequence.size == 0) return {};
+  if (sequence.size == 1) return {1, lead};
+  if (text.size() < sequence.size) return {};
+  if (byte_at(text, 1) < sequence.second_min || byte_at(text, 1) > sequence.second_max) return {};
+  std::uint32_t code = lead & (0x7fU >> sequence.size);
+  for (std::size_t i = 1; i < sequence.size; ++i) {
+    if ((byte_at(text, i) & 0xc0) != 0x80) return {};
+    code = code << 6 | (byte_at(text, i) & 0x3fU);
+  }
+  return {sequence.size, code};
+}
 
 bool is_valid_utf8(std::string_view text) {
   std::size_t i = 0;
@@ -54,11 +63,7 @@ bool is_valid_utf8(std::string_view text) {
         continue;
       }
     }
-    if (byte_at(text, i) < 0x80) {
-      ++i;
-      continue;
-    }
-    const std::size_t size = sequence_size(text, i);
+    const std::size_t size = first_character(text.substr(i)).size;
     if (size == 0) return false;
     i += size;
   }
@@ -68,9 +73,11 @@ bool is_valid_utf8(std::string_view text) {
 bool has_control_characters(std::string_view text) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const std::uint8_t byte = byte_at(text, i);
-    if (byte < 0x20 || byte == 0x7f) return true;
-    // U+0080 to U+009F are C2 80 to C2 9F.
-    if (byte == 0xc2 && i + 1 < text.size() && byte_at(text, i + 1) < 0xa0) return true;
+    // Above U+007F, control characters are C2 80 to C2 9F.
+    if (byte < 0x80 ? is_control(byte)
+                    : byte == 0xc2 && is_control(first_character(text.substr(i)).code)) {
+      return true;
+    }
   }
   return false;
 }

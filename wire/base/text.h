@@ -1,8 +1,10 @@
-// Text from outside: whether it is UTF-8, and whether it fits on one line.
+// Text from outside: its characters, whether it is UTF-8, and whether it fits on one line.
 //
 // Functions over views; they never fail and never allocate.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
@@ -11,12 +13,24 @@ namespace bib::wire {
 // Views; whoever holds the texts outlives the list.
 using TextList = std::vector<std::string_view>;
 
-// True for well-formed UTF-8 (Unicode 15, table 3-7): no overlong forms, no surrogates, nothing
-// above U+10FFFF. Empty text is valid.
+struct Character {
+  std::size_t size = 0;  // in bytes; 0: there is no character
+  std::uint32_t code = 0;
+};
+
+// The character that `text` begins with, if that is well-formed UTF-8 (Unicode 15, table 3-7): no
+// overlong form, no surrogate, nothing above U+10FFFF.
+Character first_character(std::string_view text);
+
+// True for well-formed UTF-8. Empty text is valid.
 bool is_valid_utf8(std::string_view text);
 
-// True when the text has a control character: U+0000 to U+001F, U+007F, or U+0080 to U+009F. The
-// text must be valid UTF-8.
+// U+0000 to U+001F, U+007F, and U+0080 to U+009F.
+constexpr bool is_control(std::uint32_t code) {
+  return code < 0x20 || (code >= 0x7f && code <= 0x9f);
+}
+
+// True when the text has a control character. The text must be valid UTF-8.
 bool has_control_characters(std::string_view text);
 
 }  // namespace bib::wire
