@@ -9,10 +9,10 @@ class Clock {
  public:
   virtual ~Clock() = default;
   // Microseconds since 1970-01-01 UTC. May jump; nothing's safety leans on it.
-  virtual std::int64_t now_us() = 0;
+  virtual std::int64_t now_us() const = 0;
   // Microseconds that only grow, also while the machine sleeps; from anywhere. A clock that has no
   // other kind of time gives its only one.
-  virtual std::uint64_t monotonic_us() { return static_cast<std::uint64_t>(now_us()); }
+  virtual std::uint64_t monotonic_us() const { return static_cast<std::uint64_t>(now_us()); }
 };
 
 }  // namespace bib::engine

@@ -79,7 +79,4 @@ struct LogContents {
 
 wire::Result<LogContents> recover_log(FileSystem& files, const std::string& directory);
 
-// Files with this ending are not finished and hold nothing.
-inline constexpr char kTemporarySuffix[] = ".tmp";
-
 }  // namespace bib::engine

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/storage/log_recovery.h"
 #include "wire/base/checksum.h"
 #include "wire/base/mutant.h"
 

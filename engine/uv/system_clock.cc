@@ -6,13 +6,13 @@
 
 namespace bib::engine {
 
-std::int64_t SystemClock::now_us() {
+std::int64_t SystemClock::now_us() const {
   return std::chrono::duration_cast<std::chrono::microseconds>(
              std::chrono::system_clock::now().time_since_epoch())
       .count();
 }
 
-std::uint64_t SystemClock::monotonic_us() {
+std::uint64_t SystemClock::monotonic_us() const {
   timespec now{};
   ::clock_gettime(CLOCK_BOOTTIME, &now);
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 +

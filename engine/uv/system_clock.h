@@ -7,8 +7,8 @@ namespace bib::engine {
 
 class SystemClock final : public Clock {
  public:
-  std::int64_t now_us() override;
-  std::uint64_t monotonic_us() override;
+  std::int64_t now_us() const override;
+  std::uint64_t monotonic_us() const override;
 };
 
 }  // namespace bib::engine

@@ -23,7 +23,7 @@ using wire::NodeId;
 namespace {
 
 struct FixedClock final : Clock {
-  std::int64_t now_us() override { return 1'000'000; }
+  std::int64_t now_us() const override { return 1'000'000; }
 };
 
 struct RigLimits {

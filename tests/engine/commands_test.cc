@@ -40,7 +40,7 @@ class FailingStore final : public projections::Store {
 };
 
 struct FixedClock final : Clock {
-  std::int64_t now_us() override { return 1'700'000'000'000'000; }
+  std::int64_t now_us() const override { return 1'700'000'000'000'000; }
 };
 
 // A log that is durable when sync() is called.

@@ -27,7 +27,7 @@ struct QuietSnapshots : SnapshotKeeper {
 };
 
 struct QuietClock : Clock {
-  std::int64_t now_us() override { return 1; }
+  std::int64_t now_us() const override { return 1; }
 };
 
 // The entries from .. to of term 1, behind entry from - 1 of the same, as that term's leader sends

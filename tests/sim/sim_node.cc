@@ -60,11 +60,11 @@ wire::Status SimNode::check_rows() const {
 
 // ---- clocks
 
-std::int64_t SimNode::now_us() {
+std::int64_t SimNode::now_us() const {
   return kEpochUs + static_cast<std::int64_t>(world_.queue.now()) + clock_offset_us_;
 }
 
-std::uint64_t SimNode::monotonic_us() {
+std::uint64_t SimNode::monotonic_us() const {
   return steady_us_ + (world_.queue.now() - tick_set_at_) * kTickTime / tick_;
 }
 

@@ -155,8 +155,8 @@ class SimNode final : public EventTarget,
                     const projections::StateMark& after) override;
 
   // ---- Clock
-  std::int64_t now_us() override;
-  std::uint64_t monotonic_us() override;
+  std::int64_t now_us() const override;
+  std::uint64_t monotonic_us() const override;
 
   void on_event(std::uint32_t code, std::uint64_t argument) override;
 
