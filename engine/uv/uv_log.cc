@@ -25,7 +25,6 @@ LogThreadOptions thread_options(std::function<void(const LogDurable&)> on_durabl
 UvLog::UvLog(EventLoop& loop, std::shared_ptr<LogReader> reader, std::unique_ptr<LogStore> store)
     : loop_(loop),
       reader_(std::move(reader)),
-      alive_(std::make_shared<UvLog*>(this)),
       mailbox_(loop, kLettersMax, [this](Letter&& letter) { on_letter(std::move(letter)); }) {
   thread_ = std::make_unique<LogThread>(
       std::move(store), thread_options(
@@ -60,11 +59,8 @@ void UvLog::read(std::uint64_t token, wire::LogIndex first, wire::LogIndex last,
       [reader = reader_, first, last, bytes_max, result] {
         *result = reader->read(first, last, bytes_max);
       },
-      [self = std::weak_ptr<UvLog*>(alive_), token, result] {
-        if (const auto alive = self.lock()) {
-          (*alive)->events_->on_log_read(token, std::move(*result));
-        }
-      });
+      lifetime_.guarded(
+          [token, result](UvLog& self) { self.events_->on_log_read(token, std::move(*result)); }));
 }
 
 }  // namespace bib::engine

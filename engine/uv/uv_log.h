@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "engine/ports/lifetime.h"
 #include "engine/ports/log_port.h"
 #include "engine/storage/log_reader.h"
 #include "engine/storage/log_store.h"
@@ -46,8 +47,7 @@ class UvLog final : public LogPort {
   EventLoop& loop_;
   LogEvents* events_ = nullptr;
   std::shared_ptr<LogReader> reader_;
-  // Expires when this does: a read that comes back later is dropped.
-  std::shared_ptr<UvLog*> alive_;
+  Lifetime<UvLog> lifetime_{this};  // a read that comes back later is dropped
   Mailbox<Letter> mailbox_;
   std::unique_ptr<LogThread> thread_;  // ends before the mailbox
 };
