@@ -71,16 +71,10 @@ class ClientServer::Session final : public Connection::Handler {
     if (unanswered_ > 0) --unanswered_;
   }
 
-  // May end this session.
   void flush() {
     dirty_ = false;
-    ClientServer& server = server_;
-    const SessionId id = id_;
     connection_->flush();
-    const Session* still_here = server.find(id);
-    if (still_here != nullptr && still_here->outgoing_bytes() == 0) {
-      server.handler_->on_session_drained(id);
-    }
+    if (outgoing_bytes() == 0) server_.handler_->on_session_drained(id_);
   }
 
   void wait_for_next_turn() {
@@ -90,8 +84,7 @@ class ClientServer::Session final : public Connection::Handler {
     server_.loop_.continue_soon();
   }
 
-  // Reads on in a new turn, but not before half of what was waiting is answered, and taken. May end
-  // this session.
+  // Reads on in a new turn, but not before half of what was waiting is answered, and taken.
   void resume_if_room() {
     if (paused_ && (unanswered_ > server_.options_.requests_max / 2 ||
                     outgoing_bytes() > server_.options_.unread_bytes_max / 2)) {
@@ -212,7 +205,7 @@ std::size_t ClientServer::outgoing_bytes() const {
 }
 
 void ClientServer::flush() {
-  // Flushing may end sessions and resuming may make more dirty: take what there is now.
+  // Resuming may make more dirty: take what there is now.
   std::vector<SessionId> dirty;
   dirty.swap(dirty_);
   // Whoever comes first has a whole turn's room to read on into: that is another one each time.
@@ -221,8 +214,10 @@ void ClientServer::flush() {
     std::rotate(dirty.begin(), dirty.begin() + first, dirty.end());
   }
   for (const SessionId id : dirty) {
-    if (Session* session = find(id)) session->flush();
-    if (Session* session = find(id)) session->resume_if_room();
+    Session* session = find(id);
+    if (session == nullptr) continue;
+    session->flush();
+    session->resume_if_room();
   }
   if (!dirty_.empty()) loop_.continue_soon();
 }

@@ -20,6 +20,7 @@
 
 #include "engine/uv/connection.h"
 #include "engine/uv/event_loop.h"
+#include "engine/uv/listener.h"
 #include "wire/base/frame.h"
 #include "wire/client/client_message.h"
 

@@ -10,8 +10,8 @@
 
 #include "engine/ports/node_config.h"
 #include "engine/uv/client_server.h"
-#include "engine/uv/connection.h"
 #include "engine/uv/event_loop.h"
+#include "engine/uv/listener.h"
 #include "wire/base/result.h"
 
 namespace bib::engine {

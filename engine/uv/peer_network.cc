@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "engine/ports/lifetime.h"
 #include "engine/uv/peer_link.h"
 
 namespace bib::engine {
@@ -21,8 +22,7 @@ class PeerNetwork::Incoming final : public Connection::Handler {
   Incoming(PeerNetwork& network, std::unique_ptr<Connection> connection)
       : network_(network),
         connection_(std::move(connection)),
-        greeting_(network.loop_, [this] { network_.forget_incoming(this); }),
-        alive_(std::make_shared<Incoming*>(this)) {
+        greeting_(network.loop_, [this] { network_.forget_incoming(this); }) {
     greeting_.start(kGreetingTimeoutMs, 0);
     connection_->start(this);
   }
@@ -133,14 +133,11 @@ class PeerNetwork::Incoming final : public Connection::Handler {
     auto request = wire::decode_join_request(frame.body.view());
     if (!request) return network_.forget_incoming(this);
     greeting_.stop();
-    std::weak_ptr<Incoming*> self = alive_;
-    network_.handler_->on_join_request(*request, [self](const wire::JoinReply& reply) {
-      const auto incoming = self.lock();
-      if (!incoming) return;
-      Connection& connection = *(*incoming)->connection_;
-      connection.send(wire::FrameKind::kJoinReply, 0, wire::encode(reply));
-      connection.flush();
-    });
+    network_.handler_->on_join_request(
+        *request, lifetime_.guarded([](Incoming& self, const wire::JoinReply& reply) {
+          self.connection_->send(wire::FrameKind::kJoinReply, 0, wire::encode(reply));
+          self.connection_->flush();
+        }));
   }
 
   PeerNetwork& network_;
@@ -148,7 +145,7 @@ class PeerNetwork::Incoming final : public Connection::Handler {
   Timer greeting_;
   std::optional<wire::PeerHello> hello_;
   std::uint64_t heard_at_ms_ = 0;
-  std::shared_ptr<Incoming*> alive_;
+  Lifetime<Incoming> lifetime_{this};
 };
 
 PeerNetwork::PeerNetwork(EventLoop& loop, Logger& logger, PeerNetworkOptions options,

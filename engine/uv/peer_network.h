@@ -23,6 +23,7 @@
 #include "engine/ports/peer_port.h"
 #include "engine/uv/connection.h"
 #include "engine/uv/event_loop.h"
+#include "engine/uv/listener.h"
 #include "wire/base/ids.h"
 #include "wire/base/membership.h"
 #include "wire/peer/peer_hello.h"

@@ -7,8 +7,8 @@
 #include <string>
 #include <utility>
 
-#include "engine/uv/connection.h"
 #include "engine/uv/event_loop.h"
+#include "engine/uv/listener.h"
 #include "support/test_support.h"
 
 using namespace bib;

@@ -1,51 +1,22 @@
 // The node loop's building blocks over real sockets and real threads.
 #include "engine/uv/connection.h"
 
-#include <sys/stat.h>
-
 #include <catch2/catch.hpp>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "connection_side.h"
 #include "engine/node/entry_cache.h"
 #include "engine/uv/event_loop.h"
+#include "engine/uv/listener.h"
 #include "engine/uv/mailbox.h"
-#include "support/test_support.h"
 
 using namespace bib;
 using namespace bib::engine;
 
 namespace {
-
-// One side of a connection: collects what comes, and can echo it.
-struct Side final : Connection::Handler {
-  std::unique_ptr<Connection> connection;
-  std::vector<std::string> received;
-  std::vector<wire::Error> closed;
-  std::function<void()> on_change = [] {};
-  bool echo = false;
-  bool connected = false;
-
-  void on_frame(wire::Frame&& frame) override {
-    received.emplace_back(wire::as_text(frame.body.view()));
-    if (echo) {
-      connection->send(frame.kind, frame.id, frame.body.view());
-      connection->flush();
-    }
-    on_change();
-  }
-  void on_closed(const wire::Error& reason) override {
-    closed.push_back(reason);
-    connection.reset();
-    on_change();
-  }
-  void on_connected() override {
-    connected = true;
-    on_change();
-  }
-};
 
 // A listener whose connections all go to `server`, and a client that dialled it.
 struct Pair {
@@ -186,53 +157,6 @@ TEST_CASE("dialling where nobody listens is told through on_closed") {
   REQUIRE(loop.run());
   REQUIRE(side.closed.size() == 1);
   CHECK(side.closed[0].code == wire::ErrorCode::kIo);
-}
-
-TEST_CASE(
-    "an address is taken before it is served, and until then whoever connects is turned away") {
-  EventLoop loop;
-  Side early;
-  Side late;
-  Side server;
-  auto listener = Listener::open(loop, "127.0.0.1:0").value();
-  CHECK_FALSE(Listener::open(loop, listener->address()));
-  const auto end = [&] {
-    late.connection.reset();
-    server.connection.reset();
-    listener.reset();
-    loop.stop();
-  };
-  early.on_change = [&] {
-    if (early.closed.empty()) return;
-    listener->serve({}, [&](std::unique_ptr<Connection> c) {
-      server.connection = std::move(c);
-      end();
-    });
-    late.connection = Connection::dial(loop, listener->address(), {}, &late).value();
-  };
-  late.on_change = [&] {
-    if (!late.closed.empty()) end();
-  };
-  early.connection = Connection::dial(loop, listener->address(), {}, &early).value();
-  REQUIRE(loop.run());
-  CHECK(early.closed.size() == 1);
-  CHECK(late.closed.empty());
-}
-
-TEST_CASE("a socket file that nobody serves is replaced and is private") {
-  const support::TempDir scratch;
-  const std::string path = (scratch / "api.sock").string();
-  EventLoop loop;
-  auto first = Listener::open(loop, path);
-  REQUIRE(first);
-  struct stat status {};
-  REQUIRE(::stat(path.c_str(), &status) == 0);
-  CHECK((status.st_mode & 0777) == 0600);
-  // While it is served, a second listener is refused.
-  CHECK_FALSE(Listener::open(loop, path));
-  loop.stop();
-  first->reset();
-  REQUIRE(loop.run());
 }
 
 TEST_CASE("a mailbox brings letters of other threads to the loop and refuses more than it holds") {

@@ -2,13 +2,19 @@
 // plays by hand.
 #include "engine/uv/peer_network.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <functional>
 #include <memory>
 #include <vector>
 
 #include "engine/uv/stderr_logger.h"
 #include "support/test_support.h"
+#include "wire/base/address.h"
 
 using namespace bib;
 using namespace bib::engine;
@@ -288,6 +294,43 @@ TEST_CASE("a node of another cluster of the same name that claims this one is no
   };
   stage.run();
   CHECK(stage.node.claims == 1);
+}
+
+namespace {
+
+// Greets twice in one write, first as a node of another cluster, and is gone before either is read.
+void greet_twice_and_leave(const std::string& address) {
+  wire::PeerHello hello;
+  hello.from = kPeer;
+  hello.boot = BootId(7);
+  hello.to = kSelf;
+  std::vector<std::uint8_t> bytes;
+  for (const wire::ClusterId& cluster : {wire::ClusterId{{9}}, kCluster}) {
+    hello.cluster = cluster;
+    wire::append_frame(bytes, wire::FrameKind::kPeerHello, 0, wire::encode(hello));
+  }
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  to.sin_port = htons(wire::parse_address(address).value().port);
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  REQUIRE(fd >= 0);
+  REQUIRE(::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0);
+  REQUIRE(::send(fd, bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
+  ::close(fd);
+}
+
+}  // namespace
+
+// The answer to the first greeting is answered by a reset, so the answer to the second cannot be
+// written: what that closes is in use until the greeting has been dealt with.
+TEST_CASE("a peer that leaves before it reads the answers to its greetings comes and goes") {
+  std::signal(SIGPIPE, SIG_IGN);  // as bibd does
+  Stage stage;
+  greet_twice_and_leave(stage.network->listen_address());
+  stage.step = [&] { return stage.node.disconnected.size() == 1; };
+  stage.run();
+  CHECK(stage.node.disconnected == std::vector<NodeId>{kPeer});
 }
 
 namespace {
