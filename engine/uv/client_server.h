@@ -17,7 +17,6 @@
 
 #include "engine/ports/client_port.h"
 #include "engine/ports/logger.h"
-
 #include "engine/uv/connection.h"
 #include "engine/uv/event_loop.h"
 #include "engine/uv/listener.h"
