@@ -14,8 +14,8 @@
 #include "cli/commands/interrupt.h"
 #include "cli/print/histogram.h"
 #include "cli/print/progress_line.h"
-#include "cli/print/units.h"
 #include "wire/base/prng.h"
+#include "wire/base/units.h"
 
 namespace bib::cli {
 namespace {
@@ -224,8 +224,8 @@ class Bench {
 };
 
 ExitCode bench(const Context& context, const BenchOptions& options) {
-  auto duration = parse_duration(options.duration);
-  auto warmup = parse_duration(options.warmup);
+  auto duration = wire::parse_duration(options.duration);
+  auto warmup = wire::parse_duration(options.warmup);
   if (!duration || *duration == 0)
     return context.report(
         ExitCode::kUsage,

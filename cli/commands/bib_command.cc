@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "cli/print/units.h"
+#include "wire/base/units.h"
 #include "wire/base/version.h"
 #include "wire/client/client_message.h"
 
@@ -29,7 +30,7 @@ void add_global_options(CLI::App& app, Context& context) {
   app.add_option_function<std::string>(
          "--timeout",
          [&context](const std::string& text) {
-           auto value = parse_duration(text);
+           auto value = wire::parse_duration(text);
            if (!value || *value == 0)
              throw CLI::ValidationError("--timeout",
                                         value ? "must be above 0" : value.error().message);
@@ -50,7 +51,7 @@ void add_global_options(CLI::App& app, Context& context) {
   app.add_option_function<std::string>(
          "--max-age",
          [&context](const std::string& text) {
-           auto value = parse_duration(text);
+           auto value = wire::parse_duration(text);
            if (!value || *value == 0)
              throw CLI::ValidationError("--max-age",
                                         value ? "must be above 0" : value.error().message);
@@ -112,7 +113,7 @@ std::string unknown_command(const CLI::App& app, const std::vector<std::string>&
 }  // namespace
 
 std::uint64_t number_of_option(const std::string& name, const std::string& text) {
-  const auto number = parse_count(text);
+  const auto number = wire::parse_count(text);
   if (!number) throw CLI::ValidationError(name, number.error().message);
   return *number;
 }

@@ -6,6 +6,7 @@
 #include "cli/print/rows_json.h"
 #include "cli/print/units.h"
 #include "wire/base/time_text.h"
+#include "wire/base/units.h"
 
 namespace bib::cli {
 namespace {
@@ -125,7 +126,7 @@ ExitCode add(const Context& context, const CatalogOptions& options, const AddOpt
   version.owners.assign(fields.owners.begin(), fields.owners.end());
   version.tags.assign(fields.tags.begin(), fields.tags.end());
   if (!fields.size.empty()) {
-    auto size = parse_size(fields.size);
+    auto size = wire::parse_size(fields.size);
     if (!size) return context.report(ExitCode::kUsage, "--size: " + size.error().message);
     version.size = *size;
   }

@@ -7,8 +7,8 @@
 #include "cli/commands/cluster_view.h"
 #include "cli/commands/requests.h"
 #include "cli/config/cluster_token.h"
-#include "cli/print/units.h"
 #include "wire/base/time_text.h"
+#include "wire/base/units.h"
 
 namespace bib::cli {
 namespace {
@@ -132,7 +132,7 @@ ExitCode status(const Context& context, const ClusterOptions& options) {
 }
 
 ExitCode create_token(const Context& context, const ClusterOptions& options) {
-  auto lifetime = parse_duration(options.expires);
+  auto lifetime = wire::parse_duration(options.expires);
   if (!lifetime || *lifetime == 0)
     return context.report(
         ExitCode::kUsage,

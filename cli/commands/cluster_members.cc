@@ -11,7 +11,7 @@
 #include "cli/commands/bib_command.h"
 #include "cli/commands/cluster_view.h"
 #include "cli/commands/member_names.h"
-#include "cli/print/units.h"
+#include "wire/base/units.h"
 
 namespace bib::cli {
 namespace {
@@ -62,7 +62,7 @@ wire::Status ask_until_done(const Context& context, const Request& request, cons
       return wire::fail(ErrorCode::kTimeout,
                         "not done within {}; it waits for {}. What was begun goes on by itself: "
                         "see `bib cluster member list`, or ask again with more --timeout",
-                        format_duration(static_cast<std::uint64_t>(context.timeout.count())),
+                        wire::format_duration(static_cast<std::uint64_t>(context.timeout.count())),
                         waits_for);
     if (waits_for != told) context.note("waiting for " + printable(waits_for));
     told = std::move(waits_for);

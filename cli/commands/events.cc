@@ -6,6 +6,7 @@
 #include "cli/commands/event_stream.h"
 #include "cli/print/units.h"
 #include "wire/base/time_text.h"
+#include "wire/base/units.h"
 #include "wire/model/event.h"
 
 namespace bib::cli {
@@ -80,7 +81,7 @@ wire::Result<wire::Position> stream(const Context& context, const wire::ReadEven
 wire::Result<wire::Position> parse_from(const std::string& text) {
   auto position = wire::parse_position(text);
   if (position) return *position;
-  auto index = parse_count(text);
+  auto index = wire::parse_count(text);
   if (index) return wire::Position{wire::LogIndex(*index), 0};
   return wire::fail(wire::ErrorCode::kInvalid, "--from: '{}' is not a position (INDEX:OFFSET)",
                     text);

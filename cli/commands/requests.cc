@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "cli/commands/cluster_view.h"
-#include "cli/print/units.h"
+#include "wire/base/units.h"
 
 namespace bib::cli {
 namespace {
@@ -32,8 +32,9 @@ void set_consistency(const Context& context, wire::Query& query) {
 void tell_age(const Context& context, const wire::QueryReply& reply) {
   if (context.consistency != wire::Consistency::kStale) return;
   const std::string age =
-      reply.age_known ? fmt::format("at most {} old", format_duration((reply.age_us + 999) / 1000))
-                      : "of unknown age";
+      reply.age_known
+          ? fmt::format("at most {} old", wire::format_duration((reply.age_us + 999) / 1000))
+          : "of unknown age";
   context.note(fmt::format("As of entry {}, {}.", reply.applied_index.value(), age));
 }
 

@@ -6,6 +6,7 @@
 #include "cli/client/address.h"
 #include "cli/print/units.h"
 #include "wire/base/ids.h"
+#include "wire/base/units.h"
 #include "wire/peer/join_token.h"
 
 namespace bib::cli {
@@ -119,9 +120,9 @@ wire::Result<std::string> parse_path(std::string_view text, std::string_view hom
 }
 
 wire::Result<std::uint64_t> parse_number(const ConfigKey& key, std::string_view text) {
-  auto value = key.kind == kDuration ? parse_duration(text)
-               : key.kind == kSize   ? parse_size(text)
-                                     : parse_count(text);
+  auto value = key.kind == kDuration ? wire::parse_duration(text)
+               : key.kind == kSize   ? wire::parse_size(text)
+                                     : wire::parse_count(text);
   if (!value)
     return wire::fail(ErrorCode::kConfig, "{}; it may be {}", value.error().message,
                       allowed_text(key));
@@ -238,11 +239,11 @@ std::string allowed_text(const ConfigKey& key) {
     case kAddressList:
       return "a list of host:port";
     case kDuration:
-      return fmt::format("a duration of {} to {} (units ms, s, m, h)", format_duration(key.min),
-                         format_duration(key.max));
+      return fmt::format("a duration of {} to {} (units ms, s, m, h)",
+                         wire::format_duration(key.min), wire::format_duration(key.max));
     case kSize:
       return fmt::format("a size of {} to {} (units KiB, MiB, GiB, or plain bytes)",
-                         format_size(key.min), format_size(key.max));
+                         wire::format_size(key.min), wire::format_size(key.max));
     case kCount:
       return fmt::format("a number of {} to {}", key.min, key.max);
     case kJoinToken:
@@ -260,8 +261,8 @@ std::string value_text(const Config& config, const ConfigKey& key) {
   if (const auto* list = std::get_if<std::vector<std::string> Config::*>(&key.member))
     return fmt::format("{}", fmt::join(config.*(*list), ","));
   std::uint64_t number = config.*std::get<std::uint64_t Config::*>(key.member);
-  if (key.kind == kDuration) return format_duration(number);
-  if (key.kind == kSize) return format_size(number);
+  if (key.kind == kDuration) return wire::format_duration(number);
+  if (key.kind == kSize) return wire::format_size(number);
   return std::to_string(number);
 }
 

@@ -10,6 +10,7 @@
 
 #include "cli/client/address.h"
 #include "cli/print/units.h"
+#include "wire/base/units.h"
 
 namespace bib::cli {
 namespace {
@@ -303,8 +304,8 @@ class Loader {
                    fmt::format("is {}, which is not above cluster.raft.heartbeat_timeout ({}); "
                                "followers would start elections under a healthy leader. Five times "
                                "the heartbeat is usual",
-                               format_duration(config.election_timeout),
-                               format_duration(config.heartbeat_timeout)));
+                               wire::format_duration(config.election_timeout),
+                               wire::format_duration(config.heartbeat_timeout)));
     check_listen("cluster.listen_addr", "cluster.advertise_addr");
     check_listen("api.listen_addr", "api.advertise_addr");
     if (config.listen_addr == config.api_listen_addr)

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "cli/print/units.h"
+#include "wire/base/units.h"
 
 namespace bib::cli {
 namespace {
@@ -155,7 +155,7 @@ class Deb822Source final : public RecordSource {
       return bad(fmt::format("the field SHA256 of {} is not 64 hex digits", version.dataset));
     std::string_view size = stanza_.value("Size");
     if (!size.empty()) {
-      auto bytes = parse_count(size);
+      auto bytes = wire::parse_count(size);
       if (!bytes)
         return bad(fmt::format("the field Size of {}: {}", version.dataset, bytes.error().message));
       version.size = *bytes;

@@ -7,8 +7,8 @@
 
 #include "cli/config/cluster_token.h"
 #include "cli/config/config_file.h"
-#include "cli/print/units.h"
 #include "support/test_support.h"
+#include "wire/base/units.h"
 
 using namespace bib;
 using namespace bib::cli;
@@ -110,10 +110,11 @@ TEST_CASE("every key can be set in the file, and every value that the file spell
         text = "10.0.0.1:4002,10.0.0.2:4002";
         break;
       case ValueKind::kDuration:
-        text = format_duration(key.name == "cluster.raft.election_timeout" ? key.max : key.min);
+        text =
+            wire::format_duration(key.name == "cluster.raft.election_timeout" ? key.max : key.min);
         break;
       case ValueKind::kSize:
-        text = format_size(key.min + 1);
+        text = wire::format_size(key.min + 1);
         break;
       case ValueKind::kCount:
         text = std::to_string(key.min + 1);
