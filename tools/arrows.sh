@@ -25,6 +25,7 @@ git ls-files --cached --others --exclude-standard -- '*.cc' '*.h' | sort -u |
       sees["wire/log"] = "base"
       sees["wire/peer"] = "base log"
       sees["wire/client"] = "base model"
+      sees["wire/config"] = "base log peer"
       sees["projections/state"] = ""
       sees["projections/rules"] = "state"
       sees["projections/apply"] = "rules state"

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <optional>
 
-#include "cli/bibd/bibd_config.h"
 #include "cli/config/config_file.h"
 #include "wire/base/version.h"
 
@@ -46,12 +45,8 @@ BibdStart load(const BibdOptions& options, const Environment& environment) {
                              warnings, config_error(loaded).message, count, count == 1 ? "" : "s"));
   }
   BibdStart start;
-  start.config = to_node_config(loaded.config);
+  start.config = std::move(loaded.config);
   start.err = warnings;
-  auto valid = engine::validate(start.config);
-  if (!valid)
-    return ended(ExitCode::kConfiguration, "",
-                 fmt::format("{}{}: {}\n", warnings, sources.path, valid.error().message));
   start.run = !options.check_config;
   if (options.check_config)
     start.out = fmt::format("{}: the configuration is valid\n", sources.path);

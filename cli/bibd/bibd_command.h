@@ -9,13 +9,13 @@
 
 #include "cli/config/environment.h"
 #include "cli/print/exit_code.h"
-#include "engine/ports/node_config.h"
+#include "wire/config/node_config.h"
 
 namespace bib::cli {
 
 struct BibdStart {
   bool run = false;  // start the node; otherwise print and end with `code`
-  engine::NodeConfig config;
+  wire::NodeConfig config;
   ExitCode code = ExitCode::kOk;
   std::string out;  // for stdout
   std::string err;  // for stderr

@@ -50,7 +50,7 @@ wire::Result<std::optional<ServerInfo>> Greeting::advance() {
     if (connection_->was_closed())
       return wire::fail(ErrorCode::kIo,
                         "what answers there closes the connection to clients; is it the node's API "
-                        "(port 4000), and not its Raft port (4002)?");
+                        "(api.listen_addr), and not its Raft port (cluster.listen_addr)?");
     return tl::unexpected(received.error());
   }
   auto frame = connection_->next();

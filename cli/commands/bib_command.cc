@@ -24,7 +24,7 @@ void add_global_options(CLI::App& app, Context& context) {
       ->type_name("FORMAT");
   app.add_option("--server", context.servers,
                  "HOST:PORT or socket path of a node; may be repeated or a comma list. Default: "
-                 "$BIB_SERVER, the local node's socket, 127.0.0.1:4000")
+                 "$BIB_SERVER, the local node's socket, its api.listen_addr")
       ->type_name("ADDRESS")
       ->allow_extra_args(false);
   app.add_option_function<std::string>(

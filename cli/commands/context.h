@@ -44,7 +44,7 @@ struct Context {
   ExitCode report(const wire::Error& error) const;
   ExitCode report(ExitCode code, std::string_view message, std::string_view hint = {}) const;
 
-  // Where to look for a node: --server, BIB_SERVER, the local node's socket, 127.0.0.1:4000.
+  // Where to look for a node: --server, BIB_SERVER, the local node's socket, its api.listen_addr.
   wire::Result<std::vector<ServerAddress>> server_addresses() const;
   wire::Result<std::unique_ptr<Client>> make_client(bool to_leader,
                                                     std::size_t inflight_max = 1) const;

@@ -6,6 +6,7 @@
 #include "cli/client/address.h"
 #include "cli/commands/bib_command.h"
 #include "cli/config/config_file.h"
+#include "cli/config/config_text.h"
 #include "cli/config/setup_plan.h"
 
 namespace bib::cli {
@@ -45,11 +46,11 @@ struct Question {
 
 wire::Status check_answer(const Context& context, const Question& question,
                           const std::string& answer) {
-  const ConfigKey& key = *find_config_key(question.key);
+  const wire::ConfigKey& key = *wire::find_config_key(question.key);
   if (answer.empty()) return wire::fail(wire::ErrorCode::kInvalid, "there is no default; give one");
   // As on the command line, a path may be relative to where the person is.
-  if (key.kind == ValueKind::kPath && answer.front() != '~') return {};
-  Config scratch;
+  if (key.kind == wire::ValueKind::kPath && answer.front() != '~') return {};
+  wire::NodeConfig scratch;
   return set_from_text(scratch, key, answer, context.environment.home());
 }
 
@@ -67,7 +68,7 @@ bool settle(const Context& context, const Question& question) {
 
 // False: the input has ended.
 bool ask_questions(const Context& context, SetupOptions& options) {
-  const Config defaults;
+  const wire::NodeConfig defaults;
   std::vector<Question> questions;
   if (options.mode == SetupMode::kNewCluster)
     questions.push_back(
@@ -118,17 +119,17 @@ std::string text_for(const Context& context, const SetupCommand& command, const 
                      const SetupPlan& plan) {
   std::string text =
       fmt::format("✓ Configuration saved to: {}\n\n", context.environment.shown_path(path));
-  const Config& config = plan.config;
+  const wire::NodeConfig& config = plan.config;
   switch (command.options.mode) {
     case SetupMode::kSingle:
-      return text + fmt::format("Node ID: {}\n", config.node_id);
+      return text + fmt::format("Node ID: {}\n", wire::to_string(config.node_id));
     case SetupMode::kJoin:
       return text + fmt::format(
                         "=== Joining Cluster ===\n"
                         "Node ID: {}\n"
                         "Cluster Name: {}\n"
                         "Leader Address: {}\n",
-                        config.node_id, config.cluster_name, plan.join_address);
+                        wire::to_string(config.node_id), config.cluster_name, plan.join_address);
     case SetupMode::kNewCluster:
       break;
   }
@@ -141,12 +142,12 @@ std::string text_for(const Context& context, const SetupCommand& command, const 
                     "To join another node to this cluster, run:\n"
                     "  bib setup --daemon --cluster-join <token>\n\n"
                     "NOTE: A minimum of 3 voting nodes is required for HA quorum.\n",
-                    config.node_id, config.cluster_name, config.join_token);
+                    wire::to_string(config.node_id), config.cluster_name, config.join_token);
 }
 
 Json data_for(const SetupCommand& command, const std::string& path, const SetupPlan& plan) {
   Json data = {{"config", path},
-               {"node_id", plan.config.node_id},
+               {"node_id", wire::to_string(plan.config.node_id)},
                {"cluster_name", plan.config.cluster_name}};
   if (command.options.mode == SetupMode::kNewCluster) data["token"] = plan.config.join_token;
   if (command.options.mode == SetupMode::kJoin) data["leader_addr"] = plan.join_address;
@@ -218,6 +219,10 @@ ExitCode setup(const Context& context, SetupCommand& command) {
 
 void add_options(CLI::App* app, SetupCommand& command) {
   SetupOptions& options = command.options;
+  const wire::NodeConfig defaults;
+  const auto help = [](const char* text, const std::string& preset) {
+    return fmt::format("{} ({})", text, preset);
+  };
   app->add_flag("--daemon", command.daemon, "Write the configuration of a node (bibd)");
   auto* cluster =
       app->add_flag("--cluster", command.cluster, "Found a new cluster, and print a join token");
@@ -230,15 +235,18 @@ void add_options(CLI::App* app, SetupCommand& command) {
   app->add_option("--config", command.config_path, "The file to write")->type_name("FILE");
   app->add_option("--data-dir", options.data_dir, "Where the node keeps its data")
       ->type_name("DIR");
-  app->add_option("--listen", options.listen, "Where other nodes reach it (127.0.0.1:4002)")
+  app->add_option("--listen", options.listen,
+                  help("Where other nodes reach it", defaults.listen_addr))
       ->type_name("HOST:PORT");
   app->add_option("--advertise", options.advertise, "What other nodes are told to dial")
       ->type_name("HOST:PORT");
-  app->add_option("--api-listen", options.api_listen, "Where clients reach it (127.0.0.1:4000)")
+  app->add_option("--api-listen", options.api_listen,
+                  help("Where clients reach it", defaults.api_listen_addr))
       ->type_name("HOST:PORT");
   app->add_option("--api-advertise", options.api_advertise, "What clients are told to dial")
       ->type_name("HOST:PORT");
-  app->add_option("--cluster-name", options.cluster_name, "The cluster's name (bib-cluster)")
+  app->add_option("--cluster-name", options.cluster_name,
+                  help("The cluster's name", defaults.cluster_name))
       ->type_name("NAME");
   app->add_option("--node-id", options.node_id, "16 hex digits; drawn at random without it")
       ->type_name("HEX");

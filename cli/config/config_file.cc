@@ -9,20 +9,25 @@
 #include <sstream>
 
 #include "cli/client/address.h"
+#include "cli/config/config_text.h"
 #include "cli/print/units.h"
-#include "wire/base/units.h"
+#include "wire/config/config_key.h"
 
 namespace bib::cli {
 namespace {
 
+using wire::ConfigKey;
 using wire::ErrorCode;
+using wire::NodeConfig;
+using wire::ValueKind;
+using Texts = std::vector<std::string>;
 
 constexpr std::size_t kFileSizeMax = 1U << 20;
 
 // The names that may stand directly in a section ("" is the file itself).
 std::vector<std::string_view> names_in(std::string_view section) {
   std::vector<std::string_view> names;
-  for (const ConfigKey& key : config_keys()) {
+  for (const ConfigKey& key : wire::config_keys()) {
     std::string_view rest = key.name;
     if (!section.empty()) {
       if (rest.substr(0, section.size()) != section || rest.substr(section.size(), 1) != ".")
@@ -70,7 +75,7 @@ class Loader {
     read_file();
     read_environment();
     for (const ConfigOverride& given : sources_.overrides)
-      set(*find_config_key(given.key), given.value, fmt::format("option {}", given.option));
+      set(*wire::find_config_key(given.key), given.value, fmt::format("option {}", given.option));
     fill_in();
     // What is missing, or does not fit, may stand in the part that could not be read.
     if (!unread_) check_together();
@@ -102,6 +107,9 @@ class Loader {
     if (!status) {
       problem(where, key.name, status.error().message, line);
       wrong_.insert(key.name);
+    } else if (!key.has_effect()) {
+      without_effect_.erase(&key);
+      if (text != value_text(loaded_.config, key)) without_effect_.insert(&key);
     }
     places_[key.name] = {std::move(where), line};
   }
@@ -177,8 +185,8 @@ class Loader {
                  const std::string& full) {
     // "cluster.node_id" is a path in messages and not a key of the file.
     const bool is_name = name.Scalar().find('.') == std::string::npos;
-    if (is_name && find_config_key(full) != nullptr)
-      return read_value(name, value, *find_config_key(full));
+    if (is_name && wire::find_config_key(full) != nullptr)
+      return read_value(name, value, *wire::find_config_key(full));
     if (is_name && !names_in(full).empty()) {
       if (!value.IsNull()) return read_section(value, full);
       // As with a key, what is not there has no place of its own.
@@ -187,19 +195,19 @@ class Loader {
                                   fmt::join(names_in(full), ", ")));
     }
     problem_at(name.Mark(), full, unknown_key(section, name.Scalar()));
-    if (const ConfigKey* meant = find_config_key(full)) wrong_.insert(meant->name);
+    if (const ConfigKey* meant = wire::find_config_key(full)) wrong_.insert(meant->name);
   }
 
   static std::string unknown_key(const std::string& section, const std::string& name) {
     std::vector<std::string_view> names = names_in(section);
     std::string hint = did_you_mean(name, names);
     std::string full = section.empty() ? name : section + "." + name;
-    if (const ConfigKey* key = find_config_key(full)) {
+    if (const ConfigKey* key = wire::find_config_key(full)) {
       std::string_view path = key->name;
       hint = fmt::format(" (write it as {} in the section {})", leaf_of(path),
                          path.substr(0, path.rfind('.')));
     }
-    for (const ConfigKey& key : config_keys()) {
+    for (const ConfigKey& key : wire::config_keys()) {
       if (hint.empty() && leaf_of(key.name) == name)
         hint = fmt::format(" (did you mean {}?)", key.name);
     }
@@ -226,23 +234,23 @@ class Loader {
       return wrong_at(
           value.Mark(), key,
           fmt::format("is not a list; give {}, such as [10.0.0.1:4002]", allowed_text(key)));
-    std::vector<std::string> items;
+    Texts items;
     for (const auto& item : value) {
       if (!item.IsScalar()) {
         wrong_at(item.Mark(), key, fmt::format("give {}", allowed_text(key)));
         continue;
       }
       set(key, item.Scalar(), place(item.Mark()), item.Mark().line + 1);
-      auto& list = loaded_.config.*std::get<std::vector<std::string> Config::*>(key.member);
-      items.insert(items.end(), list.begin(), list.end());
-      list.clear();
+      const auto taken = std::get<Texts>(value_of(loaded_.config, key));
+      items.insert(items.end(), taken.begin(), taken.end());
+      set_value(loaded_.config, key, Texts());
     }
-    loaded_.config.*std::get<std::vector<std::string> Config::*>(key.member) = std::move(items);
+    set_value(loaded_.config, key, items);
   }
 
   void read_environment() {
     std::vector<std::string> names;
-    for (const ConfigKey& key : config_keys()) names.push_back(environment_name(key));
+    for (const ConfigKey& key : wire::config_keys()) names.push_back(environment_name(key));
     std::vector<std::string_view> views(names.begin(), names.end());
     for (const auto& [name, value] : environment_.variables()) {
       if (name.rfind("BIBD_", 0) != 0) continue;
@@ -253,21 +261,20 @@ class Loader {
                             did_you_mean(name, views)));
         continue;
       }
-      set(config_keys()[static_cast<std::size_t>(found - names.begin())], value,
+      set(wire::config_keys()[static_cast<std::size_t>(found - names.begin())], value,
           fmt::format("environment {}", name));
     }
   }
 
   void fill_in() {
-    Config& config = loaded_.config;
+    NodeConfig& config = loaded_.config;
     if (config.data_dir.empty()) config.data_dir = environment_.data_dir();
     if (config.data_dir.empty() && !unread_)
       problem(sources_.path, "cluster.data_dir",
               "is not set, and neither is HOME; give an absolute path");
-    if (config.enable_dht_discovery)
-      loaded_.warnings.push_back(
-          "cluster.enable_dht_discovery: not available yet; nodes are found by join_token and "
-          "join_addrs");
+    for (const ConfigKey* key : without_effect_) {
+      loaded_.warnings.push_back(fmt::format("{}: {}", key->name, key->help));
+    }
   }
 
   struct Place {
@@ -275,50 +282,39 @@ class Loader {
     int line = 0;
   };
   // Where the first of these keys was set by someone, else the file.
-  Place place_of(std::initializer_list<std::string_view> keys) const {
+  Place place_of(const std::vector<std::string_view>& keys) const {
     for (std::string_view key : keys) {
       auto found = places_.find(key);
       if (found != places_.end()) return found->second;
     }
     return {sources_.path, 0};
   }
-  void problem_with(std::initializer_list<std::string_view> keys, std::string message) {
+  void problem_with(const std::vector<std::string_view>& keys, std::string message) {
     for (std::string_view key : keys) {
       if (wrong_.count(key) != 0) return;  // reported already, and its value is not its own
     }
     Place where = place_of(keys);
-    problem(where.text, *keys.begin(), std::move(message), where.line);
+    problem(where.text, keys.front(), std::move(message), where.line);
   }
 
   void check_together() {
-    const Config& config = loaded_.config;
+    const NodeConfig& config = loaded_.config;
     bool reported = !loaded_.file_found && sources_.must_exist;  // the whole file is missing
-    if (config.node_id.empty() && !reported) {
+    if (config.node_id == wire::NodeId() && !reported) {
       std::string_view why =
           loaded_.file_found ? "is missing" : "is missing (there is no such file)";
       problem_with({"cluster.node_id"},
                    fmt::format("{}; `bib setup --daemon` writes a configuration with one", why));
     }
-    if (config.election_timeout <= config.heartbeat_timeout)
-      problem_with({"cluster.raft.election_timeout", "cluster.raft.heartbeat_timeout"},
-                   fmt::format("is {}, which is not above cluster.raft.heartbeat_timeout ({}); "
-                               "followers would start elections under a healthy leader. Five times "
-                               "the heartbeat is usual",
-                               wire::format_duration(config.election_timeout),
-                               wire::format_duration(config.heartbeat_timeout)));
-    check_listen("cluster.listen_addr", "cluster.advertise_addr");
-    check_listen("api.listen_addr", "api.advertise_addr");
-    if (config.listen_addr == config.api_listen_addr)
-      problem_with({"api.listen_addr", "cluster.listen_addr"},
-                   fmt::format("is the same as cluster.listen_addr ({}); nodes and clients need a "
-                               "port each",
-                               config.listen_addr));
+    for (wire::ConfigMismatch& mismatch : wire::mismatches(config)) {
+      problem_with(mismatch.keys, std::move(mismatch.message));
+    }
     if (loaded_.problems.empty()) check_reach();
   }
 
   // A client is sent on to the leader's address; on its own machine it would find another node.
   void check_reach() {
-    const Config& config = loaded_.config;
+    const NodeConfig& config = loaded_.config;
     const std::string& raft = config.raft_address();
     const std::string& api = config.api_address();
     if (!config.enabled || !is_beyond_loopback(raft) || is_beyond_loopback(api)) return;
@@ -329,30 +325,6 @@ class Loader {
         config.api_advertise_addr.empty() ? "api.listen_addr" : "api.advertise_addr", api, raft));
   }
 
-  void check_listen(std::string_view listen_key, std::string_view advertise_key) {
-    const Config& config = loaded_.config;
-    auto listen = parse_host_port(value_text(config, *find_config_key(listen_key)));
-    std::string advertise = value_text(config, *find_config_key(advertise_key));
-    auto advertised = parse_host_port(advertise);
-    if (advertised && wire::is_wildcard(advertised->host))
-      problem_with(
-          {advertise_key},
-          fmt::format("'{}' cannot be dialled; give the address of this machine", advertise));
-    if (!listen) return;
-    if (wire::is_wildcard(listen->host) && advertise.empty())
-      problem_with({listen_key, advertise_key},
-                   fmt::format("'{}' is every interface, so others cannot be told what to dial; "
-                               "set {} to this machine's address",
-                               to_string(*listen), advertise_key));
-    if (!wire::is_loopback(listen->host) && !config.insecure)
-      problem_with({listen_key, "insecure"},
-                   fmt::format("'{}' is beyond loopback, and connections are not encrypted or "
-                               "authenticated yet (no TLS): whoever reaches the port can read and "
-                               "change everything. Listen on 127.0.0.1, or accept the risk with "
-                               "`insecure: true` or `bibd --insecure`",
-                               to_string(*listen)));
-  }
-
   const ConfigSources& sources_;
   const Environment& environment_;
   LoadedConfig loaded_;
@@ -360,6 +332,8 @@ class Loader {
   std::string_view text_;                     // the file's, while it is read
   std::map<std::string_view, Place> places_;  // keys that someone set
   std::set<std::string_view> wrong_;          // keys whose value was refused
+  std::set<const ConfigKey*>
+      without_effect_;  // such keys, where another value than the default is wanted
 };
 
 // A YAML double-quoted scalar; all control characters are escaped.
@@ -379,14 +353,15 @@ std::string quoted(std::string_view text) {
   return out + "\"";
 }
 
-std::string yaml_value(const Config& config, const ConfigKey& key) {
-  if (const auto* list = std::get_if<std::vector<std::string> Config::*>(&key.member)) {
-    std::vector<std::string> items;
-    for (const std::string& item : config.*(*list)) items.push_back(quoted(item));
+std::string yaml_value(const NodeConfig& config, const ConfigKey& key) {
+  const wire::ConfigValue value = value_of(config, key);
+  if (const auto* list = std::get_if<Texts>(&value)) {
+    Texts items;
+    for (const std::string& item : *list) items.push_back(quoted(item));
     return fmt::format("[{}]", fmt::join(items, ", "));
   }
-  bool text = std::holds_alternative<std::string Config::*>(key.member);
-  return text ? quoted(value_text(config, key)) : value_text(config, key);
+  const auto* text = std::get_if<std::string>(&value);
+  return text != nullptr ? quoted(*text) : value_text(key, value);
 }
 
 bool always_written(std::string_view key) {
@@ -414,13 +389,13 @@ wire::Error config_error(const LoadedConfig& loaded) {
   return {ErrorCode::kConfig, fmt::format("{}", fmt::join(lines, "\n"))};
 }
 
-std::string render_config(const Config& config) {
-  static const Config kDefaults;
+std::string render_config(const NodeConfig& config) {
+  static const NodeConfig kDefaults;
   std::string out =
       "# Configuration of bibd, written by `bib setup`. It holds a secret: keep it private.\n"
       "# All keys, their units and their defaults: docs/configuration.md\n";
   std::vector<std::string> open;  // the sections that the last line stands in
-  for (const ConfigKey& key : config_keys()) {
+  for (const ConfigKey& key : wire::config_keys()) {
     if (!always_written(key.name) && value_text(config, key) == value_text(kDefaults, key))
       continue;
     std::vector<std::string> sections;

@@ -9,9 +9,9 @@
 #include <string_view>
 #include <vector>
 
-#include "cli/config/config.h"
 #include "cli/config/environment.h"
 #include "wire/base/result.h"
+#include "wire/config/node_config.h"
 
 namespace bib::cli {
 
@@ -37,7 +37,7 @@ struct ConfigProblem {
 std::string to_string(const ConfigProblem& problem);
 
 struct LoadedConfig {
-  Config config;
+  wire::NodeConfig config;
   std::vector<ConfigProblem> problems;  // in the order of the sources; empty: the config is valid
   std::vector<std::string> warnings;
   bool file_found = false;
@@ -48,8 +48,8 @@ LoadedConfig load_config(const ConfigSources& sources, const Environment& enviro
 wire::Error config_error(const LoadedConfig& loaded);
 
 // The file's text: what differs from the defaults, and the keys of the cluster that a person looks
-// for first. Reading it back gives the same Config.
-std::string render_config(const Config& config);
+// for first. Reading it back gives the same configuration.
+std::string render_config(const wire::NodeConfig& config);
 
 // Writes the file atomically with mode 0600, because it holds the join token, and creates missing
 // folders. kConfig when the file exists and `replace` is false.

@@ -4,6 +4,7 @@
 
 #include "cli/client/address.h"
 #include "cli/config/cluster_token.h"
+#include "cli/config/config_text.h"
 
 namespace bib::cli {
 namespace {
@@ -12,15 +13,15 @@ using wire::ErrorCode;
 
 constexpr std::uint64_t kTokenLifetimeMs = 24ULL * 60 * 60 * 1000;
 
-wire::Status set_option(Config& config, std::string_view option, std::string_view key,
+wire::Status set_option(wire::NodeConfig& config, std::string_view option, std::string_view key,
                         const std::string& value, const Environment& environment) {
   if (value.empty()) return {};
-  auto status = set_from_text(config, *find_config_key(key), value, environment.home());
+  auto status = set_from_text(config, *wire::find_config_key(key), value, environment.home());
   if (!status) return wire::fail(ErrorCode::kInvalid, "{}: {}", option, status.error().message);
   return {};
 }
 
-wire::Status set_options(Config& config, const SetupOptions& options,
+wire::Status set_options(wire::NodeConfig& config, const SetupOptions& options,
                          const Environment& environment) {
   std::string data_dir = options.data_dir.empty() ? environment.data_dir() : options.data_dir;
   if (data_dir.empty())
@@ -42,7 +43,7 @@ wire::Status set_options(Config& config, const SetupOptions& options,
                           environment));
   BIB_TRY_VOID(set_option(config, "--cluster-name", "cluster.cluster_name", options.cluster_name,
                           environment));
-  std::string node_id =
+  const std::string node_id =
       options.node_id.empty() ? wire::to_string(random_node_id()) : options.node_id;
   return set_option(config, "--node-id", "cluster.node_id", node_id, environment);
 }
@@ -85,7 +86,7 @@ wire::Status settle_door(const Door& door, bool insecure, const MachineAddress& 
 
 // What nodes dial, clients dial: --advertise names this machine once for both, where both listen on
 // every interface.
-wire::Status follow_advertised(Config& config) {
+wire::Status follow_advertised(wire::NodeConfig& config) {
   if (config.advertise_addr.empty() || !config.api_advertise_addr.empty()) return {};
   BIB_TRY(const wire::Address advertised, parse_host_port(config.advertise_addr));
   BIB_TRY(const wire::Address api, parse_host_port(config.api_listen_addr));
@@ -94,7 +95,7 @@ wire::Status follow_advertised(Config& config) {
   return {};
 }
 
-wire::Result<std::string> plan_join(Config& config, const SetupOptions& options) {
+wire::Result<std::string> plan_join(wire::NodeConfig& config, const SetupOptions& options) {
   BIB_TRY(wire::JoinToken token, read_token(options.join_token));
   if (!options.cluster_name.empty() && options.cluster_name != token.cluster_name)
     return wire::fail(ErrorCode::kInvalid,
@@ -126,7 +127,7 @@ wire::Result<std::string> plan_join(Config& config, const SetupOptions& options)
 }  // namespace
 
 std::string default_api_address(const std::string& listen) {
-  const std::string standard = Config().api_listen_addr;
+  const std::string standard = wire::NodeConfig().api_listen_addr;
   const auto address = parse_host_port(listen);
   const auto api = parse_host_port(standard);
   if (!address || !api || wire::is_loopback(address->host)) return standard;
@@ -136,7 +137,7 @@ std::string default_api_address(const std::string& listen) {
 wire::Result<SetupPlan> plan_setup(const SetupOptions& options, const Environment& environment,
                                    const MachineAddress& machine_address) {
   SetupPlan plan;
-  Config& config = plan.config;
+  wire::NodeConfig& config = plan.config;
   BIB_TRY_VOID(set_options(config, options, environment));
   config.insecure = options.insecure;
   config.is_voter = !options.non_voter;

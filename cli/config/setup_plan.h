@@ -8,9 +8,9 @@
 #include <functional>
 #include <string>
 
-#include "cli/config/config.h"
 #include "cli/config/environment.h"
 #include "wire/base/result.h"
+#include "wire/config/node_config.h"
 #include "wire/peer/join_token.h"
 
 namespace bib::cli {
@@ -32,7 +32,7 @@ struct SetupOptions {
 };
 
 struct SetupPlan {
-  Config config;
+  wire::NodeConfig config;
   std::string join_address;  // kJoin: where the cluster is
 };
 

@@ -21,11 +21,11 @@ namespace bib::engine {
 using wire::ErrorCode;
 
 struct Bibd::Impl {
-  explicit Impl(NodeConfig node_config)
+  explicit Impl(wire::NodeConfig node_config)
       : config(std::move(node_config)),
         logger(parse_log_level(config.log_level).value_or(LogLevel::kInfo)) {}
 
-  NodeConfig config;
+  wire::NodeConfig config;
   StderrLogger logger;
   SystemClock clock;
   SystemEntropy entropy;
@@ -55,8 +55,7 @@ struct Bibd::Impl {
 };
 
 wire::Status Bibd::Impl::prepare() {
-  BIB_TRY_VOID(validate(config));
-  if (config.api_socket.empty()) config.api_socket = join_path(config.data_dir, "bibd.sock");
+  BIB_TRY_VOID(wire::validate(config));
   BIB_TRY_VOID(files.make_directories(config.data_dir));
   std::error_code ignored;  // a directory of somebody else's keeps its mode
   std::filesystem::permissions(config.data_dir, std::filesystem::perms::owner_all, ignored);
@@ -66,7 +65,7 @@ wire::Status Bibd::Impl::prepare() {
   // node is told of that, and a socket file in the directory is this node's to replace.
   BIB_TRY(listeners, open_listeners(loop, config));
   if (cluster) return open_and_start(*cluster, {});
-  if (config.bootstrap) return open_and_start(startup.draw_cluster_id(), {});
+  if (config.founds_cluster()) return open_and_start(startup.draw_cluster_id(), {});
   return begin_joining();
 }
 
@@ -142,7 +141,7 @@ void Bibd::Impl::on_turn() {
   loop.stop();
 }
 
-wire::Result<std::unique_ptr<Bibd>> Bibd::create(NodeConfig config) {
+wire::Result<std::unique_ptr<Bibd>> Bibd::create(wire::NodeConfig config) {
   auto impl = std::make_unique<Impl>(std::move(config));
   if (auto status = impl->prepare(); !status) {
     // What was opened on the loop has to be given back before the loop goes.

@@ -8,14 +8,14 @@
 
 #include <memory>
 
-#include "engine/ports/node_config.h"
 #include "wire/base/result.h"
+#include "wire/config/node_config.h"
 
 namespace bib::engine {
 
 class Bibd {
  public:
-  static wire::Result<std::unique_ptr<Bibd>> create(NodeConfig config);
+  static wire::Result<std::unique_ptr<Bibd>> create(wire::NodeConfig config);
   ~Bibd();
   Bibd(const Bibd&) = delete;
   Bibd& operator=(const Bibd&) = delete;

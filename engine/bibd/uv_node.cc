@@ -16,7 +16,7 @@ std::uint64_t resident_bytes() {
   return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
-PeerNetworkOptions peer_options(const NodeConfig& config, wire::ClusterId cluster,
+PeerNetworkOptions peer_options(const wire::NodeConfig& config, wire::ClusterId cluster,
                                 wire::BootId boot) {
   PeerNetworkOptions options;
   options.self = config.node_id;
@@ -28,7 +28,7 @@ PeerNetworkOptions peer_options(const NodeConfig& config, wire::ClusterId cluste
   return options;
 }
 
-ClientServerOptions client_options(const NodeConfig& config) {
+ClientServerOptions client_options(const wire::NodeConfig& config) {
   ClientServerOptions options;
   options.sessions_max = config.limits.client_connections;
   options.requests_max = config.limits.requests_in_flight;
@@ -37,7 +37,7 @@ ClientServerOptions client_options(const NodeConfig& config) {
 
 }  // namespace
 
-UvNode::UvNode(World world, const NodeConfig& config, Listeners listeners, OpenedState& state)
+UvNode::UvNode(World world, const wire::NodeConfig& config, Listeners listeners, OpenedState& state)
     : world_(world),
       log_(world.loop, state.log_reader, std::move(state.log)),
       peers_(world.loop, world.logger,
@@ -47,7 +47,7 @@ UvNode::UvNode(World world, const NodeConfig& config, Listeners listeners, Opene
       store_thread_(world.loop),
       pool_(world.loop) {}
 
-wire::Result<std::unique_ptr<UvNode>> UvNode::start(World world, const NodeConfig& config,
+wire::Result<std::unique_ptr<UvNode>> UvNode::start(World world, const wire::NodeConfig& config,
                                                     Listeners listeners, OpenedState state,
                                                     projections::DurableStore& store,
                                                     std::vector<wire::Member> first_members,
@@ -78,7 +78,7 @@ wire::Result<std::unique_ptr<UvNode>> UvNode::start(World world, const NodeConfi
   self->start_timers();
   world.logger.info("node", "{} of cluster '{}' listens for peers on {}, for clients on {} and {}",
                     to_string(config.node_id), config.cluster_name, self->peers_.listen_address(),
-                    self->clients_.listen_address(), config.api_socket);
+                    self->clients_.listen_address(), config.socket_path());
   return self;
 }
 

@@ -32,7 +32,7 @@ class UvNode {
   };
 
   // `state.store` has been taken out by the owner, who keeps it: `store`.
-  static wire::Result<std::unique_ptr<UvNode>> start(World world, const NodeConfig& config,
+  static wire::Result<std::unique_ptr<UvNode>> start(World world, const wire::NodeConfig& config,
                                                      Listeners listeners, OpenedState state,
                                                      projections::DurableStore& store,
                                                      std::vector<wire::Member> first_members,
@@ -42,7 +42,7 @@ class UvNode {
   void stop() { node_->stop(); }
 
  private:
-  UvNode(World world, const NodeConfig& config, Listeners listeners, OpenedState& state);
+  UvNode(World world, const wire::NodeConfig& config, Listeners listeners, OpenedState& state);
   void start_timers();
 
   World world_;

@@ -5,6 +5,7 @@
 
 #include "projections/rules/join_tokens.h"
 #include "wire/base/secret.h"
+#include "wire/peer/join_token.h"
 
 namespace bib::engine {
 namespace {
@@ -17,7 +18,7 @@ unsigned in_ticks(std::uint64_t milliseconds) {
 
 }  // namespace
 
-NodeTuning Node::tuning_of(const NodeConfig& config) {
+NodeTuning Node::tuning_of(const wire::NodeConfig& config) {
   NodeTuning tuning;
   consensus::RaftConfig& raft = tuning.raft;
   raft.heartbeat_ticks = in_ticks(config.raft.heartbeat_timeout_ms);
@@ -36,7 +37,7 @@ NodeTuning Node::tuning_of(const NodeConfig& config) {
   return tuning;
 }
 
-wire::Result<std::unique_ptr<Node>> Node::start(NodeWorld world, const NodeConfig& config,
+wire::Result<std::unique_ptr<Node>> Node::start(NodeWorld world, const wire::NodeConfig& config,
                                                 NodeTuning tuning, NodeStart start,
                                                 std::function<void(wire::Status)> on_stopped) {
   std::unique_ptr<Node> node(new Node(std::move(world), config, std::move(on_stopped)));
@@ -44,7 +45,8 @@ wire::Result<std::unique_ptr<Node>> Node::start(NodeWorld world, const NodeConfi
   return node;
 }
 
-Node::Node(NodeWorld world, const NodeConfig& config, std::function<void(wire::Status)> on_stopped)
+Node::Node(NodeWorld world, const wire::NodeConfig& config,
+           std::function<void(wire::Status)> on_stopped)
     : parts_(std::move(world), config),
       disk_watch_(std::chrono::milliseconds(config.raft.disk_stall_timeout_ms)),
       on_stopped_(std::move(on_stopped)) {
@@ -167,11 +169,13 @@ void Node::on_housekeeping() {
 
 // The founder's first join token: issued once, by the first leader that knows its secret.
 void Node::issue_first_token() {
-  const NodeConfig& config = parts_.config;
-  if (first_token_done_ || !config.bootstrap || config.join_token.empty()) return;
+  const wire::NodeConfig& config = parts_.config;
+  if (first_token_done_ || !config.founds_cluster() || config.join_token.empty()) return;
   if (!parts_.driver->is_ready_to_decide()) return;
   first_token_done_ = true;
-  const auto hash = wire::sha256(wire::as_bytes(config.join_token));
+  const auto token = wire::decode_join_token(config.join_token);
+  if (!token) return fail(token.error());
+  const auto hash = wire::sha256(wire::as_bytes(token->token));
   const auto known =
       projections::find_join_token(parts_.projector->applied_rows(), wire::ByteView(hash));
   if (!known) return fail(known.error());

@@ -49,11 +49,11 @@ class Node final : public Applier, public LogSink, public LogEvents {
   static constexpr std::uint32_t kHousekeepingMs = 250;
 
   // What the configuration says, for start(); a simulation changes more of it.
-  static NodeTuning tuning_of(const NodeConfig& config);
+  static NodeTuning tuning_of(const wire::NodeConfig& config);
 
   // `on_stopped` is called once, when everything is durable: with the error that ended the node, or
   // without. Nothing may be called after it but the destructor.
-  static wire::Result<std::unique_ptr<Node>> start(NodeWorld world, const NodeConfig& config,
+  static wire::Result<std::unique_ptr<Node>> start(NodeWorld world, const wire::NodeConfig& config,
                                                    NodeTuning tuning, NodeStart start,
                                                    std::function<void(wire::Status)> on_stopped);
   ~Node() override;
@@ -92,7 +92,8 @@ class Node final : public Applier, public LogSink, public LogEvents {
   }
 
  private:
-  Node(NodeWorld world, const NodeConfig& config, std::function<void(wire::Status)> on_stopped);
+  Node(NodeWorld world, const wire::NodeConfig& config,
+       std::function<void(wire::Status)> on_stopped);
   wire::Status assemble(NodeTuning tuning, NodeStart start);
   void make_services(const std::shared_ptr<LogReader>& reader);
   void issue_first_token();

@@ -27,11 +27,11 @@
 #include "engine/ports/file.h"
 #include "engine/ports/log_port.h"
 #include "engine/ports/logger.h"
-#include "engine/ports/node_config.h"
 #include "engine/ports/peer_port.h"
 #include "engine/ports/store_port.h"
 #include "engine/ports/turns.h"
 #include "projections/apply/projector.h"
+#include "wire/config/node_config.h"
 
 namespace bib::engine {
 
@@ -65,11 +65,11 @@ struct NodeWorld {
 };
 
 struct NodeParts {
-  NodeParts(NodeWorld the_world, NodeConfig the_config)
+  NodeParts(NodeWorld the_world, wire::NodeConfig the_config)
       : world(std::move(the_world)), config(std::move(the_config)) {}
 
   NodeWorld world;
-  NodeConfig config;
+  wire::NodeConfig config;
   wire::ClusterId cluster;
   std::uint64_t log_id = 0;
   // An error that the node must not survive: it stops.

@@ -95,8 +95,8 @@ void PeerSide::on_refused(wire::NodeId by, const wire::PeerHelloReply& reply) {
 
 // A founder whose disk was lost founds a second cluster, with nobody in it, under the same name.
 void PeerSide::on_claimed(const wire::PeerHello& hello) {
-  const NodeConfig& config = parts_.config;
-  if (!config.bootstrap || parts_.driver->raft().membership().members.size() != 1) return;
+  const wire::NodeConfig& config = parts_.config;
+  if (!config.founds_cluster() || parts_.driver->raft().membership().members.size() != 1) return;
   parts_.fail(
       {ErrorCode::kCorrupt,
        fmt::format(

@@ -19,7 +19,7 @@ constexpr char kJoiningName[] = "JOINING";
 
 }  // namespace
 
-Startup::Startup(World world, const NodeConfig& config) : world_(world), config_(config) {
+Startup::Startup(World world, const wire::NodeConfig& config) : world_(world), config_(config) {
   log_options_.node = config_.node_id;
   log_options_.segment_bytes = config_.log.segment_bytes;
   log_options_.schema = wire::event_schema();
@@ -95,7 +95,7 @@ wire::Result<OpenedState> Startup::open(wire::ClusterId cluster) {
   BIB_TRY_VOID(forget_joining());
   if (!log.torn.empty()) world_.logger.warn("log", "{}", log.torn);
   const bool empty = log.log.last_index() == wire::LogIndex() && log.memberships.empty();
-  if (empty && config_.bootstrap) BIB_TRY_VOID(found_cluster(log, cluster));
+  if (empty && config_.founds_cluster()) BIB_TRY_VOID(found_cluster(log, cluster));
   state_options_.cluster = cluster;
   BIB_TRY(RecoveredState recovered, recover_state(world_.files, state_options_, log));
   if (!empty) {

@@ -16,10 +16,10 @@
 #include "engine/ports/entropy.h"
 #include "engine/ports/file.h"
 #include "engine/ports/logger.h"
-#include "engine/ports/node_config.h"
 #include "engine/storage/log_reader.h"
 #include "engine/storage/log_store.h"
 #include "engine/storage/state_recovery.h"
+#include "wire/config/node_config.h"
 #include "wire/peer/peer_hello.h"
 
 namespace bib::engine {
@@ -51,7 +51,7 @@ class Startup {
   };
 
   // `config.data_dir` exists.
-  Startup(World world, const NodeConfig& config);
+  Startup(World world, const wire::NodeConfig& config);
 
   // What configuration and defaults say; a simulation changes some of it before open().
   LogStoreOptions& log_options() { return log_options_; }
@@ -80,7 +80,7 @@ class Startup {
   wire::Result<std::vector<std::string>> join_addresses(std::string& secret) const;
 
   World world_;
-  const NodeConfig& config_;
+  const wire::NodeConfig& config_;
   LogStoreOptions log_options_;
   StateRecoveryOptions state_options_;
   std::uint64_t joining_log_id_ = 0;  // of the log to begin once the cluster says welcome

@@ -73,7 +73,7 @@ void StateKeeper::look_for_expired_sessions() {
   if (!frozen) return parts_.fail(frozen.error());
   auto view = std::make_shared<projections::QueryView>(std::move(*frozen));
   expiry_under_way_ = true;
-  const Limits& configured = parts_.config.limits;
+  const wire::NodeConfig::Limits& configured = parts_.config.limits;
   projections::SessionLimits limits;
   limits.older_than_us = parts_.world.clock.now_us() -
                          static_cast<std::int64_t>(configured.session_retention_ms) * 1000;

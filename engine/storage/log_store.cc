@@ -31,9 +31,10 @@ std::uint64_t record_size(std::uint64_t content) {
 }
 
 Status check_options(const LogStoreOptions& options) {
-  if (options.segment_bytes < kSegmentBytesMin || options.segment_bytes > wire::kSegmentSizeMax) {
+  if (options.segment_bytes < wire::kSegmentSizeMin ||
+      options.segment_bytes > wire::kSegmentSizeMax) {
     return wire::fail(ErrorCode::kConfig, "a log segment of {} bytes: allowed are {} to {}",
-                      options.segment_bytes, kSegmentBytesMin, wire::kSegmentSizeMax);
+                      options.segment_bytes, wire::kSegmentSizeMin, wire::kSegmentSizeMax);
   }
   return {};
 }

@@ -47,15 +47,13 @@ wire::Status retire_segments(FileSystem& files, const std::string& directory,
 struct LogStoreOptions {
   wire::ClusterId cluster;
   wire::NodeId node;
-  std::uint64_t segment_bytes = 64U << 20;  // rounded up to kSegmentBytesUnit
-  std::uint32_t alignment = 0;              // of new segments' blocks: 512, 4096; 0: as the disk is
+  std::uint64_t segment_bytes = 0;  // log.segment_bytes; rounded up to kSegmentBytesUnit
+  std::uint32_t alignment = 0;      // of new segments' blocks: 512, 4096; 0: as the disk is
   std::uint32_t block_bytes_max = 4U << 20;  // a block is ended when it has grown beyond
   wire::ByteView schema;                     // event_schema(); must outlive the store
   std::function<std::uint64_t()> random;     // draws the log id of a new log
   std::function<std::int64_t()> now_us;      // microseconds since 1970-01-01 UTC
 };
-
-inline constexpr std::uint64_t kSegmentBytesMin = 64U << 10;
 
 class LogStore {
  public:

@@ -20,7 +20,7 @@ wire::Result<std::unique_ptr<Listener>> open_listener(EventLoop& loop, const cha
 
 }  // namespace
 
-wire::Result<Listeners> open_listeners(EventLoop& loop, const NodeConfig& config) {
+wire::Result<Listeners> open_listeners(EventLoop& loop, const wire::NodeConfig& config) {
   constexpr char kAddress[] = "an address of this machine and a port that is free";
   constexpr char kPath[] = "a path where this process may make a socket";
   Listeners listeners;
@@ -28,7 +28,7 @@ wire::Result<Listeners> open_listeners(EventLoop& loop, const NodeConfig& config
           open_listener(loop, "cluster.listen_addr", config.listen_addr, kAddress));
   BIB_TRY(listeners.clients.tcp,
           open_listener(loop, "api.listen_addr", config.api_listen_addr, kAddress));
-  BIB_TRY(listeners.clients.socket, open_listener(loop, "api.socket", config.api_socket, kPath));
+  BIB_TRY(listeners.clients.socket, open_listener(loop, "api.socket", config.socket_path(), kPath));
   return listeners;
 }
 

@@ -8,11 +8,11 @@
 
 #include <memory>
 
-#include "engine/ports/node_config.h"
 #include "engine/uv/client_server.h"
 #include "engine/uv/event_loop.h"
 #include "engine/uv/listener.h"
 #include "wire/base/result.h"
+#include "wire/config/node_config.h"
 
 namespace bib::engine {
 
@@ -21,7 +21,7 @@ struct Listeners {
   ClientListeners clients;
 };
 
-// All or none. `config.api_socket` must be a path. The error names the setting to change.
-wire::Result<Listeners> open_listeners(EventLoop& loop, const NodeConfig& config);
+// All or none. The error names the setting to change.
+wire::Result<Listeners> open_listeners(EventLoop& loop, const wire::NodeConfig& config);
 
 }  // namespace bib::engine

@@ -24,6 +24,7 @@
 #include "engine/uv/log_thread.h"
 #include "wire/base/check.h"
 #include "wire/base/prng.h"
+#include "wire/config/node_config.h"
 #include "wire/log/entry.h"
 #include "wire/model/event.h"
 
@@ -114,6 +115,7 @@ LogStoreOptions options_for(std::uint32_t alignment) {
   LogStoreOptions options;
   options.cluster.bytes.fill(1);
   options.node = wire::NodeId(1);
+  options.segment_bytes = wire::NodeConfig().log.segment_bytes;
   options.alignment = alignment;
   options.schema = wire::event_schema();
   options.random = [] { return 42; };

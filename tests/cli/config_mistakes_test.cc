@@ -5,6 +5,7 @@
 
 #include "cli/config/config_file.h"
 #include "support/test_support.h"
+#include "wire/config/config_key.h"
 
 using namespace bib;
 using namespace bib::cli;
@@ -196,7 +197,7 @@ std::vector<Mistake> mistakes() {
        in_cluster("  raft:\n    heartbeat_timeout: 1ms\n"),
        "4:24",
        "cluster.raft.heartbeat_timeout",
-       {"'1ms' is out of range: a duration of 10ms to 1m"}},
+       {"'1ms' is out of range: a duration of "}},
       {"a duration beyond all numbers",
        in_cluster("  snapshot:\n    interval: 99999999999999999999h\n"),
        "4:15",
@@ -216,12 +217,12 @@ std::vector<Mistake> mistakes() {
        in_cluster("log:\n  segment_bytes: 64\n"),
        "4:18",
        "log.segment_bytes",
-       {"'64' is out of range: a size of 64KiB to"}},
+       {"'64' is out of range: a size of "}},
       {"a segment larger than the log's format allows",
        in_cluster("log:\n  segment_bytes: 2GiB\n"),
        "4:18",
        "log.segment_bytes",
-       {"'2GiB' is out of range: a size of 64KiB to 1GiB"}},
+       {"'2GiB' is out of range: a size of "}},
       {"a count with a unit",
        in_cluster("  raft:\n    max_inflight: 1k\n"),
        "4:19",
@@ -231,12 +232,12 @@ std::vector<Mistake> mistakes() {
        in_cluster("  raft:\n    max_inflight: 0\n"),
        "4:19",
        "cluster.raft.max_inflight",
-       {"'0' is out of range: a number of 1 to 65536"}},
+       {"'0' is out of range: a number of "}},
       {"a count below zero",
        in_cluster("  raft:\n    max_inflight: -1\n"),
        "4:19",
        "cluster.raft.max_inflight",
-       {"'-1' is not a whole number", "a number of 1 to 65536"}},
+       {"'-1' is not a whole number", "a number of "}},
       {"a name of a cluster that is no text",
        in_cluster("  cluster_name: \"a\\x1b[31m\"\n"),
        "3:17",
@@ -379,6 +380,10 @@ TEST_CASE("every mistake in a configuration names its place, its key and what is
       for (const std::string& text : mistake.says) {
         INFO(text);
         CHECK(first.message.find(text) != std::string::npos);
+      }
+      if (first.message.find("out of range") != std::string::npos) {
+        const wire::ConfigKey& key = *wire::find_config_key(first.key);
+        CHECK(first.message.find(allowed_text(key)) != std::string::npos);
       }
     }
     // One mistake is one problem: what stands in the wrong part is not missing, too.

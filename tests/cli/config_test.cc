@@ -4,9 +4,11 @@
 
 #include <catch2/catch.hpp>
 #include <fstream>
+#include <sstream>
 
 #include "cli/config/cluster_token.h"
 #include "cli/config/config_file.h"
+#include "cli/config/config_text.h"
 #include "support/test_support.h"
 #include "wire/base/units.h"
 
@@ -47,94 +49,92 @@ struct Loaded {
 
 }  // namespace
 
-TEST_CASE("a file with nothing but the node's id gives the documented defaults") {
+TEST_CASE("a file with nothing but the node's id gives the defaults") {
   Loaded config(kNodeId);
   REQUIRE(config.problems().empty());
-  Config expected;
-  expected.node_id = "a1b2c3d4e5f60718";
+  wire::NodeConfig expected;
+  expected.node_id = *wire::parse_node_id("a1b2c3d4e5f60718");
   expected.data_dir = "/home/someone/.local/share/bibd";
   REQUIRE(config.loaded.config == expected);
-
-  const std::map<std::string, std::string> defaults = {
-      {"cluster.cluster_name", "bib-cluster"},
-      {"cluster.listen_addr", "127.0.0.1:4002"},
-      {"cluster.is_voter", "true"},
-      {"cluster.bootstrap", "false"},
-      {"cluster.raft.heartbeat_timeout", "1s"},
-      {"cluster.raft.election_timeout", "5s"},
-      {"cluster.raft.commit_timeout", "50ms"},
-      {"cluster.raft.probe_interval", "100ms"},
-      {"cluster.raft.disk_stall_timeout", "500ms"},
-      {"cluster.raft.max_append_entries", "64"},
-      {"cluster.raft.trailing_logs", "10000"},
-      {"cluster.raft.max_inflight", "256"},
-      {"cluster.snapshot.interval", "30m"},
-      {"cluster.snapshot.threshold", "8192"},
-      {"cluster.snapshot.retain_count", "3"},
-      {"api.listen_addr", "127.0.0.1:4000"},
-      {"log.segment_bytes", "64MiB"},
-  };
-  for (const auto& [name, value] : defaults) {
-    CAPTURE(name);
-    REQUIRE(value_text(config.loaded.config, *find_config_key(name)) == value);
-  }
 }
 
 TEST_CASE("every key can be set in the file, and every value that the file spells is read back") {
   NewToken token = make_token("other-name", "10.1.2.3:4002", 1000);
-  Config config;
-  for (const ConfigKey& key : config_keys()) {
+  wire::NodeConfig config;
+  for (const wire::ConfigKey& key : wire::config_keys()) {
     CAPTURE(key.name);
     std::string text;
     switch (key.kind) {
-      case ValueKind::kBool:
-        text = value_text(Config(), key) == "true" ? "false" : "true";
+      case wire::ValueKind::kBool:
+        text = value_text(wire::NodeConfig(), key) == "true" ? "false" : "true";
         break;
-      case ValueKind::kClusterName:
+      case wire::ValueKind::kClusterName:
         text = "other \"quoted\" \\ name";
         break;
-      case ValueKind::kJoinToken:
+      case wire::ValueKind::kJoinToken:
         text = token.text;
         break;
-      case ValueKind::kNodeId:
+      case wire::ValueKind::kNodeId:
         text = "0000000000000001";
         break;
-      case ValueKind::kPath:
+      case wire::ValueKind::kPath:
         text = "/some where/else";
         break;
-      case ValueKind::kAddress:
+      case wire::ValueKind::kAddress:
         // Distinct ports, and the wildcard rules of listening do not matter to loopback.
-        text = fmt::format("[::1]:{}", 5000 + (&key - config_keys().data()));
+        text = fmt::format("[::1]:{}", 5000 + (&key - wire::config_keys().data()));
         break;
-      case ValueKind::kAddressList:
+      case wire::ValueKind::kAddressList:
         text = "10.0.0.1:4002,10.0.0.2:4002";
         break;
-      case ValueKind::kDuration:
+      case wire::ValueKind::kDuration:
         text =
             wire::format_duration(key.name == "cluster.raft.election_timeout" ? key.max : key.min);
         break;
-      case ValueKind::kSize:
+      case wire::ValueKind::kSize:
         text = wire::format_size(key.min + 1);
         break;
-      case ValueKind::kCount:
+      case wire::ValueKind::kCount:
         text = std::to_string(key.min + 1);
         break;
-      case ValueKind::kLogLevel:
+      case wire::ValueKind::kLogLevel:
         text = "debug";
         break;
     }
     auto status = set_from_text(config, key, text, "/home/someone");
     CAPTURE(status ? "" : status.error().message);
     REQUIRE(status);
-    REQUIRE(value_text(config, key) == text);
-    REQUIRE(value_text(config, key) != value_text(Config(), key));
+    // What has no effect is checked and not kept.
+    REQUIRE(value_text(config, key) ==
+            (key.has_effect() ? text : value_text(wire::NodeConfig(), key)));
+    REQUIRE(text != value_text(wire::NodeConfig(), key));
   }
   Loaded read(render_config(config));
   CAPTURE(render_config(config), read.problems());
   REQUIRE(read.problems().empty());
   REQUIRE(read.loaded.config == config);
-  REQUIRE(read.loaded.warnings.size() == 1);
-  REQUIRE(read.loaded.warnings[0].find("not available yet") != std::string::npos);
+  REQUIRE(read.loaded.warnings.empty());
+}
+
+TEST_CASE("a key without effect is accepted, and warned of where something is wanted of it") {
+  std::size_t keys = 0;
+  for (const wire::ConfigKey& key : wire::config_keys()) {
+    if (key.has_effect()) continue;
+    ++keys;
+    CAPTURE(key.name);
+    REQUIRE(key.kind == wire::ValueKind::kBool);
+    REQUIRE(key.help.find("No effect yet") == 0);
+    const std::string variable = environment_name(key);
+    const std::string preset = value_text(wire::NodeConfig(), key);
+    const std::string other = preset == "true" ? "false" : "true";
+    REQUIRE(Loaded(kNodeId, {{variable, preset}}).loaded.warnings.empty());
+    REQUIRE(Loaded(kNodeId, {{variable, "maybe"}}).problems().size() == 1);
+    const Loaded wanted(kNodeId, {{variable, other}});
+    REQUIRE(wanted.problems().empty());
+    REQUIRE(wanted.loaded.warnings ==
+            std::vector<std::string>{fmt::format("{}: {}", key.name, key.help)});
+  }
+  REQUIRE(keys == 1);  // cluster.enable_dht_discovery
 }
 
 TEST_CASE("all mistakes are reported, in the order of the file, not only the first") {
@@ -170,16 +170,16 @@ TEST_CASE("the environment wins over the file, and the command line over both") 
 
 TEST_CASE("every key has its own environment variable, which sets it") {
   std::set<std::string> names;
-  for (const ConfigKey& key : config_keys()) {
+  for (const wire::ConfigKey& key : wire::config_keys()) {
     CAPTURE(key.name);
     REQUIRE(names.insert(environment_name(key)).second);
   }
-  REQUIRE(environment_name(*find_config_key("cluster.raft.election_timeout")) ==
+  REQUIRE(environment_name(*wire::find_config_key("cluster.raft.election_timeout")) ==
           "BIBD_CLUSTER_RAFT_ELECTION_TIMEOUT");
   Loaded config(kNodeId, {{"BIBD_CLUSTER_RAFT_ELECTION_TIMEOUT", "2s"},
                           {"BIBD_CLUSTER_JOIN_ADDRS", "10.0.0.1:4002, 10.0.0.2:4002"}});
   REQUIRE(config.problems().empty());
-  REQUIRE(config.loaded.config.election_timeout == 2000);
+  REQUIRE(config.loaded.config.raft.election_timeout_ms == 2000);
   REQUIRE(config.loaded.config.join_addrs ==
           std::vector<std::string>{"10.0.0.1:4002", "10.0.0.2:4002"});
 }
@@ -234,15 +234,18 @@ TEST_CASE("the file is written for its owner only, never over another one, and l
   REQUIRE(files == 1);
 }
 
-TEST_CASE("the document of the configuration has every key with its variable and its default") {
-  std::string document = support::read_file(support::source_dir() / "docs/configuration.md");
-  for (const ConfigKey& key : config_keys()) {
-    CAPTURE(key.name);
-    std::string value = value_text(Config(), key);
-    std::string row = fmt::format("| `{}` | {} | {} |", key.name,
-                                  value.empty() ? "" : "`" + value + "`", allowed_text(key));
-    CAPTURE(row);
-    REQUIRE(document.find(row) != std::string::npos);
-    REQUIRE(document.find("`" + environment_name(key) + "`") != std::string::npos);
+TEST_CASE("the document's tables are the table of keys: names, defaults, ranges, meanings") {
+  std::vector<std::string> expected;
+  for (const wire::ConfigKey& key : wire::config_keys()) {
+    const std::string value = value_text(wire::NodeConfig(), key);
+    expected.push_back(fmt::format("| `{}` | {} | {} | {} | `{}` |", key.name,
+                                   value.empty() ? "" : "`" + value + "`", allowed_text(key),
+                                   key.help, environment_name(key)));
   }
+  std::istringstream document(support::read_file(support::source_dir() / "docs/configuration.md"));
+  std::vector<std::string> rows;
+  for (std::string line; std::getline(document, line);) {
+    if (line.rfind("| `", 0) == 0) rows.push_back(line);
+  }
+  CHECK(rows == expected);
 }

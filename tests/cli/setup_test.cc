@@ -18,7 +18,7 @@ wire::Result<std::string> this_machine() {
   return std::string("192.0.2.7");
 }
 
-Config load(const std::string& path, const Environment& environment) {
+wire::NodeConfig load(const std::string& path, const Environment& environment) {
   ConfigSources sources;
   sources.path = path;
   sources.must_exist = true;
@@ -60,8 +60,8 @@ TEST_CASE("setup of a cluster prints exactly what the documentation shows, and t
   std::smatch match;
   REQUIRE(std::regex_match(out, match, form));
 
-  Config config = load(home.config(), Environment(home.variables()));
-  REQUIRE(config.node_id == match[1]);
+  wire::NodeConfig config = load(home.config(), Environment(home.variables()));
+  REQUIRE(wire::to_string(config.node_id) == match[1]);
   REQUIRE(config.join_token == match[2]);
   REQUIRE(config.enabled);
   REQUIRE(config.bootstrap);
@@ -75,7 +75,7 @@ TEST_CASE("setup of a cluster prints exactly what the documentation shows, and t
 TEST_CASE("setup alone writes a single node, which is no member of a cluster") {
   Home home;
   REQUIRE(Session({"setup", "--daemon"}, "", home.variables()).run() == 0);
-  Config config = load(home.config(), Environment(home.variables()));
+  wire::NodeConfig config = load(home.config(), Environment(home.variables()));
   REQUIRE_FALSE(config.enabled);
   REQUIRE(config.bootstrap);
   REQUIRE(config.join_token.empty());
@@ -116,7 +116,7 @@ TEST_CASE("a node joins with a token from the command line or from standard inpu
     REQUIRE(data["cluster_name"] == "our-cluster");
     REQUIRE(data["leader_addr"] == "10.9.8.7:4002");
     REQUIRE(data["config"] == home.config());
-    Config config = load(home.config(), Environment(home.variables()));
+    wire::NodeConfig config = load(home.config(), Environment(home.variables()));
     REQUIRE(config.join_token == text);
     REQUIRE(config.cluster_name == "our-cluster");
     REQUIRE_FALSE(config.bootstrap);
@@ -257,7 +257,7 @@ TEST_CASE("on a terminal setup asks for what is left open, with the default in b
   REQUIRE(session.run() == 0);
   REQUIRE(session.err().find("Cluster name [bib-cluster]: ") != std::string::npos);
   REQUIRE(session.err().find("Data directory") == std::string::npos);  // it was given
-  Config config = load(home.config(), Environment(home.variables()));
+  wire::NodeConfig config = load(home.config(), Environment(home.variables()));
   REQUIRE(config.cluster_name == "my-cluster");
   REQUIRE(config.listen_addr == "127.0.0.1:4002");
   REQUIRE(config.api_listen_addr == "127.0.0.1:5000");
@@ -284,7 +284,7 @@ TEST_CASE("an answer that cannot be used is said to be so at once, and the quest
   CHECK(times("Address for clients [") == 1);
   CHECK(times("'~nobody/data' is not an absolute path") == 1);
   CHECK(times("'nowhere' is not an address") == 1);
-  Config config = load(home.config(), Environment(home.variables()));
+  wire::NodeConfig config = load(home.config(), Environment(home.variables()));
   CHECK(config.listen_addr == "127.0.0.1:5002");
   CHECK(config.data_dir == (std::filesystem::current_path() / "relative/data").string());
 }

@@ -17,8 +17,8 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-NodeConfig founder_in(const support::TempDir& scratch) {
-  NodeConfig config;
+wire::NodeConfig founder_in(const support::TempDir& scratch) {
+  wire::NodeConfig config;
   config.node_id = wire::NodeId(0xaa);
   config.data_dir = (scratch / "data").string();
   config.bootstrap = true;
@@ -38,7 +38,7 @@ TEST_CASE("a founder whose socket path another process serves founds nothing and
   const support::TempDir scratch;
   EventLoop loop;
   auto other = Listener::open(loop, (scratch / "api.sock").string()).value();
-  NodeConfig config = founder_in(scratch);
+  wire::NodeConfig config = founder_in(scratch);
   config.api_socket = other->address();
   const auto node = Bibd::create(config);
   REQUIRE_FALSE(node);
@@ -57,7 +57,7 @@ TEST_CASE("a founder that cannot listen leaves no socket of its own behind, and 
   const support::TempDir scratch;
   EventLoop loop;
   auto other = Listener::open(loop, "127.0.0.1:0").value();
-  NodeConfig config = founder_in(scratch);
+  wire::NodeConfig config = founder_in(scratch);
   for (std::string* address : {&config.listen_addr, &config.api_listen_addr}) {
     const std::string free = std::exchange(*address, other->address());
     const auto node = Bibd::create(config);
@@ -74,7 +74,7 @@ TEST_CASE("a founder that cannot listen leaves no socket of its own behind, and 
 
 TEST_CASE("a path that is too long for a socket is a mistake of the configuration, found in time") {
   const support::TempDir scratch;
-  NodeConfig config = founder_in(scratch);
+  wire::NodeConfig config = founder_in(scratch);
   config.api_socket = (scratch / std::string(120, 's')).string();
   const auto node = Bibd::create(config);
   REQUIRE_FALSE(node);

@@ -64,7 +64,7 @@ TEST_CASE("a socket file that nobody serves is replaced and is private") {
 TEST_CASE("an address that cannot be listened on is refused with its setting and the reason") {
   const support::TempDir scratch;
   EventLoop loop;
-  NodeConfig config;
+  wire::NodeConfig config;
   config.api_listen_addr = "127.0.0.1:0";
   config.api_socket = (scratch / "api.sock").string();
   struct Case {

@@ -35,7 +35,7 @@ LogStoreOptions test_options() {
   LogStoreOptions options;
   options.cluster.bytes.fill(0xc1);
   options.node = wire::NodeId(0xabcdef);
-  options.segment_bytes = kSegmentBytesMin;
+  options.segment_bytes = wire::kSegmentSizeMin;
   options.block_bytes_max = 8192;
   options.random = [] { return 0x1234567890abcdefULL; };
   options.now_us = [] { return std::int64_t{1700000000000000}; };

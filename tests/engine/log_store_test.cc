@@ -193,7 +193,7 @@ TEST_CASE("a full disk fails the store cleanly and loses nothing that was durabl
   LogModel model;
   {
     auto log = open_log(files);
-    files.limit_space(3 * kSegmentBytesMin + 1000);
+    files.limit_space(3 * wire::kSegmentSizeMin + 1000);
     wire::Status status;
     for (std::uint64_t i = 1; i < 1000 && status; ++i) {
       const LogStoreWrite write = entries_write(i, 1, 1, 2000);
@@ -255,7 +255,7 @@ TEST_CASE("segment sizes outside the limits are a configuration error") {
   FaultyFileSystem files;
   LogStoreOptions options = test_options();
   for (const std::uint64_t bytes :
-       {kSegmentBytesMin - 1, std::uint64_t{wire::kSegmentSizeMax} + 1}) {
+       {std::uint64_t{wire::kSegmentSizeMin} - 1, std::uint64_t{wire::kSegmentSizeMax} + 1}) {
     options.segment_bytes = bytes;
     const auto opened = LogStore::open(files, kLogDirectory, options);
     REQUIRE_FALSE(opened);

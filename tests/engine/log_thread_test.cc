@@ -245,7 +245,7 @@ TEST_CASE("an idle log prepares its next segment ahead") {
   const auto has_prepared = [&] {
     const auto paths = files.paths();
     return std::find(paths.begin(), paths.end(), prepared) != paths.end() &&
-           files.content(prepared).size() == kSegmentBytesMin;
+           files.content(prepared).size() == wire::kSegmentSizeMin;
   };
   REQUIRE(support::wait_until(has_prepared, 10s));
   const std::uint64_t syncs = files.syncs();

@@ -46,7 +46,7 @@ class Disk final : public LogSink {
     LogStoreOptions options;
     options.cluster = cluster_id();
     options.node = node;
-    options.segment_bytes = kSegmentBytesMin;
+    options.segment_bytes = wire::kSegmentSizeMin;
     options.schema = wire::event_schema();
     options.random = [] { return std::uint64_t{7}; };
     options.now_us = [] { return std::int64_t{1}; };

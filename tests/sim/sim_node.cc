@@ -20,7 +20,7 @@ constexpr std::uint64_t kStoreChangesMax = 10;
 
 }  // namespace
 
-SimProcess::SimProcess(SimNode& machine, engine::NodeConfig the_config)
+SimProcess::SimProcess(SimNode& machine, wire::NodeConfig the_config)
     : config(std::move(the_config)),
       entropy(machine.world().random),
       logger(machine, machine.world().trace.is_printed()),

@@ -167,7 +167,7 @@ class SimNode final : public EventTarget,
   static constexpr std::size_t kAppendEndsKept = 4;
 
   // ---- start (sim_node_start.cc)
-  engine::NodeConfig node_config() const;
+  wire::NodeConfig node_config() const;
   engine::NodeTuning tuning() const;
   wire::Status begin_process();
   wire::Status open_and_run(wire::ClusterId cluster, std::vector<wire::Member> first_members);

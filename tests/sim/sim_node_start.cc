@@ -39,24 +39,21 @@ wire::Member member_of(NodeIndex node, std::uint64_t log_id) {
 
 // ---- configuration
 
-engine::NodeConfig SimNode::node_config() const {
+wire::NodeConfig SimNode::node_config() const {
   const Plan& plan = world_.plan;
-  engine::NodeConfig config;
+  wire::NodeConfig config;
   config.node_id = id();
   config.cluster_name = kClusterName;
   config.data_dir = kDataDirectory;
   config.listen_addr = address_of(index_, 7000);
   config.api_listen_addr = address_of(index_, 7001);
   config.bootstrap = founds_alone_ || !joins_;
-  config.join_token = kTokenSecret;
-  if (joins_) {
-    wire::JoinToken token;
-    token.cluster_name = kClusterName;
-    token.leader_addr = address_of(0, 7000);
-    token.token = kTokenSecret;
-    token.expires_at = 4102'444'800'000'000;  // 2100
-    config.join_token = wire::encode_join_token(token);
-  }
+  wire::JoinToken token;
+  token.cluster_name = kClusterName;
+  token.leader_addr = address_of(0, 7000);
+  token.token = kTokenSecret;
+  token.expires_at = 4'102'444'800'000'000;  // 2100
+  config.join_token = wire::encode_join_token(token);
   config.raft.disk_stall_timeout_ms = static_cast<std::uint32_t>(plan.disk.stall_limit / 1000);
   config.limits.uncommitted_bytes = plan.raft.uncommitted_bytes_max;
   config.limits.sessions_max = UINT32_MAX;

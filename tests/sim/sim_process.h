@@ -58,10 +58,10 @@ class SimTurns final : public engine::Turns {
 
 class SimProcess {
  public:
-  SimProcess(SimNode& machine, engine::NodeConfig config);
+  SimProcess(SimNode& machine, wire::NodeConfig config);
 
   std::unique_ptr<projections::DurableStore> store;  // outlives the jobs that read it
-  engine::NodeConfig config;
+  wire::NodeConfig config;
   SimEntropy entropy;
   SimLogger logger;
   SimTurns turns;

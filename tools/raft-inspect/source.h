@@ -2,7 +2,7 @@
 //
 // Also while a node runs on the directory: nothing here takes a lock, creates or changes anything.
 // One file is read at a time, into a buffer that is reused, so that memory is bounded by the
-// largest segment (1 GiB; 64 MiB as nodes are configured by default). Reads go past the page cache
+// largest segment (the node's log.segment_bytes, at most 1 GiB). Reads go past the page cache
 // where the file system allows it, as the node's do: the cache may hold what never reached the
 // disk. Any one thread. Errors: kIo, kNotFound.
 #pragma once

@@ -43,8 +43,9 @@ Result<std::uint64_t> parse_with_units(std::string_view text, std::span<const Un
 
 std::string format_with_units(std::uint64_t value, std::span<const Unit> units) {
   for (const Unit& unit : units) {
-    if (value != 0 && value % unit.factor == 0)
+    if (value != 0 && value % unit.factor == 0) {
       return fmt::format("{}{}", value / unit.factor, unit.name);
+    }
   }
   return fmt::format("0{}", units.back().name);
 }

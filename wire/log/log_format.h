@@ -76,6 +76,8 @@ inline constexpr std::uint32_t kSegmentHeaderFixedSize = 136;
 inline constexpr std::uint32_t kSegmentHeaderSizeMax = 1U << 20;
 inline constexpr std::uint32_t kBlockSizeMax = 64U << 20;
 inline constexpr std::uint32_t kSegmentSizeMax = 1U << 30;
+// A node makes none that is smaller; readers take any.
+inline constexpr std::uint32_t kSegmentSizeMin = 64U << 10;
 
 struct SegmentHeader {
   std::uint32_t header_size = 0;  // filled when encoded or read

@@ -1,0 +1,112 @@
+// NodeConfig: everything that a node is told before it starts, as plain values.
+//
+// A value; no file and no text here. `bib setup` and bibd fill it from text (cli/config), tests by
+// hand, and the node reads it as it is. The names, defaults and ranges of the values stand in the
+// table of keys (config_key.h) and nowhere else: NodeConfig() has the table's defaults. Durations
+// are milliseconds, sizes bytes.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "wire/base/ids.h"
+#include "wire/base/result.h"
+
+namespace bib::wire {
+
+struct NodeConfig {
+  // Every key at its default.
+  NodeConfig();
+
+  bool operator==(const NodeConfig&) const = default;
+
+  bool enabled{};
+  NodeId node_id;  // never 0 in a running node
+  std::string cluster_name;
+  std::string data_dir;
+
+  std::string listen_addr;     // peers, "host:port"
+  std::string advertise_addr;  // empty: listen_addr
+  std::string api_listen_addr;
+  std::string api_advertise_addr;  // empty: api_listen_addr
+  std::string api_socket;          // empty: see socket_path()
+  bool insecure{};                 // may listen beyond loopback although there is no TLS yet
+
+  bool is_voter{};
+  bool bootstrap{};                     // found a new cluster if data_dir is empty
+  std::string join_token;               // a founder's first token; else: how to join
+  std::vector<std::string> join_addrs;  // tried besides the token's address
+
+  struct Raft {
+    bool operator==(const Raft&) const = default;
+
+    std::uint32_t heartbeat_timeout_ms{};
+    std::uint32_t election_timeout_ms{};    // above the heartbeat timeout
+    std::uint32_t commit_timeout_ms{};      // followers learn the commit index at least this soon
+    std::uint32_t probe_interval_ms{};      // four unanswered ones, and the leader is suspected
+    std::uint32_t disk_stall_timeout_ms{};  // of one write; then a leader hands over
+    std::uint32_t max_append_entries{};     // per message
+    std::uint32_t max_inflight{};           // messages under way to one peer
+    std::uint64_t trailing_logs{};          // entries kept before a snapshot's position
+  } raft;
+
+  struct Snapshot {
+    bool operator==(const Snapshot&) const = default;
+
+    std::uint64_t interval_ms{};
+    std::uint64_t threshold{};  // entries
+    std::uint32_t retain_count{};
+  } snapshot;
+
+  struct Log {
+    bool operator==(const Log&) const = default;
+
+    std::uint64_t segment_bytes{};
+    std::uint64_t cache_bytes{};  // recent entries kept in memory for the peers
+  } log;
+
+  struct Limits {
+    bool operator==(const Limits&) const = default;
+
+    std::uint32_t client_connections{};
+    std::uint32_t requests_in_flight{};    // per connection; more are not read yet
+    std::uint64_t uncommitted_bytes{};     // proposals beyond are refused: overloaded
+    std::uint64_t session_retention_ms{};  // exactly-once records
+    std::uint32_t sessions_max{};          // exactly-once records
+  } limits;
+
+  std::string log_level;  // one of log_levels()
+
+  // What others are told to dial.
+  const std::string& raft_address() const {
+    return advertise_addr.empty() ? listen_addr : advertise_addr;
+  }
+  const std::string& api_address() const {
+    return api_advertise_addr.empty() ? api_listen_addr : api_advertise_addr;
+  }
+  // The Unix socket for the local `bib`.
+  std::string socket_path() const {
+    return api_socket.empty() ? data_dir + "/bibd.sock" : api_socket;
+  }
+  // A node that takes part in no cluster has nobody to join.
+  bool founds_cluster() const { return bootstrap || !enabled; }
+};
+
+// What is wrong with values that are each right by themselves. `keys` begins with the one to blame;
+// who knows where a key was set names the first that was set by somebody.
+struct ConfigMismatch {
+  std::vector<std::string_view> keys;
+  std::string message;  // a half sentence, to follow the name of the first key
+};
+
+// All of them.
+std::vector<ConfigMismatch> mismatches(const NodeConfig& config);
+
+// Each value by its key's range, then mismatches(): kConfig "KEY: what is wrong" of the first
+// problem. For a configuration that was filled in by hand; one that cli/config has loaded without a
+// problem is valid.
+Status validate(const NodeConfig& config);
+
+}  // namespace bib::wire
