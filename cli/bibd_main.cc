@@ -28,9 +28,9 @@ int main(int argc, char** argv) {
   std::fputs(start.err.c_str(), stderr);
   if (!start.run) return static_cast<int>(start.code);
 
-  auto node = bib::engine::Bibd::create(std::move(start.config));
+  const auto node = bib::engine::Bibd::create(std::move(start.config));
   if (!node) return fail(node.error());
-  auto stopped = (*node)->run();
+  const auto stopped = (*node)->run();
   if (!stopped) return fail(stopped.error());
   return static_cast<int>(ExitCode::kOk);
 }

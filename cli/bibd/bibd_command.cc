@@ -30,15 +30,17 @@ BibdStart load(const BibdOptions& options, const Environment& environment) {
   sources.must_exist = !options.config_path.empty();
   sources.path = sources.must_exist ? options.config_path : environment.config_path();
   if (options.insecure) sources.overrides.push_back({"--insecure", "insecure", "true"});
-  if (options.log_level)
+  if (options.log_level) {
     sources.overrides.push_back({"--log-level", "log_level", *options.log_level});
+  }
 
   LoadedConfig loaded = load_config(sources, environment);
   std::string warnings;
-  for (const std::string& warning : loaded.warnings)
+  for (const std::string& warning : loaded.warnings) {
     warnings += fmt::format("bibd: warning: {}\n", warning);
+  }
   if (!loaded.problems.empty()) {
-    std::size_t count = loaded.problems.size();
+    const std::size_t count = loaded.problems.size();
     return ended(ExitCode::kConfiguration, "",
                  fmt::format("{}{}\nbibd: {} problem{} in the configuration; the node was not "
                              "started. Check it again with `bibd --check-config`.\n",
@@ -48,8 +50,9 @@ BibdStart load(const BibdOptions& options, const Environment& environment) {
   start.config = std::move(loaded.config);
   start.err = warnings;
   start.run = !options.check_config;
-  if (options.check_config)
+  if (options.check_config) {
     start.out = fmt::format("{}: the configuration is valid\n", sources.path);
+  }
   return start;
 }
 

@@ -15,8 +15,9 @@ using wire::ErrorCode;
 
 wire::Result<wire::Address> parse_host_port(std::string_view text) {
   BIB_TRY(wire::Address address, wire::parse_address(text));
-  if (address.port == 0)
+  if (address.port == 0) {
     return wire::fail(ErrorCode::kInvalid, "'{}' has the port 0; give one of 1 to 65535", text);
+  }
   return address;
 }
 
@@ -27,11 +28,12 @@ bool is_beyond_loopback(std::string_view address) {
 
 wire::Result<std::string> machine_address() {
   ifaddrs* first = nullptr;
-  if (getifaddrs(&first) != 0)
+  if (getifaddrs(&first) != 0) {
     return wire::fail(ErrorCode::kIo, "the network interfaces cannot be listed: {}",
                       wire::errno_text(errno));
+  }
   std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(first, &freeifaddrs);
-  for (int family : {AF_INET, AF_INET6}) {
+  for (const int family : {AF_INET, AF_INET6}) {
     for (const ifaddrs* i = first; i != nullptr; i = i->ifa_next) {
       if (i->ifa_addr == nullptr || i->ifa_addr->sa_family != family) continue;
       if ((i->ifa_flags & IFF_UP) == 0 || (i->ifa_flags & IFF_LOOPBACK) != 0) continue;
@@ -60,16 +62,18 @@ wire::Result<ServerAddress> parse_server_address(std::string_view text) {
   }
   if (path.empty()) {
     auto tcp = parse_host_port(text);
-    if (!tcp && text.find('/') != std::string_view::npos)
+    if (!tcp && text.find('/') != std::string_view::npos) {
       return wire::fail(ErrorCode::kInvalid,
                         "'{}' is not an address: a socket's path is absolute (/...)", text);
+    }
     if (!tcp) return tl::unexpected(tcp.error());
     return ServerAddress{{}, std::move(*tcp)};
   }
-  if (path.size() >= sizeof(sockaddr_un{}.sun_path))
+  if (path.size() >= sizeof(sockaddr_un{}.sun_path)) {
     return wire::fail(ErrorCode::kInvalid,
                       "'{}' is too long for a Unix socket: {} bytes, at most {}", path, path.size(),
                       sizeof(sockaddr_un{}.sun_path) - 1);
+  }
   return ServerAddress{std::string(path), {}};
 }
 

@@ -118,8 +118,9 @@ void Client::complete(Pending& pending, wire::Result<wire::Frame> reply,
                       std::vector<Completion>& completions) {
   completions.push_back({pending.ticket, std::move(reply), pending.submitted});
   pending.state = Pending::State::kDone;
-  if (spare_bodies_.size() < options_.inflight_max)
+  if (spare_bodies_.size() < options_.inflight_max) {
     spare_bodies_.push_back(std::move(pending.body));
+  }
   pending.body = {};
   --inflight_;
   while (!pending_.empty() && pending_.front().state == Pending::State::kDone) {
@@ -130,7 +131,7 @@ void Client::complete(Pending& pending, wire::Result<wire::Frame> reply,
 }
 
 void Client::poll(Clock::time_point deadline, std::vector<Completion>& completions) {
-  std::size_t before = completions.size();
+  const std::size_t before = completions.size();
   while (inflight_ > 0) {
     turn(deadline, completions);
     if (completions.size() > before || Clock::now() >= deadline) return;
@@ -140,19 +141,20 @@ void Client::poll(Clock::time_point deadline, std::vector<Completion>& completio
 // One round: connect if need be, send, receive; then wait until something can happen.
 void Client::turn(Clock::time_point deadline, std::vector<Completion>& completions) {
   if (!connection_ && !connect(deadline, completions)) return;
-  std::size_t before = completions.size();
+  const std::size_t before = completions.size();
   send_waiting(Clock::now(), completions);
-  auto status = exchange(completions);
+  const auto status = exchange(completions);
   if (!status && connection_) disconnect(status.error());
-  Clock::time_point now = Clock::now();
+  const Clock::time_point now = Clock::now();
   expire(now, completions);
   if (connection_ && look_around(now)) return;
   if (completions.size() > before || !connection_ || deadline <= now) return;
   const Pending& oldest = pending_.front();
-  if (oldest.state == Pending::State::kSent && now >= oldest.sent + patience(oldest))
+  if (oldest.state == Pending::State::kSent && now >= oldest.sent + patience(oldest)) {
     return disconnect({ErrorCode::kTimeout,
                        fmt::format("{} does not answer", to_string(connection_->address()))});
-  if (auto waited = wait(wake_up_at(deadline)); !waited) disconnect(waited.error());
+  }
+  if (const auto waited = wait(wake_up_at(deadline)); !waited) disconnect(waited.error());
 }
 
 wire::Status Client::wait(Clock::time_point until) const {
@@ -183,10 +185,10 @@ bool Client::look_around(Clock::time_point now) {
 
 // False: not connected yet; time has passed or requests have expired.
 bool Client::connect(Clock::time_point deadline, std::vector<Completion>& completions) {
-  Clock::time_point now = Clock::now();
+  const Clock::time_point now = Clock::now();
   expire(now, completions);
   if (inflight_ == 0) return false;
-  Clock::time_point limit = std::min(deadline, pending_.front().submitted + options_.timeout);
+  const Clock::time_point limit = std::min(deadline, pending_.front().submitted + options_.timeout);
   connection_ = finder_.search(limit);
   if (connection_) {
     heard_at_ = Clock::now();
@@ -194,12 +196,13 @@ bool Client::connect(Clock::time_point deadline, std::vector<Completion>& comple
   }
   // That a node was reached and knows no leader says more than that another one is down.
   const std::optional<wire::Error>& problem = finder_.problem();
-  if (problem && (last_problem_.code != ErrorCode::kNoQuorum || problem->code != ErrorCode::kIo))
+  if (problem && (last_problem_.code != ErrorCode::kNoQuorum || problem->code != ErrorCode::kIo)) {
     last_problem_ = *problem;
+  }
   if (finder_.unreachable()) {
     ErrorCode code =
         last_problem_.code == ErrorCode::kTimeout ? ErrorCode::kIo : last_problem_.code;
-    wire::Error error{code, fmt::format("no node can be reached: {}", finder_.failures())};
+    const wire::Error error{code, fmt::format("no node can be reached: {}", finder_.failures())};
     while (!pending_.empty()) complete(pending_.front(), tl::unexpected(error), completions);
     finder_.begin_anew();
   }
@@ -221,7 +224,7 @@ void Client::requeue_sent() {
 }
 
 void Client::send_waiting(Clock::time_point now, std::vector<Completion>& completions) {
-  std::uint64_t end = first_ticket_ + pending_.size();
+  const std::uint64_t end = first_ticket_ + pending_.size();
   while (first_waiting_ < end) {
     Pending& pending = pending_[first_waiting_ - first_ticket_];
     if (pending.state == Pending::State::kWaiting) {
@@ -255,8 +258,9 @@ void Client::on_frame(wire::Frame frame, std::vector<Completion>& completions) {
   if (pending == nullptr || pending->state != Pending::State::kSent) return;  // an old answer
   if (frame.kind == FrameKind::kErrorReply) return on_error_reply(*pending, frame, completions);
   heard_at_ = Clock::now();
-  if (frame.kind != answer_to(pending->kind))
+  if (frame.kind != answer_to(pending->kind)) {
     return disconnect({ErrorCode::kUnsupported, "the node answered with another kind of message"});
+  }
   finder_.settled();
   if (last_problem_.code != ErrorCode::kTimeout) last_problem_ = no_problem();
   complete(*pending, std::move(frame), completions);
@@ -264,9 +268,9 @@ void Client::on_frame(wire::Frame frame, std::vector<Completion>& completions) {
 
 void Client::on_error_reply(Pending& pending, const wire::Frame& frame,
                             std::vector<Completion>& completions) {
-  auto reply = wire::decode_error_reply(frame.body.view());
+  const auto reply = wire::decode_error_reply(frame.body.view());
   if (!reply) return disconnect({ErrorCode::kUnsupported, reply.error().message});
-  wire::Error error{reply->code, std::string(reply->message)};
+  const wire::Error error{reply->code, std::string(reply->message)};
   switch (reply->code) {
     case ErrorCode::kNotLeader:
       finder_.suggest(reply->leader_api_address);
@@ -291,8 +295,9 @@ void Client::on_error_reply(Pending& pending, const wire::Frame& frame,
 
 // Requests expire in the order in which they were submitted.
 void Client::expire(Clock::time_point now, std::vector<Completion>& completions) {
-  while (!pending_.empty() && pending_.front().submitted + options_.timeout <= now)
+  while (!pending_.empty() && pending_.front().submitted + options_.timeout <= now) {
     complete(pending_.front(), tl::unexpected(expired_error(pending_.front())), completions);
+  }
 }
 
 // A snapshot may take its time, and one of another node is no answer.
@@ -301,9 +306,9 @@ std::chrono::milliseconds Client::patience(const Pending& pending) const {
 }
 
 wire::Error Client::expired_error(const Pending& pending) const {
-  std::string time = seconds_text(options_.timeout);
+  const std::string time = seconds_text(options_.timeout);
   // A command that was sent once may have been executed, whatever came afterwards.
-  bool unknown = pending.kind == FrameKind::kCommand && pending.sent != Clock::time_point();
+  const bool unknown = pending.kind == FrameKind::kCommand && pending.sent != Clock::time_point();
   switch (last_problem_.code) {
     case ErrorCode::kNotLeader:
     case ErrorCode::kNoQuorum:
@@ -333,8 +338,9 @@ Clock::time_point Client::wake_up_at(Clock::time_point deadline) const {
   }
   if (first_waiting_ < first_ticket_ + pending_.size()) {
     const Pending& waiting = pending_[first_waiting_ - first_ticket_];
-    if (waiting.state == Pending::State::kWaiting && waiting.not_before > Clock::now())
+    if (waiting.state == Pending::State::kWaiting && waiting.not_before > Clock::now()) {
       at = std::min(at, waiting.not_before);
+    }
   }
   return at;
 }

@@ -25,7 +25,7 @@ constexpr std::size_t kCompactSize = 1U << 20;  // sent bytes that are worth mov
 }  // namespace
 
 int poll_timeout(Clock::time_point deadline) {
-  auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
   return static_cast<int>(std::clamp<std::int64_t>(left, 0, 1 << 30));
 }
 
@@ -47,8 +47,9 @@ wire::Result<std::unique_ptr<Connection>> Connection::start(const ServerAddress&
     Target target;
     auto* local = reinterpret_cast<sockaddr_un*>(&target.address);
     local->sun_family = AF_UNIX;
-    if (address.socket_path.size() >= sizeof local->sun_path)
+    if (address.socket_path.size() >= sizeof local->sun_path) {
       return wire::fail(ErrorCode::kIo, "the path is too long for a Unix socket");
+    }
     std::memcpy(local->sun_path, address.socket_path.c_str(), address.socket_path.size() + 1);
     target.size = sizeof *local;
     connection->targets_.push_back(target);
@@ -58,10 +59,11 @@ wire::Result<std::unique_ptr<Connection>> Connection::start(const ServerAddress&
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_flags = AI_NUMERICSERV;
     addrinfo* list = nullptr;
-    int error = getaddrinfo(address.tcp.host.c_str(), std::to_string(address.tcp.port).c_str(),
-                            &hints, &list);
-    if (error != 0)
+    const int error = getaddrinfo(address.tcp.host.c_str(),
+                                  std::to_string(address.tcp.port).c_str(), &hints, &list);
+    if (error != 0) {
       return wire::fail(ErrorCode::kIo, "the name cannot be looked up: {}", gai_strerror(error));
+    }
     std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(list, &freeaddrinfo);
     for (const addrinfo* i = list; i != nullptr; i = i->ai_next) {
       Target target;
@@ -96,8 +98,9 @@ wire::Status Connection::dial_next() {
 }
 
 wire::Status Connection::fail_over(int error) {
-  if (established_ || targets_.empty())
+  if (established_ || targets_.empty()) {
     return wire::fail(ErrorCode::kIo, "{}", wire::errno_text(error));
+  }
   return dial_next();
 }
 
@@ -111,7 +114,8 @@ void Connection::queue(wire::FrameKind kind, std::uint64_t id, wire::ByteView bo
 
 wire::Status Connection::flush() {
   while (out_begin_ < out_.size()) {
-    ssize_t sent = send(fd_, out_.data() + out_begin_, out_.size() - out_begin_, MSG_NOSIGNAL);
+    const ssize_t sent =
+        send(fd_, out_.data() + out_begin_, out_.size() - out_begin_, MSG_NOSIGNAL);
     if (sent >= 0) {
       established_ = true;
       out_begin_ += static_cast<std::size_t>(sent);
@@ -127,8 +131,8 @@ wire::Status Connection::flush() {
 
 wire::Status Connection::receive() {
   for (;;) {
-    std::span<std::uint8_t> space = decoder_.prepare(kReceiveSize);
-    ssize_t got = recv(fd_, space.data(), space.size(), 0);
+    const std::span<std::uint8_t> space = decoder_.prepare(kReceiveSize);
+    const ssize_t got = recv(fd_, space.data(), space.size(), 0);
     if (got > 0) {
       decoder_.commit(static_cast<std::size_t>(got));
       // A short read emptied the socket; a full one is enough work for one turn.
@@ -150,7 +154,7 @@ short Connection::events() const {
 wire::Result<bool> Connection::wait(Clock::time_point deadline) const {
   pollfd item{fd_, events(), 0};
   for (;;) {
-    int ready = poll(&item, 1, poll_timeout(deadline));
+    const int ready = poll(&item, 1, poll_timeout(deadline));
     if (ready > 0) return true;
     if (ready == 0) return false;
     if (errno != EINTR) return wire::fail(ErrorCode::kIo, "poll: {}", wire::errno_text(errno));
@@ -162,7 +166,7 @@ wire::Result<wire::Frame> Connection::receive_frame(Clock::time_point deadline) 
     BIB_TRY(std::optional<wire::Frame> frame, next());
     if (frame) return std::move(*frame);
     BIB_TRY_VOID(flush());
-    BIB_TRY(bool ready, wait(deadline));
+    BIB_TRY(const bool ready, wait(deadline));
     if (!ready) return wire::fail(ErrorCode::kTimeout, "no answer in time");
     BIB_TRY_VOID(receive());
   }

@@ -17,9 +17,10 @@ ServerInfo to_info(const wire::ServerHello& hello, const ServerAddress& address)
   info.leader = hello.leader;
   info.leader_api_address = hello.leader_api_address;
   info.term = hello.term;
-  for (const wire::MemberInfo& member : hello.members)
+  for (const wire::MemberInfo& member : hello.members) {
     info.members.push_back({member.id, std::string(member.raft_address),
                             std::string(member.api_address), member.voter});
+  }
   return info;
 }
 
@@ -35,7 +36,7 @@ wire::Result<std::unique_ptr<Greeting>> Greeting::start(const ServerAddress& add
                                                         wire::ClientId client) {
   BIB_TRY(auto connection, Connection::start(address));
   wire::ClientEncoder encoder;
-  std::string program = fmt::format("bib {}", wire::version());
+  const std::string program = fmt::format("bib {}", wire::version());
   wire::ClientHello hello;
   hello.client = client;
   hello.program = program;
@@ -45,26 +46,28 @@ wire::Result<std::unique_ptr<Greeting>> Greeting::start(const ServerAddress& add
 
 wire::Result<std::optional<ServerInfo>> Greeting::advance() {
   BIB_TRY_VOID(connection_->flush());
-  if (auto received = connection_->receive(); !received) {
+  if (const auto received = connection_->receive(); !received) {
     // So does the port on which nodes talk to each other.
-    if (connection_->was_closed())
+    if (connection_->was_closed()) {
       return wire::fail(ErrorCode::kIo,
                         "what answers there closes the connection to clients; is it the node's API "
                         "(api.listen_addr), and not its Raft port (cluster.listen_addr)?");
+    }
     return tl::unexpected(received.error());
   }
-  auto frame = connection_->next();
+  const auto frame = connection_->next();
   if (!frame && frame.error().code == ErrorCode::kInvalid) return not_our_protocol(frame.error());
   if (!frame) return tl::unexpected(frame.error());
   if (!*frame) return std::nullopt;
   if ((*frame)->kind == wire::FrameKind::kErrorReply) {
-    auto refusal = wire::decode_error_reply((*frame)->body.view());
+    const auto refusal = wire::decode_error_reply((*frame)->body.view());
     if (!refusal) return not_our_protocol(refusal.error());
     return wire::fail(refusal->code, "{}", refusal->message);
   }
-  if ((*frame)->kind != wire::FrameKind::kServerHello)
+  if ((*frame)->kind != wire::FrameKind::kServerHello) {
     return wire::fail(ErrorCode::kUnsupported, "the node answered a greeting with something else");
-  auto answer = wire::decode_server_hello((*frame)->body.view());
+  }
+  const auto answer = wire::decode_server_hello((*frame)->body.view());
   if (!answer) return not_our_protocol(answer.error());
   return to_info(*answer, connection_->address());
 }

@@ -25,11 +25,12 @@ std::string no_leader_text(const ServerInfo& server, const std::string& leader) 
   // The leader has told the others an address that leads to somebody else: who looks for the leader
   // there meets the wrong node for ever.
   const auto address = parse_server_address(leader);
-  if (address && *address == server.address)
+  if (address && *address == server.address) {
     return text + fmt::format(
                       ": it names {}, but node {} answers there and not {}, which leads; correct "
                       "api.advertise_addr in the leader's configuration",
                       leader, wire::to_string(server.node), wire::to_string(server.leader));
+  }
   return text + " (it names " + leader + ")";
 }
 
@@ -128,8 +129,9 @@ void NodeFinder::append_polls(std::vector<pollfd>& items) const {
 Clock::time_point NodeFinder::wake_up_at() const {
   Clock::time_point at = start_next_at_;
   if (suggested_) at = Clock::now();
-  for (const auto& greeting : under_way_)
+  for (const auto& greeting : under_way_) {
     at = std::min(at, greeting->begun() + options_.try_timeout);
+  }
   return at;
 }
 
@@ -174,7 +176,7 @@ void NodeFinder::failed(const ServerAddress& address, wire::Error error) {
 std::unique_ptr<Connection> NodeFinder::advance(Clock::time_point now) {
   for (std::size_t i = 0; i < under_way_.size();) {
     Greeting& greeting = *under_way_[i];
-    auto answer = greeting.advance();
+    const auto answer = greeting.advance();
     if (answer && !*answer && now < greeting.begun() + options_.try_timeout) {
       ++i;
       continue;
@@ -223,7 +225,7 @@ std::unique_ptr<Connection> NodeFinder::greeted(Greeting& greeting, ServerInfo s
 
 void NodeFinder::learn(const ServerInfo& server) {
   for (const MemberAddress& member : server.members) {
-    auto address = parse_server_address(member.api_address);
+    const auto address = parse_server_address(member.api_address);
     if (address && candidates_.size() < kCandidatesMax) candidate(*address);
   }
 }
@@ -239,8 +241,9 @@ void NodeFinder::pause() {
 std::string NodeFinder::failures() const {
   std::vector<std::string> lines;
   for (const Candidate& known : candidates_) {
-    if (!known.failure.empty())
+    if (!known.failure.empty()) {
       lines.push_back(fmt::format("{}: {}", to_string(known.address), known.failure));
+    }
   }
   return fmt::format("{}", fmt::join(lines, "; "));
 }

@@ -70,14 +70,14 @@ class Bench {
   ExitCode run() {
     for (std::size_t i = 0; i < options_.connections; ++i) {
       // The first connections carry what does not divide evenly.
-      std::size_t share = options_.inflight / options_.connections +
-                          (i < options_.inflight % options_.connections ? 1 : 0);
+      const std::size_t share = options_.inflight / options_.connections +
+                                (i < options_.inflight % options_.connections ? 1 : 0);
       auto client = context_.make_client(true, share);
       if (!client) return context_.report(client.error());
       clients_.push_back(std::move(*client));
     }
     // The first answer shows whether there is a cluster at all.
-    Completion first = clients_.front()->call_status();
+    const Completion first = clients_.front()->call_status();
     if (!first.reply) return context_.report(first.reply.error());
     drive();
     return report();
@@ -110,8 +110,9 @@ class Bench {
 
   void submit_one(Client& client) {
     char key_text[32];
-    auto end = fmt::format_to_n(key_text, sizeof key_text, "bench/{}", prng_.below(options_.keys));
-    std::string_view key(key_text, end.size);
+    const auto end =
+        fmt::format_to_n(key_text, sizeof key_text, "bench/{}", prng_.below(options_.keys));
+    const std::string_view key(key_text, end.size);
     if (read_chance_ppm_ > 0 && prng_.chance_ppm(read_chance_ppm_)) {
       wire::Query query;
       query.consistency = context_.consistency;
@@ -149,16 +150,16 @@ class Bench {
       short events = client->wants_write() ? POLLIN | POLLOUT : POLLIN;
       items.push_back({client->fd(), events, 0});
     }
-    auto limit = connecting ? std::chrono::milliseconds(1) : std::chrono::milliseconds(100);
+    const auto limit = connecting ? std::chrono::milliseconds(1) : std::chrono::milliseconds(100);
     ::poll(items.data(), items.size(), poll_timeout(std::min(now + limit, measure_to_)));
   }
 
   void progress(Clock::time_point now) {
     next_progress_ = now + std::chrono::seconds(1);
-    std::uint64_t since = answered_in_all_ - answered_shown_;
+    const std::uint64_t since = answered_in_all_ - answered_shown_;
     answered_shown_ = answered_in_all_;
     if (!line_.is_due()) return;
-    auto left = std::chrono::duration<double>(measure_to_ - now).count();
+    const auto left = std::chrono::duration<double>(measure_to_ - now).count();
     line_.show(fmt::format("{}{:>9} operations/s, p50 {:.2f} ms, p99 {:.2f} ms, {:.0f} s left",
                            now < measure_from_ ? "warm-up: " : "", since, ms(0.5), ms(0.99),
                            std::max(left, 0.0)));
@@ -167,8 +168,8 @@ class Bench {
   double ms(double share) const { return static_cast<double>(latencies_.quantile(share)) / 1e6; }
 
   ExitCode report() {
-    double seconds = std::chrono::duration<double>(measure_to_ - measure_from_).count();
-    double rate = seconds > 0 ? static_cast<double>(latencies_.count()) / seconds : 0;
+    const double seconds = std::chrono::duration<double>(measure_to_ - measure_from_).count();
+    const double rate = seconds > 0 ? static_cast<double>(latencies_.count()) / seconds : 0;
     context_.emit({{"system", "bib"},
                    {"inflight", options_.inflight},
                    {"size", options_.size},
@@ -191,13 +192,15 @@ class Bench {
                                  {"In flight", std::to_string(options_.inflight)},
                                  {"Value size", fmt::format("{} B", options_.size)},
                                  {"Duration", fmt::format("{:g} s", seconds)}}));
-    if (interrupt_.requested())
+    if (interrupt_.requested()) {
       return context_.report(ExitCode::kInterrupted,
                              "interrupted; the figures are of what was run");
-    if (errors_ == 0 && latencies_.count() == 0)
+    }
+    if (errors_ == 0 && latencies_.count() == 0) {
       return context_.report(ExitCode::kGeneral, "nothing was answered within the duration",
                              "Give it more time (--duration, --warmup), or less to do (--size, "
                              "--inflight)");
+    }
     if (errors_ == 0) return ExitCode::kOk;
     context_.note(fmt::format("bib: {} requests failed; the first:", errors_));
     return context_.report(explained(context_, first_error_));
@@ -224,18 +227,21 @@ class Bench {
 };
 
 ExitCode bench(const Context& context, const BenchOptions& options) {
-  auto duration = wire::parse_duration(options.duration);
-  auto warmup = wire::parse_duration(options.warmup);
-  if (!duration || *duration == 0)
+  const auto duration = wire::parse_duration(options.duration);
+  const auto warmup = wire::parse_duration(options.warmup);
+  if (!duration || *duration == 0) {
     return context.report(
         ExitCode::kUsage,
         fmt::format("--duration: {}", duration ? "must be above 0" : duration.error().message));
-  if (std::isnan(options.read_ratio))
+  }
+  if (std::isnan(options.read_ratio)) {
     return context.report(ExitCode::kUsage, "--read-ratio: must be a number of 0 to 1");
-  if (!warmup)
+  }
+  if (!warmup) {
     return context.report(ExitCode::kUsage, fmt::format("--warmup: {}", warmup.error().message));
-  auto run = std::make_unique<Bench>(context, options, std::chrono::milliseconds(*duration),
-                                     std::chrono::milliseconds(*warmup));
+  }
+  const auto run = std::make_unique<Bench>(context, options, std::chrono::milliseconds(*duration),
+                                           std::chrono::milliseconds(*warmup));
   return run->run();
 }
 

@@ -30,10 +30,11 @@ void add_global_options(CLI::App& app, Context& context) {
   app.add_option_function<std::string>(
          "--timeout",
          [&context](const std::string& text) {
-           auto value = wire::parse_duration(text);
-           if (!value || *value == 0)
+           const auto value = wire::parse_duration(text);
+           if (!value || *value == 0) {
              throw CLI::ValidationError("--timeout",
                                         value ? "must be above 0" : value.error().message);
+           }
            context.timeout = std::chrono::milliseconds(std::min<std::uint64_t>(*value, 86400000));
          },
          "How long to go on trying (10s)")
@@ -51,10 +52,11 @@ void add_global_options(CLI::App& app, Context& context) {
   app.add_option_function<std::string>(
          "--max-age",
          [&context](const std::string& text) {
-           auto value = wire::parse_duration(text);
-           if (!value || *value == 0)
+           const auto value = wire::parse_duration(text);
+           if (!value || *value == 0) {
              throw CLI::ValidationError("--max-age",
                                         value ? "must be above 0" : value.error().message);
+           }
            context.max_age = std::chrono::milliseconds(std::min<std::uint64_t>(*value, 86400000));
          },
          "Of stale reads: show everything that was acknowledged longer ago than this")
@@ -94,7 +96,7 @@ std::string unknown_command(const CLI::App& app, const std::vector<std::string>&
       if (option != nullptr && option->get_items_expected_max() > 0) ++i;  // its value
       continue;
     }
-    auto commands = at->get_subcommands([](const CLI::App*) { return true; });
+    const auto commands = at->get_subcommands([](const CLI::App*) { return true; });
     if (commands.empty()) return {};
     std::vector<std::string_view> names;
     const CLI::App* next = nullptr;
@@ -102,9 +104,10 @@ std::string unknown_command(const CLI::App& app, const std::vector<std::string>&
       names.push_back(command->get_name());
       if (command->get_name() == word) next = command;
     }
-    if (next == nullptr)
+    if (next == nullptr) {
       return fmt::format("unknown command '{}'{}; there are: {}", printable(word),
                          did_you_mean(word, names), fmt::join(names, ", "));
+    }
     at = next;
   }
   return {};
@@ -126,8 +129,9 @@ CLI::Option* add_expected_revision(CLI::App& command, std::optional<wire::Revisi
           name,
           [name, &value](const std::string& text) {
             const std::uint64_t number = number_of_option(name, text);
-            if (number == wire::kAnyRevision)
+            if (number == wire::kAnyRevision) {
               throw CLI::ValidationError(name, fmt::format("'{}' is too large", text));
+            }
             value = wire::Revision(number);
           },
           help)
@@ -150,7 +154,7 @@ int run_bib(const std::vector<std::string>& arguments, Context& context) {
     app.exit(asked, context.out, context.err);
     return static_cast<int>(ExitCode::kOk);
   } catch (const CLI::ParseError& error) {
-    std::string unknown = unknown_command(app, arguments);
+    const std::string unknown = unknown_command(app, arguments);
     return static_cast<int>(context.report(ExitCode::kUsage,
                                            unknown.empty() ? error.what() : unknown,
                                            fmt::format("Usage: `{} --help`", command_path(app))));
@@ -162,8 +166,9 @@ int run_bib(const std::vector<std::string>& arguments, Context& context) {
   try {
     ExitCode code = commands.chosen()();
     context.out.flush();
-    if (!context.out && code == ExitCode::kOk)
+    if (!context.out && code == ExitCode::kOk) {
       code = context.report(ExitCode::kGeneral, "the output could not be written");
+    }
     return static_cast<int>(code);
   } catch (const std::exception& error) {
     return static_cast<int>(context.report(ExitCode::kGeneral, error.what()));

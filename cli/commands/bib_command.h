@@ -61,9 +61,10 @@ CLI::Option* add_number(CLI::App& command, const std::string& name, T& value,
           name,
           [name, &value, min, max](const std::string& text) {
             const std::uint64_t number = number_of_option(name, text);
-            if (number < min || number > max)
+            if (number < min || number > max) {
               throw CLI::ValidationError(
                   name, fmt::format("'{}' is not between {} and {}", text, min, max));
+            }
             value = static_cast<T>(number);
           },
           help)

@@ -41,7 +41,7 @@ ExitCode list(const Context& context, const CatalogOptions& options) {
   Json data = Json::array();
   Table table({"TOPIC", "DATASET", "LATEST", "VERSIONS", "UPDATED"});
   table.align_right(3);
-  auto status = visit_rows_as<wire::DatasetRow>(
+  const auto status = visit_rows_as<wire::DatasetRow>(
       context, query, options.limit, [&](const wire::DatasetRow& row) {
         if (context.format != OutputFormat::kTable) return data.push_back(to_json(row));
         table.add({std::string(row.topic), std::string(row.name), std::string(row.latest_version),
@@ -55,7 +55,7 @@ ExitCode list(const Context& context, const CatalogOptions& options) {
 std::string version_text(const wire::DatasetVersionRow& row) {
   const wire::DatasetVersionAdded& version = row.version;
   std::vector<std::string> holders;
-  for (wire::NodeId holder : version.holders) holders.push_back(wire::to_string(holder));
+  for (const wire::NodeId holder : version.holders) holders.push_back(wire::to_string(holder));
   std::string size;
   if (version.size) size = fmt::format("{} ({})", *version.size, format_size_short(*version.size));
   return render_fields({{"Version", std::string(version.version)},
@@ -95,7 +95,7 @@ ExitCode show(const Context& context, const CatalogOptions& options) {
   if (!status) return context.report(status.error());
 
   wire::Query versions;
-  std::string scope = options.topic + '\0' + options.dataset;
+  const std::string scope = options.topic + '\0' + options.dataset;
   versions.table = wire::QueryTable::kVersions;
   versions.scope = scope;
   data["all_versions"] = Json::array();
@@ -115,7 +115,7 @@ ExitCode add(const Context& context, const CatalogOptions& options, const AddOpt
   version.topic = options.topic;
   version.dataset = options.dataset;
   version.version = options.version;
-  auto hash = checked_hash(fields.hash);
+  const auto hash = checked_hash(fields.hash);
   if (!hash) return context.report(ExitCode::kUsage, "--hash: " + hash.error().message);
   version.hash = *hash;
   version.format = fields.format;
@@ -126,7 +126,7 @@ ExitCode add(const Context& context, const CatalogOptions& options, const AddOpt
   version.owners.assign(fields.owners.begin(), fields.owners.end());
   version.tags.assign(fields.tags.begin(), fields.tags.end());
   if (!fields.size.empty()) {
-    auto size = wire::parse_size(fields.size);
+    const auto size = wire::parse_size(fields.size);
     if (!size) return context.report(ExitCode::kUsage, "--size: " + size.error().message);
     version.size = *size;
   }

@@ -51,10 +51,11 @@ bool comparable(const std::vector<MemberDigests>& all) {
 }
 
 bool equal_digests(const std::vector<MemberDigests>& all) {
-  auto digest_of = [](const MemberDigests& one) {
+  const auto digest_of = [](const MemberDigests& one) {
     std::vector<std::string> digests;
-    for (const ProjectionView& projection : one.view->projections)
+    for (const ProjectionView& projection : one.view->projections) {
       digests.push_back(projection.name + '=' + projection.digest);
+    }
     std::sort(digests.begin(), digests.end());
     return digests;
   };
@@ -66,32 +67,33 @@ bool equal_digests(const std::vector<MemberDigests>& all) {
 // Asks again until all members stand at one index, because writes and the followers' applying go on
 // meanwhile.
 std::vector<MemberDigests> settle_digests(const Context& context, const ClusterView& cluster) {
-  Clock::time_point deadline = Clock::now() + context.timeout;
+  const Clock::time_point deadline = Clock::now() + context.timeout;
   for (;;) {
     std::vector<MemberDigests> all = fetch_digests(context, cluster);
-    bool all_answer = std::all_of(all.begin(), all.end(),
-                                  [](const MemberDigests& one) { return one.view.has_value(); });
+    const bool all_answer = std::all_of(
+        all.begin(), all.end(), [](const MemberDigests& one) { return one.view.has_value(); });
     if (comparable(all) || !all_answer || Clock::now() >= deadline) return all;
     ::poll(nullptr, 0, 20);
   }
 }
 
 std::string verdict_of(const std::vector<MemberDigests>& all) {
-  if (all.empty() || !comparable(all))
+  if (all.empty() || !comparable(all)) {
     return "not comparable: the members do not stand at one index";
-  std::string index = std::to_string(all.front().view->applied.value());
+  }
+  const std::string index = std::to_string(all.front().view->applied.value());
   return equal_digests(all) ? "equal at index " + index : "DIFFERENT at index " + index;
 }
 
 ExitCode show_digests(const Context& context, const ClusterView& cluster) {
-  std::vector<MemberDigests> all = settle_digests(context, cluster);
-  std::string verdict = verdict_of(all);
+  const std::vector<MemberDigests> all = settle_digests(context, cluster);
+  const std::string verdict = verdict_of(all);
   Json members = Json::array();
   Table table({"MEMBER", "APPLIED", "PROJECTION", "ROWS", "DIGEST"});
   table.align_right(1);
   table.align_right(3);
   for (const MemberDigests& one : all) {
-    std::string id = wire::to_string(one.member.id);
+    const std::string id = wire::to_string(one.member.id);
     if (!one.view) {
       table.add({id, "?", one.view.error().message});
       members.push_back({{"id", id}, {"error", one.view.error().message}});
@@ -110,18 +112,18 @@ ExitCode show_digests(const Context& context, const ClusterView& cluster) {
                        {"applied_index", one.view->applied.value()},
                        {"projections", std::move(projections)}});
   }
-  bool equal = comparable(all) && equal_digests(all);
+  const bool equal = comparable(all) && equal_digests(all);
   context.emit({{"members", std::move(members)}, {"equal", equal}, {"verdict", verdict}},
                table.render() + "\nDigests: " + verdict + "\n");
   return equal ? ExitCode::kOk : ExitCode::kGeneral;
 }
 
 ExitCode status(const Context& context, const ClusterOptions& options) {
-  auto view = fetch_cluster_view(context);
+  const auto view = fetch_cluster_view(context);
   if (!view) return context.report(view.error());
   if (options.digests) return show_digests(context, *view);
   context.emit(to_json(*view), to_text(*view));
-  Quorum quorum = judge(*view);
+  const Quorum quorum = judge(*view);
   if (quorum.has_quorum()) return ExitCode::kOk;
   return context.report(
       ExitCode::kNoLeader,
@@ -132,17 +134,19 @@ ExitCode status(const Context& context, const ClusterOptions& options) {
 }
 
 ExitCode create_token(const Context& context, const ClusterOptions& options) {
-  auto lifetime = wire::parse_duration(options.expires);
-  if (!lifetime || *lifetime == 0)
+  const auto lifetime = wire::parse_duration(options.expires);
+  if (!lifetime || *lifetime == 0) {
     return context.report(
         ExitCode::kUsage,
         fmt::format("--expires: {}", lifetime ? "must be above 0" : lifetime.error().message));
-  auto view = fetch_cluster_view(context);
+  }
+  const auto view = fetch_cluster_view(context);
   if (!view) return context.report(view.error());
   const MemberView* leader = view->leader_member();
-  if (leader == nullptr)
+  if (leader == nullptr) {
     return context.report({wire::ErrorCode::kNoQuorum, "the cluster has no leader"});
-  NewToken token = make_token(view->cluster_name, leader->raft_address, *lifetime);
+  }
+  const NewToken token = make_token(view->cluster_name, leader->raft_address, *lifetime);
   auto reply =
       send_command(context, wire::IssueJoinToken{token.secret_sha256, token.expires_at_us});
   if (!reply) return context.report(reply.error());
@@ -151,11 +155,12 @@ ExitCode create_token(const Context& context, const ClusterOptions& options) {
                 {"leader_addr", leader->raft_address},
                 {"expires_at", wire::format_time(token.expires_at_us)}},
                token.text + "\n");
-  if (context.format == OutputFormat::kTable)
+  if (context.format == OutputFormat::kTable) {
     context.note(
         fmt::format("It expires at {}. On the new node: bib setup --daemon "
                     "--cluster-join <token>",
                     wire::format_time(token.expires_at_us)));
+  }
   return ExitCode::kOk;
 }
 

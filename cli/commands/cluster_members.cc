@@ -46,24 +46,26 @@ struct Asked {
 template <typename Request, typename Decode, typename Visit>
 wire::Status ask_until_done(const Context& context, const Request& request, const Decode& decode,
                             const Visit& visit) {
-  BIB_TRY(auto client, context.make_client(true));
+  BIB_TRY(const auto client, context.make_client(true));
   const Clock::time_point deadline = Clock::now() + context.timeout;
   std::string told;
   for (;;) {
-    Completion completion = client->call(request);
+    const Completion completion = client->call(request);
     if (!completion.reply) return tl::unexpected(completion.reply.error());
-    auto reply = decode(completion.reply->body.view());
-    if (!reply)
+    const auto reply = decode(completion.reply->body.view());
+    if (!reply) {
       return wire::fail(ErrorCode::kUnsupported, "the node's answer cannot be read: {}",
                         reply.error().message);
+    }
     if (visit(*reply)) return {};
     std::string waits_for(reply->waits_for);
-    if (Clock::now() >= deadline)
+    if (Clock::now() >= deadline) {
       return wire::fail(ErrorCode::kTimeout,
                         "not done within {}; it waits for {}. What was begun goes on by itself: "
                         "see `bib cluster member list`, or ask again with more --timeout",
                         wire::format_duration(static_cast<std::uint64_t>(context.timeout.count())),
                         waits_for);
+    }
     if (waits_for != told) context.note("waiting for " + printable(waits_for));
     told = std::move(waits_for);
     ::poll(nullptr, 0, kPauseMs);
@@ -122,24 +124,27 @@ Json members_json(const ClusterView& view) {
 }
 
 ExitCode list_members(const Context& context) {
-  auto view = fetch_cluster_view(context);
+  const auto view = fetch_cluster_view(context);
   if (!view) return context.report(view.error());
   Table table({"MEMBER", "ADDRESS", "API", "PART", "ROLE", "HEALTH", "BEHIND"});
   table.align_right(6);
-  for (const MemberView& member : view->members)
+  for (const MemberView& member : view->members) {
     table.add({wire::to_string(member.id), member.raft_address, member.api_address,
                part_of(*view, member), member.leader ? "leader" : "follower",
                !member.known    ? "unknown"
                : member.healthy ? "healthy"
                                 : "unhealthy",
                member.known ? std::to_string(member.behind) : "?"});
+  }
   std::string text = table.render();
-  if (!view->membership_committed)
+  if (!view->membership_committed) {
     text += fmt::format("\nThe change in entry {} is not committed yet.\n",
                         view->membership_index.value());
-  if (view->joint)
+  }
+  if (view->joint) {
     text += view->auto_leave ? "\nA change is under way: both halves decide until it is left.\n"
                              : "\nThe joint phase lasts until `bib cluster member leave-joint`.\n";
+  }
   context.emit(members_json(*view), text);
   return ExitCode::kOk;
 }
@@ -148,7 +153,7 @@ ExitCode emit_members_change(const Context& context, std::string_view what,
                              const wire::Result<Asked>& asked) {
   if (!asked) return context.report(explained(context, asked.error()));
   const std::uint64_t index = asked->reply.index.value();
-  Json data = {
+  const Json data = {
       {"changed", asked->changed}, {"membership_index", index}, {"joint", asked->reply.joint}};
   std::string text = asked->changed ? fmt::format("{} (entry {})\n", what, index)
                                     : fmt::format("{}: it was so already\n", what);
@@ -165,7 +170,7 @@ class Wanted {
   explicit Wanted(const ClusterView& view) : view_(view) {}
 
   wire::Status add(MemberChangeKind kind, const std::string& text) {
-    BIB_TRY(NodeId id, find_member(view_.members, text));
+    BIB_TRY(const NodeId id, find_member(view_.members, text));
     request.changes.push_back({.kind = kind, .id = id});
     return {};
   }
@@ -175,8 +180,9 @@ class Wanted {
   }
   std::string names() const {
     std::vector<std::string> ids;
-    for (const wire::MemberChange& change : request.changes)
+    for (const wire::MemberChange& change : request.changes) {
       ids.push_back(wire::to_string(change.id));
+    }
     return fmt::format("{}", fmt::join(ids, ", "));
   }
 
@@ -190,11 +196,11 @@ class Wanted {
 template <typename Fill>
 ExitCode change(const Context& context, const MemberOptions& options, std::string_view what,
                 const Fill& fill) {
-  auto view = fetch_cluster_view(context);
+  const auto view = fetch_cluster_view(context);
   if (!view) return context.report(view.error());
   Wanted wanted(*view);
   wanted.request.force = options.force;
-  if (auto filled = fill(wanted); !filled) return context.report(filled.error());
+  if (const auto filled = fill(wanted); !filled) return context.report(filled.error());
   return emit_members_change(context, fmt::format("{} {}", what, wanted.names()),
                              ask_change(context, wanted.request));
 }
@@ -213,8 +219,9 @@ ExitCode replace(const Context& context, const MemberOptions& options) {
 }
 
 ExitCode update(const Context& context, const MemberOptions& options) {
-  if (options.raft_address.empty() && options.api_address.empty())
+  if (options.raft_address.empty() && options.api_address.empty()) {
     return context.report(ExitCode::kUsage, "nothing to update: give --address or --api-address");
+  }
   return change(context, options, "Updated", [&](Wanted& wanted) -> wire::Status {
     BIB_TRY_VOID(wanted.add(MemberChangeKind::kUpdate, options.id));
     wanted.request.changes.back().raft_address = options.raft_address;
@@ -224,9 +231,10 @@ ExitCode update(const Context& context, const MemberOptions& options) {
 }
 
 ExitCode change_several(const Context& context, const MemberOptions& options) {
-  if (options.add_voters.empty() && options.demote.empty() && options.remove.empty())
+  if (options.add_voters.empty() && options.demote.empty() && options.remove.empty()) {
     return context.report(ExitCode::kUsage,
                           "nothing to change: give --add-voter, --demote or --remove");
+  }
   return change(context, options, "Changed", [&](Wanted& wanted) -> wire::Status {
     wanted.request.explicit_leave = options.leave == "explicit";
     BIB_TRY_VOID(wanted.add(MemberChangeKind::kAddVoter, options.add_voters));
@@ -242,22 +250,22 @@ ExitCode leave_joint(const Context& context) {
 // ---- leadership
 
 ExitCode transfer(const Context& context, const MemberOptions& options) {
-  auto view = fetch_cluster_view(context);
+  const auto view = fetch_cluster_view(context);
   if (!view) return context.report(view.error());
   wire::TransferLeadership request;
   request.from = view->leader;
   if (!options.id.empty()) {
-    auto target = find_member(view->members, options.id);
+    const auto target = find_member(view->members, options.id);
     if (!target) return context.report(target.error());
     request.target = *target;
   }
   wire::TransferReply end;
-  auto status = ask_until_done(context, request, wire::decode_transfer_reply,
-                               [&](const wire::TransferReply& reply) {
-                                 end = reply;
-                                 end.waits_for = {};
-                                 return reply.done;
-                               });
+  const auto status = ask_until_done(context, request, wire::decode_transfer_reply,
+                                     [&](const wire::TransferReply& reply) {
+                                       end = reply;
+                                       end.waits_for = {};
+                                       return reply.done;
+                                     });
   if (!status) return context.report(explained(context, status.error()));
   const std::string leader = wire::to_string(end.leader);
   const bool changed = end.leader != view->leader;

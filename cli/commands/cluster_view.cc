@@ -18,19 +18,20 @@ std::string digest_text(const wire::ProjectionStatus& projection) {
 }
 
 wire::Result<ClusterView> ask(Client& client) {
-  Completion completion = client.call_status();
+  const Completion completion = client.call_status();
   if (!completion.reply) return tl::unexpected(completion.reply.error());
-  auto reply = wire::decode_status_reply(completion.reply->body.view());
-  if (!reply)
+  const auto reply = wire::decode_status_reply(completion.reply->body.view());
+  if (!reply) {
     return wire::fail(ErrorCode::kUnsupported, "the node's status cannot be read: {}",
                       reply.error().message);
+  }
   return to_view(*reply);
 }
 
 // A node that was removed shows the members as it last knew them; they know better.
 ClusterView ask_members(const Context& context, ClusterView removed) {
   for (const MemberView& member : removed.members) {
-    auto address = parse_server_address(member.api_address);
+    const auto address = parse_server_address(member.api_address);
     if (!address) continue;
     auto view = fetch_node_view(context, *address);
     if (view && view->role != "removed") return std::move(*view);
@@ -72,8 +73,9 @@ ClusterView to_view(const wire::StatusReply& reply) {
   view.joint = reply.joint;
   view.auto_leave = reply.auto_leave;
   if (reply.age_known) view.age_us = reply.age_us;
-  for (const wire::Counter& counter : reply.counters)
+  for (const wire::Counter& counter : reply.counters) {
     view.counters.emplace_back(counter.name, counter.value);
+  }
   for (const wire::MemberStatus& member : reply.members) {
     MemberView& shown = view.members.emplace_back();
     shown.id = member.id;
@@ -89,9 +91,10 @@ ClusterView to_view(const wire::StatusReply& reply) {
     shown.wants_vote = member.wants_vote;
     shown.caught_up = member.caught_up;
   }
-  for (const wire::ProjectionStatus& projection : reply.projections)
+  for (const wire::ProjectionStatus& projection : reply.projections) {
     view.projections.push_back({std::string(projection.name), projection.version, projection.rows,
                                 digest_text(projection)});
+  }
   return view;
 }
 
@@ -110,20 +113,22 @@ Quorum judge(const ClusterView& view) {
 
 std::string state_text(const ClusterView& view) {
   if (view.leader.value() == 0) return "no leader";
-  Quorum quorum = judge(view);
+  const Quorum quorum = judge(view);
   if (!quorum.known) return "unknown (the leader does not answer)";
   if (!quorum.has_quorum()) return "no quorum";
-  bool all = std::all_of(view.members.begin(), view.members.end(),
-                         [](const MemberView& member) { return member.known && member.healthy; });
+  const bool all =
+      std::all_of(view.members.begin(), view.members.end(),
+                  [](const MemberView& member) { return member.known && member.healthy; });
   return all ? "healthy" : "degraded";
 }
 
 std::string quorum_text(const Quorum& quorum) {
-  std::string text = fmt::format("Quorum: {}/{}", quorum.needed, quorum.voters);
+  const std::string text = fmt::format("Quorum: {}/{}", quorum.needed, quorum.voters);
   if (!quorum.known) return text + " (unknown: no leader says who is healthy)";
-  if (!quorum.has_quorum())
+  if (!quorum.has_quorum()) {
     return text +
            fmt::format(" (NO QUORUM: {} of {} voters healthy)", quorum.healthy, quorum.voters);
+  }
   std::string verdict =
       quorum.healthy == quorum.voters
           ? "healthy"
@@ -133,7 +138,7 @@ std::string quorum_text(const Quorum& quorum) {
 }
 
 Json to_json(const ClusterView& view) {
-  Quorum quorum = judge(view);
+  const Quorum quorum = judge(view);
   Json members = Json::array();
   for (const MemberView& member : view.members) {
     Json json = {{"id", wire::to_string(member.id)},
@@ -150,14 +155,15 @@ Json to_json(const ClusterView& view) {
     members.push_back(std::move(json));
   }
   Json projections = Json::array();
-  for (const ProjectionView& projection : view.projections)
+  for (const ProjectionView& projection : view.projections) {
     projections.push_back({{"name", projection.name},
                            {"version", projection.version},
                            {"rows", projection.rows},
                            {"digest", projection.digest}});
+  }
   Json counters = Json::object();
   for (const auto& [name, value] : view.counters) counters[name] = value;
-  Json leader = view.leader.value() == 0 ? Json(nullptr) : Json(wire::to_string(view.leader));
+  const Json leader = view.leader.value() == 0 ? Json(nullptr) : Json(wire::to_string(view.leader));
   return {{"cluster", view.cluster_name},
           {"cluster_id", view.cluster_id},
           {"state", state_text(view)},
@@ -189,9 +195,10 @@ Json to_json(const ClusterView& view) {
 std::string to_text(const ClusterView& view) {
   const MemberView* leader = view.leader_member();
   std::string leader_text = "none";
-  if (view.leader.value() != 0)
+  if (view.leader.value() != 0) {
     leader_text = fmt::format("{} ({})", wire::to_string(view.leader),
                               leader != nullptr ? leader->raft_address : "address unknown");
+  }
   std::string text =
       render_fields({{"Cluster", fmt::format("{} ({})", view.cluster_name, view.cluster_id)},
                      {"State", state_text(view)},
@@ -200,10 +207,11 @@ std::string to_text(const ClusterView& view) {
                      {"Commit index", std::to_string(view.commit.value())}});
   Table table({"MEMBER", "ADDRESS", "API", "VOTER", "ROLE", "HEALTH", "BEHIND"});
   table.align_right(6);
-  for (const MemberView& member : view.members)
+  for (const MemberView& member : view.members) {
     table.add({wire::to_string(member.id), member.raft_address, member.api_address,
                member.voter ? "voter" : "non-voter", member.leader ? "leader" : "follower",
                health_text(member), member.known ? std::to_string(member.behind) : "?"});
+  }
   return text + '\n' + table.render() + '\n' + quorum_text(judge(view)) + '\n';
 }
 
@@ -217,12 +225,12 @@ wire::Result<ClusterView> fetch_node_view(const Context& context, const ServerAd
 }
 
 wire::Result<ClusterView> fetch_cluster_view(const Context& context) {
-  BIB_TRY(auto client, context.make_client(false));
+  BIB_TRY(const auto client, context.make_client(false));
   BIB_TRY(ClusterView view, ask(*client));
   if (view.role == "removed") view = ask_members(context, std::move(view));
   const MemberView* leader = view.leader_member();
   if (leader == nullptr || view.leader == view.node) return view;
-  auto address = parse_server_address(leader->api_address);
+  const auto address = parse_server_address(leader->api_address);
   if (!address) return view;
   auto from_leader = fetch_node_view(context, *address);
   return from_leader && from_leader->leader == from_leader->node ? std::move(*from_leader)
@@ -237,9 +245,10 @@ wire::Error explained(const Context& context, wire::Error error) {
   if (!view) return error;
   const Quorum quorum = judge(*view);
   if (quorum.known && quorum.has_quorum()) return error;
-  std::string why = quorum.known ? fmt::format("the leader reaches {} of {} voters and needs {}",
-                                               quorum.healthy, quorum.voters, quorum.needed)
-                                 : "no leader is known";
+  const std::string why = quorum.known
+                              ? fmt::format("the leader reaches {} of {} voters and needs {}",
+                                            quorum.healthy, quorum.voters, quorum.needed)
+                              : "no leader is known";
   return {ErrorCode::kNoQuorum,
           fmt::format("no quorum: {} (`bib cluster status`); {}", why, error.message)};
 }

@@ -24,13 +24,13 @@ struct Words {
 
 // The words that the option's check allows: its type is written as "FORMAT:{table,json,yaml}".
 std::vector<std::string> allowed_values(const CLI::Option& option) {
-  std::string type = option.get_type_name();
-  std::size_t begin = type.find('{');
-  std::size_t end = type.find('}');
+  const std::string type = option.get_type_name();
+  const std::size_t begin = type.find('{');
+  const std::size_t end = type.find('}');
   std::vector<std::string> values;
   if (begin == std::string::npos || end == std::string::npos) return values;
   for (std::size_t at = begin + 1; at < end;) {
-    std::size_t comma = std::min(type.find(',', at), end);
+    const std::size_t comma = std::min(type.find(',', at), end);
     values.push_back(type.substr(at, comma - at));
     at = comma + 1;
   }
@@ -52,9 +52,10 @@ void collect(const CLI::App& app, const std::string& path, std::vector<Words>& a
       words.options.push_back(word);
     }
   }
-  auto commands = app.get_subcommands([](const CLI::App*) { return true; });
-  for (const CLI::App* command : commands)
+  const auto commands = app.get_subcommands([](const CLI::App*) { return true; });
+  for (const CLI::App* command : commands) {
     words.commands.emplace_back(command->get_name(), command->get_description());
+  }
   all.push_back(std::move(words));
   for (const CLI::App* command : commands) collect(*command, path + ' ' + command->get_name(), all);
 }
@@ -122,7 +123,7 @@ std::string zsh_script(const std::vector<Words>& all) {
 
 std::string fish_quoted(const std::string& text) {
   std::string out = "'";
-  for (char c : text) {
+  for (const char c : text) {
     if (c == '\'' || c == '\\') out += '\\';
     out += c;
   }
@@ -154,14 +155,16 @@ std::string fish_script(const std::vector<Words>& all) {
       "  string match -q -- \"$argv*\" (__bib_path)\n"
       "end\n";
   for (const Words& words : all) {
-    for (const auto& [name, help] : words.commands)
+    for (const auto& [name, help] : words.commands) {
       out += fmt::format("complete -c bib -f -n '__bib_at {}' -a {} -d {}\n", words.path, name,
                          fish_quoted(help));
-    if (!words.arguments.empty())
+    }
+    if (!words.arguments.empty()) {
       out += fmt::format("complete -c bib -f -n '__bib_at {}' -a '{}'\n", words.path,
                          fmt::join(words.arguments, " "));
+    }
     for (const OptionWord& option : words.options) {
-      bool is_long = option.name.substr(0, 2) == "--";
+      const bool is_long = option.name.substr(0, 2) == "--";
       std::string value = option.takes_value ? " -r" : "";
       if (!option.values.empty()) value = fmt::format(" -x -a '{}'", fmt::join(option.values, " "));
       out += fmt::format("complete -c bib -n '__bib_under {}' -{} {}{} -d {}\n", words.path,

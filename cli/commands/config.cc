@@ -22,9 +22,10 @@ struct ConfigOptions {
 
 ExitCode set(const Context& context, const ConfigOptions& options) {
   std::string from_input;
-  if (options.value == "-")
+  if (options.value == "-") {
     from_input.assign(std::istreambuf_iterator<char>(context.in), std::istreambuf_iterator<char>());
-  wire::SetConfig command{options.key, options.value == "-" ? from_input : options.value};
+  }
+  const wire::SetConfig command{options.key, options.value == "-" ? from_input : options.value};
   return emit_change(context, fmt::format("Set {}", options.key),
                      send_command(context, command, options.expected_revision));
 }
@@ -39,10 +40,11 @@ ExitCode get(const Context& context, const ConfigOptions& options) {
   wire::Query query;
   query.table = wire::QueryTable::kConfig;
   query.key = options.key;
-  auto status = visit_row_as<wire::ConfigRow>(
+  const auto status = visit_row_as<wire::ConfigRow>(
       context, query, fmt::format("the key {}", options.key), [&](const wire::ConfigRow& row) {
         // The value as it is for a pipe, and harmless for a terminal.
-        std::string value = context.out_is_terminal ? printable(row.value) : std::string(row.value);
+        const std::string value =
+            context.out_is_terminal ? printable(row.value) : std::string(row.value);
         context.emit(to_json(row), value + "\n");
       });
   return status ? ExitCode::kOk : context.report(status.error());
@@ -54,7 +56,7 @@ ExitCode list(const Context& context, const ConfigOptions& options) {
   query.prefix = options.prefix;
   Json data = Json::array();
   Table table({"KEY", "VALUE", "REVISION", "UPDATED"});
-  auto status = visit_rows_as<wire::ConfigRow>(
+  const auto status = visit_rows_as<wire::ConfigRow>(
       context, query, options.limit, [&](const wire::ConfigRow& row) {
         constexpr std::size_t kShown = 60;
         if (context.format != OutputFormat::kTable) return data.push_back(to_json(row));
@@ -76,7 +78,7 @@ void add_config_commands(Commands& commands) {
   CLI::App* config = commands.app().add_subcommand("config", "Keys and values of the cluster");
   config->require_subcommand(1);
 
-  auto add_expect = [&options](CLI::App* command) {
+  const auto add_expect = [&options](CLI::App* command) {
     add_expected_revision(*command, options.expected_revision,
                           "Only if the key has this revision (0: only if it does not exist)");
   };

@@ -21,16 +21,17 @@ wire::Result<std::vector<ServerAddress>> parse_servers(const std::vector<std::st
   for (const std::string& text : texts) {
     std::string_view rest = text;
     while (!rest.empty()) {
-      std::size_t comma = std::min(rest.find(','), rest.size());
-      std::string_view item = rest.substr(0, comma);
+      const std::size_t comma = std::min(rest.find(','), rest.size());
+      const std::string_view item = rest.substr(0, comma);
       rest.remove_prefix(std::min(comma + 1, rest.size()));
       if (item.empty()) continue;
       BIB_TRY(ServerAddress server, parse_server_address(item));
       servers.push_back(std::move(server));
     }
   }
-  if (servers.empty())
+  if (servers.empty()) {
     return wire::fail(ErrorCode::kInvalid, "the list of servers is empty; give HOST:PORT");
+  }
   return servers;
 }
 
@@ -85,7 +86,7 @@ ExitCode Context::report(const wire::Error& error) const {
 
 ExitCode Context::report(ExitCode code, std::string_view message, std::string_view hint) const {
   out.flush();
-  bool colours = colours_on_err();
+  const bool colours = colours_on_err();
   err << (colours ? "\x1b[31mbib:\x1b[0m " : "bib: ");
   // Line by line: a configuration error is several lines, and a node's text is not trusted.
   for (std::size_t end = message.find('\n'); end != std::string_view::npos;
@@ -101,15 +102,15 @@ ExitCode Context::report(ExitCode code, std::string_view message, std::string_vi
 
 wire::Result<std::vector<ServerAddress>> Context::server_addresses() const {
   if (!servers.empty()) return parse_servers(servers);
-  std::string from_environment = environment.get("BIB_SERVER");
+  const std::string from_environment = environment.get("BIB_SERVER");
   if (!from_environment.empty()) return parse_servers({from_environment});
 
   // The local node's configuration, where it can be read; its mistakes are bibd's to report.
   ConfigSources sources;
   sources.path = environment.config_path();
-  LoadedConfig local = load_config(sources, environment);
+  const LoadedConfig local = load_config(sources, environment);
   std::vector<ServerAddress> found;
-  std::string socket = local.config.socket_path();
+  const std::string socket = local.config.socket_path();
   if (is_socket(socket)) {
     auto address = parse_server_address(socket);
     if (address) found.push_back(std::move(*address));

@@ -22,9 +22,9 @@ class EventStream {
 
   wire::Result<wire::Position> run() {
     while (!finished_) {
-      BIB_TRY(auto connection, connect());
+      BIB_TRY(const auto connection, connect());
       const Clock::time_point began = Clock::now();
-      auto status = read(*connection);
+      const auto status = read(*connection);
       if (finished_ || status) continue;
       if (!can_retry(status.error().code)) return tl::unexpected(status.error());
       remember(status.error());
@@ -50,7 +50,7 @@ class EventStream {
   }
 
   wire::Result<std::unique_ptr<Connection>> connect() {
-    Clock::time_point deadline = give_up_at_.value_or(Clock::now() + context_.timeout);
+    const Clock::time_point deadline = give_up_at_.value_or(Clock::now() + context_.timeout);
     for (;;) {
       if (auto connection = finder_.search(deadline)) return connection;
       if (finder_.problem()) remember(*finder_.problem());
@@ -65,9 +65,10 @@ class EventStream {
     connection.queue(FrameKind::kReadEvents, kRequestId, encoder.encode(request_));
     while (!finished_) {
       // Who follows waits for as long as nothing happens.
-      auto patience = request_.follow ? std::chrono::milliseconds(std::chrono::hours(24 * 365))
-                                      : context_.timeout;
-      BIB_TRY(wire::Frame frame, connection.receive_frame(Clock::now() + patience));
+      const auto patience = request_.follow
+                                ? std::chrono::milliseconds(std::chrono::hours(24 * 365))
+                                : context_.timeout;
+      BIB_TRY(const wire::Frame frame, connection.receive_frame(Clock::now() + patience));
       if (frame.id != kRequestId) continue;
       BIB_TRY_VOID(on_frame(frame));
       finder_.settled();
@@ -79,19 +80,21 @@ class EventStream {
 
   wire::Status on_frame(const wire::Frame& frame) {
     if (frame.kind == FrameKind::kErrorReply) {
-      BIB_TRY(wire::ErrorReply reply, wire::decode_error_reply(frame.body.view()));
+      BIB_TRY(const wire::ErrorReply reply, wire::decode_error_reply(frame.body.view()));
       if (reply.code == ErrorCode::kNotLeader) finder_.suggest(reply.leader_api_address);
       return wire::fail(reply.code, "{}", reply.message);
     }
-    if (frame.kind != FrameKind::kEventsReply)
+    if (frame.kind != FrameKind::kEventsReply) {
       return wire::fail(ErrorCode::kUnsupported, "the node answered with another kind of message");
-    auto reply = wire::decode_events_reply(frame.body.view());
-    if (!reply)
+    }
+    const auto reply = wire::decode_events_reply(frame.body.view());
+    if (!reply) {
       return wire::fail(ErrorCode::kUnsupported, "the events cannot be read: {}",
                         reply.error().message);
+    }
     for (const wire::LoggedEvent& event : reply->events) {
       request_.from = {event.position.index, event.position.offset + 1};
-      bool last = request_.limit != 0 && --request_.limit == 0;
+      const bool last = request_.limit != 0 && --request_.limit == 0;
       if (!visit_(event) || last) {
         finished_ = true;
         return {};

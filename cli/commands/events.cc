@@ -29,9 +29,10 @@ Json describe(const wire::EventPrinter& printer, const wire::LoggedEvent& logged
   Json json = {{"position", wire::to_string(logged.position)},
                {"time", wire::format_time(logged.time_us)},
                {"term", logged.term.value()}};
-  if (auto event = wire::read_event(logged.event)) json["stream"] = wire::event_stream(event->body);
-  auto text = printer.to_json(logged.event);
-  Json decoded = text ? Json::parse(*text, nullptr, false) : Json();
+  if (const auto event = wire::read_event(logged.event))
+    json["stream"] = wire::event_stream(event->body);
+  const auto text = printer.to_json(logged.event);
+  const Json decoded = text ? Json::parse(*text, nullptr, false) : Json();
   if (decoded.is_object()) {
     json.update(decoded);
   } else {
@@ -41,7 +42,7 @@ Json describe(const wire::EventPrinter& printer, const wire::LoggedEvent& logged
 }
 
 std::string text_of(const Json& json, const char* name) {
-  auto found = json.find(name);
+  const auto found = json.find(name);
   if (found == json.end()) return {};
   return found->is_string() ? found->get<std::string>() : to_json_text(*found, false);
 }
@@ -49,7 +50,8 @@ std::string text_of(const Json& json, const char* name) {
 void print(const Context& context, const Json& event) {
   switch (context.format) {
     case OutputFormat::kTable: {
-      std::string body = event.contains("error") ? text_of(event, "error") : text_of(event, "body");
+      const std::string body =
+          event.contains("error") ? text_of(event, "error") : text_of(event, "body");
       context.out << fmt::format(kRow, text_of(event, "position"), text_of(event, "time"),
                                  printable(text_of(event, "type")),
                                  printable(text_of(event, "stream")), text_of(event, "revision"),
@@ -68,10 +70,11 @@ void print(const Context& context, const Json& event) {
 // Prints the events asked for; counts them in `shown`.
 wire::Result<wire::Position> stream(const Context& context, const wire::ReadEvents& request,
                                     std::uint64_t& shown) {
-  BIB_TRY(auto printer, wire::EventPrinter::from_schema(wire::event_schema()));
+  BIB_TRY(const auto printer, wire::EventPrinter::from_schema(wire::event_schema()));
   return stream_events(context, request, [&](const wire::LoggedEvent& event) {
-    if (shown++ == 0 && context.format == OutputFormat::kTable)
+    if (shown++ == 0 && context.format == OutputFormat::kTable) {
       context.out << fmt::format(kRow, "POSITION", "TIME", "TYPE", "STREAM", "REVISION", "EVENT");
+    }
     print(context, describe(printer, event));
     if (request.follow) context.out.flush();
     return static_cast<bool>(context.out);
@@ -79,9 +82,9 @@ wire::Result<wire::Position> stream(const Context& context, const wire::ReadEven
 }
 
 wire::Result<wire::Position> parse_from(const std::string& text) {
-  auto position = wire::parse_position(text);
+  const auto position = wire::parse_position(text);
   if (position) return *position;
-  auto index = wire::parse_count(text);
+  const auto index = wire::parse_count(text);
   if (index) return wire::Position{wire::LogIndex(*index), 0};
   return wire::fail(wire::ErrorCode::kInvalid, "--from: '{}' is not a position (INDEX:OFFSET)",
                     text);
@@ -94,19 +97,21 @@ ExitCode list(const Context& context, const EventOptions& options) {
   request.consistency = context.consistency;
   request.stream_prefix = options.stream;
   if (!options.from.empty()) {
-    auto from = parse_from(options.from);
+    const auto from = parse_from(options.from);
     if (!from) return context.report(from.error());
     request.from = *from;
   }
   std::uint64_t shown = 0;
-  auto next = stream(context, request, shown);
+  const auto next = stream(context, request, shown);
   if (!next) return context.report(explained(context, next.error()));
-  if (shown == 0)
+  if (shown == 0) {
     context.note(
         fmt::format("No events{}.", options.from.empty() ? "" : " from " + options.from + " on"));
-  if (options.list_limit != 0 && shown == options.list_limit)
+  }
+  if (options.list_limit != 0 && shown == options.list_limit) {
     context.note(fmt::format("Shown: {}. Go on with --from {}", counted(shown, "event"),
                              wire::to_string(*next)));
+  }
   return ExitCode::kOk;
 }
 
@@ -119,16 +124,16 @@ ExitCode tail(const Context& context, const EventOptions& options) {
   request.consistency = wire::Consistency::kStale;
   request.stream_prefix = options.stream;
   if (options.from.empty()) {
-    auto view = fetch_cluster_view(context);
+    const auto view = fetch_cluster_view(context);
     if (!view) return context.report(view.error());
     request.from = {view->commit + 1, 0};
   } else {
-    auto from = parse_from(options.from);
+    const auto from = parse_from(options.from);
     if (!from) return context.report(from.error());
     request.from = *from;
   }
   std::uint64_t shown = 0;
-  auto next = stream(context, request, shown);
+  const auto next = stream(context, request, shown);
   return next ? ExitCode::kOk : context.report(next.error());
 }
 
@@ -139,7 +144,7 @@ void add_event_commands(Commands& commands) {
   Context& context = commands.context();
   CLI::App* events = commands.app().add_subcommand("events", "The log's events");
   events->require_subcommand(1);
-  auto add = [&](const char* name, const char* help) {
+  const auto add = [&](const char* name, const char* help) {
     CLI::App* command = events->add_subcommand(name, help);
     command->add_option("--from", options.from, "Begin at INDEX:OFFSET")->type_name("POS");
     command
@@ -150,10 +155,11 @@ void add_event_commands(Commands& commands) {
   };
   CLI::App* list_command = add("list", "List events, from the first or from a position");
   add_number(*list_command, "--limit", options.list_limit, "At most so many; 0: all (100)");
-  auto unless_aged = [&](auto run) {
+  const auto unless_aged = [&](auto run) {
     return [&context, &options, run] {
-      if (context.max_age)
+      if (context.max_age) {
         return context.report(ExitCode::kUsage, "--max-age bounds the age of rows, not of events");
+      }
       return run(context, options);
     };
   };

@@ -45,8 +45,8 @@ class ImportRun {
       : context_(context), options_(options), bar_(context.err, context.err_is_terminal) {}
 
   ExitCode run() {
-    Clock::time_point begin = Clock::now();
-    auto prepared = prepare();
+    const Clock::time_point begin = Clock::now();
+    const auto prepared = prepare();
     if (!prepared) return context_.report(prepared.error());
     wire::Status status;
     for (const std::string& file : options_.files) {
@@ -64,8 +64,9 @@ class ImportRun {
     }
     bar_.clear();
     seconds_ = std::chrono::duration<double>(Clock::now() - begin).count();
-    if (problem_count_ > kProblemsShown)
+    if (problem_count_ > kProblemsShown) {
       context_.note(fmt::format("... and {} more problems", problem_count_ - kProblemsShown));
+    }
     // Of an import that ended before anything came of it there is nothing to sum up.
     if (status || has_results()) print_summary();
     if (!status) return failed(explained(context_, status.error()));
@@ -80,8 +81,9 @@ class ImportRun {
     options.on_problem = [this](const ImportProblem& problem) { on_problem(problem); };
     options.stop = [this] { return interrupt_.requested(); };
     options.on_progress = [this](const ImportSummary& summary) {
-      if (source_ != nullptr && bar_.is_due())
+      if (source_ != nullptr && bar_.is_due()) {
         bar_.show(progress_text(summary, source_->bytes_read(), bytes_all_));
+      }
     };
     if (!options_.dry_run) {
       BIB_TRY(client_, context_.make_client(true, Importer::kInflight));
@@ -99,12 +101,12 @@ class ImportRun {
       return wire::fail(wire::ErrorCode::kInvalid, "cannot be read: {}",
                         stream ? "it is a folder" : wire::errno_text(errno));
     }
-    std::uint64_t size = std::filesystem::file_size(file, error);
+    const std::uint64_t size = std::filesystem::file_size(file, error);
     return import_stream(stream, name, error ? 0 : size);
   }
 
   wire::Status import_stream(std::istream& stream, const std::string& name, std::uint64_t size) {
-    BIB_TRY(auto source, open_source(stream, {name, options_.topic, options_.format}));
+    BIB_TRY(const auto source, open_source(stream, {name, options_.topic, options_.format}));
     bytes_all_ = size;
     source_ = source.get();
     wire::Status status = importer_->import(*source);
@@ -130,15 +132,15 @@ class ImportRun {
 
   void print_summary() {
     const ImportSummary& summary = importer_->summary();
-    Json data = {{"records", summary.records},
-                 {"added", summary.added},
-                 {"unchanged", summary.unchanged},
-                 {"refused", summary.refused},
-                 {"bad", summary.bad},
-                 {"topics_created", summary.topics_created},
-                 {"dry_run", options_.dry_run},
-                 {"seconds", seconds_},
-                 {"problems", problems_}};
+    const Json data = {{"records", summary.records},
+                       {"added", summary.added},
+                       {"unchanged", summary.unchanged},
+                       {"refused", summary.refused},
+                       {"bad", summary.bad},
+                       {"topics_created", summary.topics_created},
+                       {"dry_run", options_.dry_run},
+                       {"seconds", seconds_},
+                       {"problems", problems_}};
     std::string text;
     if (options_.dry_run) {
       text = fmt::format("Dry run: nothing was sent. {}: {} good in {}, {} bad\n",
@@ -149,7 +151,7 @@ class ImportRun {
                          counted(summary.records, "record"), summary.added, summary.unchanged,
                          summary.refused, summary.bad, counted(summary.topics_created, "topic"),
                          seconds_);
-      bool nothing = summary.added == 0 && summary.topics_created == 0 && problem_count_ == 0;
+      const bool nothing = summary.added == 0 && summary.topics_created == 0 && problem_count_ == 0;
       if (nothing && summary.unchanged > 0) text += "Nothing has changed: all of it was there.\n";
     }
     context_.emit(data, text);
@@ -157,16 +159,19 @@ class ImportRun {
 
   // A bad file is no bad command line, and a problem under --strict was reported where it stood.
   ExitCode failed(const wire::Error& error) {
-    if (interrupt_.requested())
+    if (interrupt_.requested()) {
       return context_.report(
           ExitCode::kInterrupted, "interrupted",
           "What was sent before is in; importing it again changes nothing there");
-    if (problem_count_ > 0 && error.code == wire::ErrorCode::kRefused)
+    }
+    if (problem_count_ > 0 && error.code == wire::ErrorCode::kRefused) {
       return context_.report(
           ExitCode::kGeneral, error.message,
           "What was sent before is in; importing it again changes nothing there");
-    if (error.code == wire::ErrorCode::kInvalid)
+    }
+    if (error.code == wire::ErrorCode::kInvalid) {
       return context_.report(ExitCode::kGeneral, error.message);
+    }
     ExitCode code = context_.report(error);
     context_.note("What was added before stays; import again to go on: nothing is added twice.");
     return code;
@@ -190,12 +195,13 @@ class ImportRun {
 wire::Result<std::vector<wire::NodeId>> parse_holders(const std::vector<std::string>& texts) {
   std::vector<wire::NodeId> holders;
   for (const std::string& text : texts) {
-    auto id = wire::parse_node_id(text);
-    if (!id || id->value() == 0)
+    const auto id = wire::parse_node_id(text);
+    if (!id || id->value() == 0) {
       return wire::fail(wire::ErrorCode::kInvalid,
                         "--holder: '{}' is not a node id (16 hex digits; `bib cluster status` "
                         "shows them)",
                         text);
+    }
     holders.push_back(*id);
   }
   return holders;

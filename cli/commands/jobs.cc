@@ -24,14 +24,14 @@ constexpr wire::JobState kStates[] = {wire::JobState::kSubmitted, wire::JobState
                                       wire::JobState::kCancelled};
 
 ExitCode submit(const Context& context, const JobOptions& options) {
-  wire::SubmitJob command{options.id, options.task, options.task_version, options.parameters};
+  const wire::SubmitJob command{options.id, options.task, options.task_version, options.parameters};
   return emit_change(context, fmt::format("Submitted job {}", options.id),
                      send_command(context, command));
 }
 
 ExitCode set_state(const Context& context, const JobOptions& options) {
   wire::SetJobState command{options.id, wire::JobState::kSubmitted, options.message};
-  for (wire::JobState state : kStates) {
+  for (const wire::JobState state : kStates) {
     if (state_name(state) == options.state) command.state = state;
   }
   return emit_change(context, fmt::format("Job {} is {}", options.id, options.state),
@@ -42,7 +42,7 @@ ExitCode show(const Context& context, const JobOptions& options) {
   wire::Query query;
   query.table = wire::QueryTable::kJobs;
   query.key = options.id;
-  auto status = visit_row_as<wire::JobRow>(
+  const auto status = visit_row_as<wire::JobRow>(
       context, query, fmt::format("the job {}", options.id), [&](const wire::JobRow& row) {
         context.emit(to_json(row),
                      render_fields({{"Job", std::string(row.id)},
@@ -101,7 +101,7 @@ void add_job_commands(Commands& commands) {
   CLI::App* state_command = job->add_subcommand("set-state", "Say how a job is getting on");
   state_command->add_option("ID", options.id)->required();
   std::vector<std::string> states;
-  for (wire::JobState state : kStates) states.emplace_back(state_name(state));
+  for (const wire::JobState state : kStates) states.emplace_back(state_name(state));
   state_command->add_option("STATE", options.state, "running, succeeded, failed or cancelled")
       ->required()
       ->check(CLI::IsMember(states));

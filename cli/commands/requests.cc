@@ -42,33 +42,34 @@ void tell_age(const Context& context, const wire::QueryReply& reply) {
 
 wire::Result<wire::CommandReply> send_command(const Context& context, const wire::CommandBody& body,
                                               std::optional<wire::Revision> expected_revision) {
-  BIB_TRY(auto client, context.make_client(true));
-  Completion completion = client->call(body, expected_revision);
+  BIB_TRY(const auto client, context.make_client(true));
+  const Completion completion = client->call(body, expected_revision);
   if (!completion.reply) return tl::unexpected(explained(context, completion.reply.error()));
-  auto reply = wire::decode_command_reply(completion.reply->body.view());
+  const auto reply = wire::decode_command_reply(completion.reply->body.view());
   if (!reply) return bad_reply(reply.error());
   return *reply;
 }
 
 wire::Status visit_rows(const Context& context, wire::Query query, std::uint64_t limit,
                         const RowVisitor& visit, bool* more) {
-  BIB_TRY(auto client, reader(context));
+  BIB_TRY(const auto client, reader(context));
   set_consistency(context, query);
   std::string after;
   std::uint64_t seen = 0;
   for (;;) {
     query.limit = kPageSize;
-    if (limit != 0)
+    if (limit != 0) {
       query.limit = static_cast<std::uint32_t>(std::min<std::uint64_t>(kPageSize, limit - seen));
+    }
     query.after = after;
-    Completion completion = client->call(query);
+    const Completion completion = client->call(query);
     if (!completion.reply) return tl::unexpected(explained(context, completion.reply.error()));
-    auto reply = wire::decode_query_reply(completion.reply->body.view());
+    const auto reply = wire::decode_query_reply(completion.reply->body.view());
     if (!reply) return bad_reply(reply.error());
     if (seen == 0) tell_age(context, *reply);
     for (const wire::QueryRow& row : reply->rows) BIB_TRY_VOID(visit(row));
     seen += reply->rows.size();
-    bool finished = !reply->next || reply->rows.empty();
+    const bool finished = !reply->next || reply->rows.empty();
     if (finished || (limit != 0 && seen >= limit)) {
       if (more != nullptr) *more = !finished;
       return {};
@@ -79,11 +80,11 @@ wire::Status visit_rows(const Context& context, wire::Query query, std::uint64_t
 
 wire::Status visit_row(const Context& context, wire::Query query, const std::string& what,
                        const RowVisitor& visit) {
-  BIB_TRY(auto client, reader(context));
+  BIB_TRY(const auto client, reader(context));
   set_consistency(context, query);
-  Completion completion = client->call(query);
+  const Completion completion = client->call(query);
   if (!completion.reply) return tl::unexpected(explained(context, completion.reply.error()));
-  auto reply = wire::decode_query_reply(completion.reply->body.view());
+  const auto reply = wire::decode_query_reply(completion.reply->body.view());
   if (!reply) return bad_reply(reply.error());
   tell_age(context, *reply);
   if (reply->rows.empty()) return wire::fail(ErrorCode::kNotFound, "{} does not exist", what);
@@ -93,9 +94,9 @@ wire::Status visit_row(const Context& context, wire::Query query, const std::str
 ExitCode emit_change(const Context& context, std::string_view what,
                      const wire::Result<wire::CommandReply>& reply) {
   if (!reply) return context.report(reply.error());
-  Json data = {{"revision", reply->revision.value()},
-               {"position", wire::to_string(reply->position)},
-               {"unchanged", reply->unchanged}};
+  const Json data = {{"revision", reply->revision.value()},
+                     {"position", wire::to_string(reply->position)},
+                     {"unchanged", reply->unchanged}};
   std::string text =
       reply->unchanged
           ? fmt::format("{}: unchanged (revision {})\n", printable(what), reply->revision.value())

@@ -31,7 +31,7 @@ std::optional<std::string> ask(const Context& context, std::string_view question
     context.note("");
     return std::nullopt;
   }
-  std::size_t begin = answer.find_first_not_of(" \t\r");
+  const std::size_t begin = answer.find_first_not_of(" \t\r");
   if (begin == std::string::npos) return preset;
   return answer.substr(begin, answer.find_last_not_of(" \t\r") - begin + 1);
 }
@@ -57,9 +57,9 @@ wire::Status check_answer(const Context& context, const Question& question,
 // Until the answer is one that can be used. False: the input has ended.
 bool settle(const Context& context, const Question& question) {
   while (question.value.empty()) {
-    auto answer = ask(context, question.text, question.preset);
+    const auto answer = ask(context, question.text, question.preset);
     if (!answer) return false;
-    auto status = check_answer(context, question, *answer);
+    const auto status = check_answer(context, question, *answer);
     if (status) question.value = *answer;
     if (!status) context.note(status.error().message);
   }
@@ -70,14 +70,16 @@ bool settle(const Context& context, const Question& question) {
 bool ask_questions(const Context& context, SetupOptions& options) {
   const wire::NodeConfig defaults;
   std::vector<Question> questions;
-  if (options.mode == SetupMode::kNewCluster)
+  if (options.mode == SetupMode::kNewCluster) {
     questions.push_back(
         {options.cluster_name, "Cluster name", defaults.cluster_name, "cluster.cluster_name"});
+  }
   questions.push_back(
       {options.data_dir, "Data directory", context.environment.data_dir(), "cluster.data_dir"});
-  if (options.mode != SetupMode::kSingle)
+  if (options.mode != SetupMode::kSingle) {
     questions.push_back(
         {options.listen, "Address for other nodes", defaults.listen_addr, "cluster.listen_addr"});
+  }
   for (const Question& question : questions) {
     if (!settle(context, question)) return false;
   }
@@ -87,12 +89,13 @@ bool ask_questions(const Context& context, SetupOptions& options) {
                      "api.listen_addr"};
   if (!settle(context, api)) return false;
   if (options.insecure ||
-      (!is_beyond_loopback(options.listen) && !is_beyond_loopback(options.api_listen)))
+      (!is_beyond_loopback(options.listen) && !is_beyond_loopback(options.api_listen))) {
     return true;
+  }
   context.note(
       "Connections are not encrypted or authenticated yet (no TLS): whoever reaches these "
       "ports can read and change everything.");
-  auto answer = ask(context, "Listen there nevertheless? yes or no", "no");
+  const auto answer = ask(context, "Listen there nevertheless? yes or no", "no");
   options.insecure = answer == "yes" || answer == "y";
   return answer.has_value();
 }
@@ -156,25 +159,27 @@ Json data_for(const SetupCommand& command, const std::string& path, const SetupP
 
 ExitCode write_and_print(const Context& context, const SetupCommand& command,
                          const std::string& path, const SetupPlan& plan) {
-  auto written = write_config_file(path, render_config(plan.config), command.force);
+  const auto written = write_config_file(path, render_config(plan.config), command.force);
   if (!written) return context.report(written.error());
   context.emit(data_for(command, path, plan), text_for(context, command, path, plan));
   if (context.format != OutputFormat::kTable) return ExitCode::kOk;
   if (command.options.mode == SetupMode::kNewCluster &&
-      !is_beyond_loopback(plan.config.listen_addr))
+      !is_beyond_loopback(plan.config.listen_addr)) {
     context.note(
         fmt::format("This node listens on {} only: nodes on other machines cannot reach it "
                     "(--listen HOST:PORT --insecure).",
                     plan.config.listen_addr));
+  }
   context.note("Start this node: " + start_command(context, path));
   return ExitCode::kOk;
 }
 
 ExitCode setup(const Context& context, SetupCommand& command) {
   SetupOptions& options = command.options;
-  if (!command.daemon)
+  if (!command.daemon) {
     return context.report(ExitCode::kUsage, "say what to set up: --daemon",
                           "Usage: `bib setup --daemon [--cluster | --cluster-join TOKEN]`");
+  }
   if (command.cluster) options.mode = SetupMode::kNewCluster;
   if (command.join) options.mode = SetupMode::kJoin;
 
@@ -182,38 +187,43 @@ ExitCode setup(const Context& context, SetupCommand& command) {
       command.config_path.empty()
           ? context.environment.config_path()
           : std::filesystem::absolute(command.config_path).lexically_normal().string();
-  if (path.empty())
+  if (path.empty()) {
     return context.report(ExitCode::kConfiguration,
                           "HOME is not set, so that there is no place for the configuration; "
                           "nothing was written",
                           "Name one: --config FILE, with --data-dir DIR");
+  }
   std::error_code error;
-  if (!command.force && std::filesystem::exists(path, error))
+  if (!command.force && std::filesystem::exists(path, error)) {
     return context.report(ExitCode::kConfiguration,
                           fmt::format("{} exists already, and nothing was changed",
                                       context.environment.shown_path(path)),
                           "Replace it with --force, or write another with --config FILE");
+  }
 
-  if (command.join && command.join->size() > 1 && command.join->front() == '-')
+  if (command.join && command.join->size() > 1 && command.join->front() == '-') {
     return context.report(ExitCode::kUsage,
                           fmt::format("--cluster-join needs a token, and '{}' is an option",
                                       printable(*command.join)),
                           "Put the token behind it, or - to read it from standard input");
+  }
   if (command.join) options.join_token = read_token_text(context, *command.join);
-  bool input_is_free = !command.join || *command.join != "-";
+  const bool input_is_free = !command.join || *command.join != "-";
   const bool asks = context.in_is_terminal && !command.yes && input_is_free;
-  if (asks && !ask_questions(context, options))
+  if (asks && !ask_questions(context, options)) {
     return context.report(ExitCode::kGeneral, "the input ended; nothing was written",
                           "Take the defaults for what is left open with --yes");
+  }
 
-  auto plan = plan_setup(options, context.environment, machine_address);
+  const auto plan = plan_setup(options, context.environment, machine_address);
   if (!plan) return context.report(plan.error());
-  if (!command.force && holds_data(plan->config.data_dir))
+  if (!command.force && holds_data(plan->config.data_dir)) {
     return context.report(ExitCode::kConfiguration,
                           fmt::format("the data directory {} is not empty: an earlier node's data "
                                       "would meet a new node's id; nothing was written",
                                       plan->config.data_dir),
                           "Choose another with --data-dir DIR, or go on with --force");
+  }
   return write_and_print(context, command, path, *plan);
 }
 

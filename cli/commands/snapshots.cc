@@ -18,7 +18,7 @@ Json to_json(const wire::SnapshotInfo& info) {
 }
 
 wire::Result<wire::Frame> ask(const Context& context, const wire::Snapshots& request) {
-  BIB_TRY(auto client, context.make_client(false));
+  BIB_TRY(const auto client, context.make_client(false));
   return client->call(request).reply;
 }
 

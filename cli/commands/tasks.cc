@@ -26,16 +26,17 @@ wire::Result<std::string> read_definition(const Context& context, const std::str
   if (file.empty()) return std::string();
   if (file == "-") return std::string(Characters(context.in), Characters());
   std::ifstream stream(file, std::ios::binary);
-  if (!stream)
+  if (!stream) {
     return wire::fail(wire::ErrorCode::kInvalid, "{} cannot be opened: {}", file,
                       wire::errno_text(errno));
+  }
   return std::string(Characters(stream), Characters());
 }
 
 ExitCode register_task(const Context& context, const TaskOptions& options) {
-  auto definition = read_definition(context, options.file);
+  const auto definition = read_definition(context, options.file);
   if (!definition) return context.report(ExitCode::kGeneral, definition.error().message);
-  wire::RegisterTask command{options.name, options.version, *definition, options.description};
+  const wire::RegisterTask command{options.name, options.version, *definition, options.description};
   return emit_change(context, fmt::format("Registered task {} {}", options.name, options.version),
                      send_command(context, command));
 }
@@ -43,9 +44,9 @@ ExitCode register_task(const Context& context, const TaskOptions& options) {
 ExitCode show(const Context& context, const TaskOptions& options) {
   wire::Query query;
   query.table = wire::QueryTable::kTasks;
-  std::string key = options.name + '\0' + options.version;
+  const std::string key = options.name + '\0' + options.version;
   query.key = key;
-  auto status = visit_row_as<wire::TaskRow>(
+  const auto status = visit_row_as<wire::TaskRow>(
       context, query, fmt::format("the task {} {}", options.name, options.version),
       [&](const wire::TaskRow& row) {
         context.emit(to_json(row),

@@ -47,21 +47,22 @@ ExitCode update(const Context& context, const TopicOptions& options) {
   if (options.schema) command.schema = *options.schema;
   if (options.no_owners || !options.owners.empty()) command.owners = views(options.owners);
   if (options.no_tags || !options.tags.empty()) command.tags = views(options.tags);
-  if (!command.description && !command.schema && !command.owners && !command.tags)
+  if (!command.description && !command.schema && !command.owners && !command.tags) {
     return context.report(ExitCode::kUsage, "nothing to update is given",
                           "See what can be: `bib topic update --help`");
+  }
   return emit_change(context, fmt::format("Updated topic {}", options.path),
                      send_command(context, command, options.expected_revision));
 }
 
 ExitCode archive(const Context& context, const TopicOptions& options) {
-  wire::SetTopicStatus command{options.path, wire::TopicStatus::kArchived};
+  const wire::SetTopicStatus command{options.path, wire::TopicStatus::kArchived};
   return emit_change(context, fmt::format("Archived topic {}", options.path),
                      send_command(context, command, options.expected_revision));
 }
 
 ExitCode activate(const Context& context, const TopicOptions& options) {
-  wire::SetTopicStatus command{options.path, wire::TopicStatus::kActive};
+  const wire::SetTopicStatus command{options.path, wire::TopicStatus::kActive};
   return emit_change(context, fmt::format("Activated topic {}", options.path),
                      send_command(context, command, options.expected_revision));
 }
@@ -70,7 +71,7 @@ ExitCode show(const Context& context, const TopicOptions& options) {
   wire::Query query;
   query.table = wire::QueryTable::kTopics;
   query.key = options.path;
-  auto status = visit_row_as<wire::TopicRow>(
+  const auto status = visit_row_as<wire::TopicRow>(
       context, query, fmt::format("the topic {}", options.path), [&](const wire::TopicRow& row) {
         context.emit(to_json(row),
                      render_fields({{"Topic", std::string(row.path)},
@@ -121,13 +122,14 @@ void add_topic_commands(Commands& commands) {
   Context& context = commands.context();
   CLI::App* topic = commands.app().add_subcommand("topic", "The hierarchy of topics");
   topic->require_subcommand(1);
-  auto add = [&](const char* name, const char* help, bool changes,
-                 ExitCode (*run)(const Context&, const TopicOptions&)) {
+  const auto add = [&](const char* name, const char* help, bool changes,
+                       ExitCode (*run)(const Context&, const TopicOptions&)) {
     CLI::App* command = topic->add_subcommand(name, help);
     command->add_option("PATH", options.path, "Such as science/weather")->required();
-    if (changes)
+    if (changes) {
       add_expected_revision(*command, options.expected_revision,
                             "Only if the topic has this revision");
+    }
     commands.on(*command, [&, run] { return run(context, options); });
     return command;
   };

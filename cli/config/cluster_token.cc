@@ -11,7 +11,7 @@ namespace bib::cli {
 namespace {
 
 std::int64_t now_us() {
-  auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
 }
 
@@ -32,9 +32,10 @@ NewToken make_token(const std::string& cluster_name, const std::string& leader_a
 
 wire::Result<wire::JoinToken> read_token(std::string_view text) {
   BIB_TRY(wire::JoinToken token, wire::decode_join_token(text));
-  if (wire::is_expired(token, now_us()))
+  if (wire::is_expired(token, now_us())) {
     return wire::fail(wire::ErrorCode::kUnauthenticated, "the join token expired at {}",
                       wire::format_time(token.expires_at));
+  }
   return token;
 }
 
@@ -43,7 +44,7 @@ wire::NodeId random_node_id() {
     std::uint64_t value = 0;
     std::array<std::uint8_t, sizeof value> bytes;
     wire::random_bytes(bytes);
-    for (std::uint8_t byte : bytes) value = value << 8 | byte;
+    for (const std::uint8_t byte : bytes) value = value << 8 | byte;
     if (value != 0) return wire::NodeId(value);
   }
 }

@@ -30,11 +30,12 @@ std::vector<std::string_view> names_in(std::string_view section) {
   for (const ConfigKey& key : wire::config_keys()) {
     std::string_view rest = key.name;
     if (!section.empty()) {
-      if (rest.substr(0, section.size()) != section || rest.substr(section.size(), 1) != ".")
+      if (rest.substr(0, section.size()) != section || rest.substr(section.size(), 1) != ".") {
         continue;
+      }
       rest.remove_prefix(section.size() + 1);
     }
-    std::string_view name = rest.substr(0, rest.find('.'));
+    const std::string_view name = rest.substr(0, rest.find('.'));
     if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
   }
   return names;
@@ -57,10 +58,11 @@ bool is_unclosed(std::string_view text, const YAML::Mark& mark) {
   if (at >= text.size() || (text[at] != '"' && text[at] != '\'')) return false;
   const char quote = text[at];
   for (++at; at < text.size(); ++at) {
-    if (quote == '"' && text[at] == '\\')
+    if (quote == '"' && text[at] == '\\') {
       ++at;
-    else if (text[at] == quote)
+    } else if (text[at] == quote) {
       return false;
+    }
   }
   return true;
 }
@@ -74,8 +76,9 @@ class Loader {
   LoadedConfig load() {
     read_file();
     read_environment();
-    for (const ConfigOverride& given : sources_.overrides)
+    for (const ConfigOverride& given : sources_.overrides) {
       set(*wire::find_config_key(given.key), given.value, fmt::format("option {}", given.option));
+    }
     fill_in();
     // What is missing, or does not fit, may stand in the part that could not be read.
     if (!unread_) check_together();
@@ -103,7 +106,7 @@ class Loader {
   }
 
   void set(const ConfigKey& key, std::string_view text, std::string where, int line = 0) {
-    auto status = set_from_text(loaded_.config, key, text, environment_.home());
+    const auto status = set_from_text(loaded_.config, key, text, environment_.home());
     if (!status) {
       problem(where, key.name, status.error().message, line);
       wrong_.insert(key.name);
@@ -118,10 +121,11 @@ class Loader {
     if (sources_.path.empty()) return;
     std::ifstream file(sources_.path, std::ios::binary);
     if (!file) {
-      if (sources_.must_exist)
+      if (sources_.must_exist) {
         problem(sources_.path, "",
                 fmt::format("cannot be opened: {}. `bib setup --daemon --config {}` writes it",
                             wire::errno_text(errno), sources_.path));
+      }
       return;
     }
     loaded_.file_found = true;
@@ -129,10 +133,12 @@ class Loader {
     file.read(text.data(), static_cast<std::streamsize>(text.size()));
     text.resize(static_cast<std::size_t>(file.gcount()));
     unread_ = true;
-    if (file.bad() || (text.empty() && !file.eof()))
+    if (file.bad() || (text.empty() && !file.eof())) {
       return problem(sources_.path, "", "cannot be read; is it a file?");
-    if (text.size() > kFileSizeMax)
+    }
+    if (text.size() > kFileSizeMax) {
       return problem(sources_.path, "", "is larger than 1 MiB, which no configuration is");
+    }
     read_text(text);
     std::stable_sort(loaded_.problems.begin(), loaded_.problems.end(),
                      [](const auto& a, const auto& b) { return a.line < b.line; });
@@ -141,10 +147,11 @@ class Loader {
   void read_text(const std::string& text) {
     text_ = text;
     try {
-      std::vector<YAML::Node> documents = YAML::LoadAll(text);
-      if (documents.size() > 1)
+      const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+      if (documents.size() > 1) {
         return problem_at(documents[1].Mark(), "",
                           "a second YAML document begins here; the configuration is one");
+      }
       unread_ = false;
       if (documents.empty() || documents[0].IsNull()) return;
       read_section(documents[0], "");
@@ -162,17 +169,19 @@ class Loader {
   }
 
   void read_section(const YAML::Node& section, const std::string& name) {
-    if (!section.IsMap())
+    if (!section.IsMap()) {
       return not_read(
           section.Mark(), name,
           fmt::format("must be a section with the keys {}", fmt::join(names_in(name), ", ")));
+    }
     std::set<std::string> seen;
     for (const auto& item : section) {
       if (!item.first.IsScalar()) {
         problem_at(item.first.Mark(), name, "a key must be a plain word");
         continue;
       }
-      std::string full = name.empty() ? item.first.Scalar() : name + "." + item.first.Scalar();
+      const std::string full =
+          name.empty() ? item.first.Scalar() : name + "." + item.first.Scalar();
       if (!seen.insert(full).second) {
         problem_at(item.first.Mark(), full, "stands twice; keep one");
         continue;
@@ -185,8 +194,9 @@ class Loader {
                  const std::string& full) {
     // "cluster.node_id" is a path in messages and not a key of the file.
     const bool is_name = name.Scalar().find('.') == std::string::npos;
-    if (is_name && wire::find_config_key(full) != nullptr)
+    if (is_name && wire::find_config_key(full) != nullptr) {
       return read_value(name, value, *wire::find_config_key(full));
+    }
     if (is_name && !names_in(full).empty()) {
       if (!value.IsNull()) return read_section(value, full);
       // As with a key, what is not there has no place of its own.
@@ -199,41 +209,46 @@ class Loader {
   }
 
   static std::string unknown_key(const std::string& section, const std::string& name) {
-    std::vector<std::string_view> names = names_in(section);
+    const std::vector<std::string_view> names = names_in(section);
     std::string hint = did_you_mean(name, names);
-    std::string full = section.empty() ? name : section + "." + name;
+    const std::string full = section.empty() ? name : section + "." + name;
     if (const ConfigKey* key = wire::find_config_key(full)) {
-      std::string_view path = key->name;
+      const std::string_view path = key->name;
       hint = fmt::format(" (write it as {} in the section {})", leaf_of(path),
                          path.substr(0, path.rfind('.')));
     }
     for (const ConfigKey& key : wire::config_keys()) {
-      if (hint.empty() && leaf_of(key.name) == name)
+      if (hint.empty() && leaf_of(key.name) == name) {
         hint = fmt::format(" (did you mean {}?)", key.name);
+      }
     }
     return fmt::format("is not a key{}; allowed here: {}", hint, fmt::join(names, ", "));
   }
 
   void read_value(const YAML::Node& name, const YAML::Node& value, const ConfigKey& key) {
     // What is not there has no place of its own.
-    if (value.IsNull())
+    if (value.IsNull()) {
       return wrong_at(name.Mark(), key,
                       fmt::format("has no value; give {}, or remove the line", allowed_text(key)));
+    }
     if (key.kind == ValueKind::kAddressList) return read_list(value, key);
-    if (!value.IsScalar())
+    if (!value.IsScalar()) {
       return wrong_at(
           value.Mark(), key,
           fmt::format("is a {}; give {}", value.IsMap() ? "section" : "list", allowed_text(key)));
-    if (is_unclosed(text_, value.Mark()))
+    }
+    if (is_unclosed(text_, value.Mark())) {
       return wrong_at(value.Mark(), key, "begins with a quote that is never closed");
+    }
     set(key, value.Scalar(), place(value.Mark()), value.Mark().line + 1);
   }
 
   void read_list(const YAML::Node& value, const ConfigKey& key) {
-    if (!value.IsSequence())
+    if (!value.IsSequence()) {
       return wrong_at(
           value.Mark(), key,
           fmt::format("is not a list; give {}, such as [10.0.0.1:4002]", allowed_text(key)));
+    }
     Texts items;
     for (const auto& item : value) {
       if (!item.IsScalar()) {
@@ -251,10 +266,10 @@ class Loader {
   void read_environment() {
     std::vector<std::string> names;
     for (const ConfigKey& key : wire::config_keys()) names.push_back(environment_name(key));
-    std::vector<std::string_view> views(names.begin(), names.end());
+    const std::vector<std::string_view> views(names.begin(), names.end());
     for (const auto& [name, value] : environment_.variables()) {
       if (name.rfind("BIBD_", 0) != 0) continue;
-      auto found = std::find(names.begin(), names.end(), name);
+      const auto found = std::find(names.begin(), names.end(), name);
       if (found == names.end()) {
         problem(fmt::format("environment {}", name), "",
                 fmt::format("is not a variable of bibd{}; docs/configuration.md lists them",
@@ -269,9 +284,10 @@ class Loader {
   void fill_in() {
     NodeConfig& config = loaded_.config;
     if (config.data_dir.empty()) config.data_dir = environment_.data_dir();
-    if (config.data_dir.empty() && !unread_)
+    if (config.data_dir.empty() && !unread_) {
       problem(sources_.path, "cluster.data_dir",
               "is not set, and neither is HOME; give an absolute path");
+    }
     for (const ConfigKey* key : without_effect_) {
       loaded_.warnings.push_back(fmt::format("{}: {}", key->name, key->help));
     }
@@ -283,23 +299,23 @@ class Loader {
   };
   // Where the first of these keys was set by someone, else the file.
   Place place_of(const std::vector<std::string_view>& keys) const {
-    for (std::string_view key : keys) {
-      auto found = places_.find(key);
+    for (const std::string_view key : keys) {
+      const auto found = places_.find(key);
       if (found != places_.end()) return found->second;
     }
     return {sources_.path, 0};
   }
   void problem_with(const std::vector<std::string_view>& keys, std::string message) {
-    for (std::string_view key : keys) {
+    for (const std::string_view key : keys) {
       if (wrong_.count(key) != 0) return;  // reported already, and its value is not its own
     }
-    Place where = place_of(keys);
+    const Place where = place_of(keys);
     problem(where.text, keys.front(), std::move(message), where.line);
   }
 
   void check_together() {
     const NodeConfig& config = loaded_.config;
-    bool reported = !loaded_.file_found && sources_.must_exist;  // the whole file is missing
+    const bool reported = !loaded_.file_found && sources_.must_exist;  // the whole file is missing
     if (config.node_id == wire::NodeId() && !reported) {
       std::string_view why =
           loaded_.file_found ? "is missing" : "is missing (there is no such file)";
@@ -339,8 +355,8 @@ class Loader {
 // A YAML double-quoted scalar; all control characters are escaped.
 std::string quoted(std::string_view text) {
   std::string out = "\"";
-  for (char c : text) {
-    auto byte = static_cast<unsigned char>(c);
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
     if (c == '"' || c == '\\') {
       out.push_back('\\');
       out.push_back(c);
@@ -396,8 +412,9 @@ std::string render_config(const NodeConfig& config) {
       "# All keys, their units and their defaults: docs/configuration.md\n";
   std::vector<std::string> open;  // the sections that the last line stands in
   for (const ConfigKey& key : wire::config_keys()) {
-    if (!always_written(key.name) && value_text(config, key) == value_text(kDefaults, key))
+    if (!always_written(key.name) && value_text(config, key) == value_text(kDefaults, key)) {
       continue;
+    }
     std::vector<std::string> sections;
     std::string_view rest = key.name;
     for (std::size_t dot = rest.find('.'); dot != std::string_view::npos; dot = rest.find('.')) {
@@ -407,8 +424,9 @@ std::string render_config(const NodeConfig& config) {
     std::size_t same = 0;
     while (same < open.size() && same < sections.size() && open[same] == sections[same]) ++same;
     if (same == 0) out += "\n";
-    for (std::size_t depth = same; depth < sections.size(); ++depth)
+    for (std::size_t depth = same; depth < sections.size(); ++depth) {
       out += fmt::format("{:{}}{}:\n", "", depth * 2, sections[depth]);
+    }
     out += fmt::format("{:{}}{}: {}\n", "", sections.size() * 2, rest, yaml_value(config, key));
     open = std::move(sections);
   }

@@ -31,7 +31,7 @@ class TemporaryFile {
 
   bool write_and_sync(std::string_view text) {
     while (!text.empty()) {
-      ssize_t written = write(fd_, text.data(), text.size());
+      const ssize_t written = write(fd_, text.data(), text.size());
       if (written < 0 && errno == EINTR) continue;
       if (written < 0) return false;
       text.remove_prefix(static_cast<std::size_t>(written));
@@ -54,7 +54,7 @@ class TemporaryFile {
 };
 
 void sync_folder(const std::string& folder) {
-  int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return;
   fsync(fd);
   close(fd);
@@ -75,15 +75,16 @@ wire::Status write_config_file(const std::string& path, std::string_view text, b
   std::filesystem::create_directories(folder, error);
   if (error) return cannot_write(path, error.value());
 
-  std::string temporary = fmt::format("{}.new.{}", path, getpid());
+  const std::string temporary = fmt::format("{}.new.{}", path, getpid());
   TemporaryFile file(temporary);
   if (!file.opened() || !file.write_and_sync(text)) return cannot_write(path, errno);
   if (!file.move_to(path, replace)) {
-    if (errno == EEXIST)
+    if (errno == EEXIST) {
       return wire::fail(ErrorCode::kConfig,
                         "{} exists already, and nothing was changed. Replace it with --force, or "
                         "write another with --config FILE",
                         path);
+    }
     return cannot_write(path, errno);
   }
   sync_folder(folder);

@@ -20,8 +20,8 @@ std::string in_base_dir(const Environment& environment, const std::string& varia
 Environment Environment::of_process() {
   std::map<std::string, std::string> variables;
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
-    std::string_view text(*entry);
-    std::size_t equals = text.find('=');
+    const std::string_view text(*entry);
+    const std::size_t equals = text.find('=');
     if (equals == std::string_view::npos) continue;
     variables.emplace(text.substr(0, equals), text.substr(equals + 1));
   }
@@ -29,12 +29,12 @@ Environment Environment::of_process() {
 }
 
 std::string Environment::get(const std::string& name) const {
-  auto found = variables_.find(name);
+  const auto found = variables_.find(name);
   return found == variables_.end() ? std::string() : found->second;
 }
 
 std::string Environment::home() const {
-  std::string dir = get("HOME");
+  const std::string dir = get("HOME");
   return !dir.empty() && dir.front() == '/' ? dir : std::string();
 }
 
@@ -47,10 +47,11 @@ std::string Environment::data_dir() const {
 }
 
 std::string Environment::shown_path(std::string_view path) const {
-  std::string prefix = home();
+  const std::string prefix = home();
   if (prefix.size() > 1 && path.substr(0, prefix.size()) == prefix &&
-      path.substr(prefix.size(), 1) == "/")
+      path.substr(prefix.size(), 1) == "/") {
     return std::string("~").append(path.substr(prefix.size()));
+  }
   return std::string(path);
 }
 

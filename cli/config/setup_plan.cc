@@ -16,7 +16,7 @@ constexpr std::uint64_t kTokenLifetimeMs = 24ULL * 60 * 60 * 1000;
 wire::Status set_option(wire::NodeConfig& config, std::string_view option, std::string_view key,
                         const std::string& value, const Environment& environment) {
   if (value.empty()) return {};
-  auto status = set_from_text(config, *wire::find_config_key(key), value, environment.home());
+  const auto status = set_from_text(config, *wire::find_config_key(key), value, environment.home());
   if (!status) return wire::fail(ErrorCode::kInvalid, "{}: {}", option, status.error().message);
   return {};
 }
@@ -24,13 +24,15 @@ wire::Status set_option(wire::NodeConfig& config, std::string_view option, std::
 wire::Status set_options(wire::NodeConfig& config, const SetupOptions& options,
                          const Environment& environment) {
   std::string data_dir = options.data_dir.empty() ? environment.data_dir() : options.data_dir;
-  if (data_dir.empty())
+  if (data_dir.empty()) {
     return wire::fail(
         ErrorCode::kConfig,
         "HOME is not set, so that there is no place for the data; nothing was written. "
         "Name one: --data-dir DIR");
-  if (data_dir.front() != '/' && data_dir.front() != '~')
+  }
+  if (data_dir.front() != '/' && data_dir.front() != '~') {
     data_dir = std::filesystem::absolute(data_dir).lexically_normal().string();
+  }
   BIB_TRY_VOID(set_option(config, "--data-dir", "cluster.data_dir", data_dir, environment));
   BIB_TRY_VOID(set_option(config, "--listen", "cluster.listen_addr", options.listen, environment));
   BIB_TRY_VOID(
@@ -58,28 +60,31 @@ struct Door {
 
 // Others cannot dial "every interface": they are told this machine's address.
 wire::Status settle_door(const Door& door, bool insecure, const MachineAddress& machine_address) {
-  BIB_TRY(wire::Address listen, parse_host_port(door.listen));
-  if (!wire::is_loopback(listen.host) && !insecure)
+  BIB_TRY(const wire::Address listen, parse_host_port(door.listen));
+  if (!wire::is_loopback(listen.host) && !insecure) {
     return wire::fail(ErrorCode::kConfig,
                       "{} {} is beyond loopback, and connections are not encrypted or "
                       "authenticated yet (no TLS): whoever reaches the port can read and change "
                       "everything. Nothing was written. Accept that with --insecure, or listen on "
                       "127.0.0.1",
                       door.listen_option, door.listen);
+  }
   if (!door.advertise.empty()) {
-    BIB_TRY(wire::Address advertise, parse_host_port(door.advertise));
-    if (wire::is_wildcard(advertise.host))
+    BIB_TRY(const wire::Address advertise, parse_host_port(door.advertise));
+    if (wire::is_wildcard(advertise.host)) {
       return wire::fail(ErrorCode::kInvalid, "{} {} cannot be dialled; give this machine's address",
                         door.advertise_option, door.advertise);
+    }
     return {};
   }
   if (!wire::is_wildcard(listen.host)) return {};
-  auto host = machine_address();
-  if (!host)
+  const auto host = machine_address();
+  if (!host) {
     return wire::fail(ErrorCode::kConfig,
                       "{} {} is every interface, and this machine's address is not known: {}. "
                       "Name it with {} HOST:PORT",
                       door.listen_option, door.listen, host.error().message, door.advertise_option);
+  }
   door.advertise = to_string(wire::Address{*host, listen.port});
   return {};
 }
@@ -90,34 +95,39 @@ wire::Status follow_advertised(wire::NodeConfig& config) {
   if (config.advertise_addr.empty() || !config.api_advertise_addr.empty()) return {};
   BIB_TRY(const wire::Address advertised, parse_host_port(config.advertise_addr));
   BIB_TRY(const wire::Address api, parse_host_port(config.api_listen_addr));
-  if (wire::is_wildcard(api.host))
+  if (wire::is_wildcard(api.host)) {
     config.api_advertise_addr = to_string(wire::Address{advertised.host, api.port});
+  }
   return {};
 }
 
 wire::Result<std::string> plan_join(wire::NodeConfig& config, const SetupOptions& options) {
-  BIB_TRY(wire::JoinToken token, read_token(options.join_token));
-  if (!options.cluster_name.empty() && options.cluster_name != token.cluster_name)
+  BIB_TRY(const wire::JoinToken token, read_token(options.join_token));
+  if (!options.cluster_name.empty() && options.cluster_name != token.cluster_name) {
     return wire::fail(ErrorCode::kInvalid,
                       "--cluster-name {} is not the token's cluster ({}); leave the option out",
                       options.cluster_name, token.cluster_name);
-  auto address = parse_host_port(token.leader_addr);
-  if (!address)
+  }
+  const auto address = parse_host_port(token.leader_addr);
+  if (!address) {
     return wire::fail(ErrorCode::kUnauthenticated, "the join token's leader_addr: {}",
                       address.error().message);
-  if (to_string(*address) == config.raft_address())
+  }
+  if (to_string(*address) == config.raft_address()) {
     return wire::fail(ErrorCode::kConfig,
                       "this node would have the cluster's own address {}: give it another with "
                       "--listen HOST:PORT (and --api-listen, --data-dir, --config, where two nodes "
                       "share one machine)",
                       config.raft_address());
+  }
   BIB_TRY(const wire::Address own, parse_host_port(config.raft_address()));
-  if (!wire::is_loopback(address->host) && wire::is_loopback(own.host))
+  if (!wire::is_loopback(address->host) && wire::is_loopback(own.host)) {
     return wire::fail(ErrorCode::kConfig,
                       "the cluster is at {}, and its nodes cannot reach this one at {}, which is "
                       "its own machine for each of them. Nothing was written. Name an address that "
                       "they can dial: --listen HOST:PORT --insecure",
                       to_string(*address), config.raft_address());
+  }
   config.cluster_name = token.cluster_name;
   // In its clean form: what came from a terminal may have blanks and line ends around it.
   config.join_token = wire::encode_join_token(token);
@@ -149,14 +159,16 @@ wire::Result<SetupPlan> plan_setup(const SetupOptions& options, const Environmen
   BIB_TRY_VOID(settle_door(
       {"--api-listen", "--api-advertise", config.api_listen_addr, config.api_advertise_addr},
       options.insecure, machine_address));
-  if (config.listen_addr == config.api_listen_addr)
+  if (config.listen_addr == config.api_listen_addr) {
     return wire::fail(ErrorCode::kInvalid,
                       "--listen and --api-listen are the same ({}); nodes and "
                       "clients need a port each",
                       config.listen_addr);
-  if (options.mode != SetupMode::kJoin && options.non_voter)
+  }
+  if (options.mode != SetupMode::kJoin && options.non_voter) {
     return wire::fail(ErrorCode::kInvalid,
                       "--non-voter: the first node of a cluster votes; only a joining one may not");
+  }
   if (options.mode == SetupMode::kJoin) {
     BIB_TRY(plan.join_address, plan_join(config, options));
   } else if (options.mode == SetupMode::kNewCluster) {

@@ -28,15 +28,17 @@ wire::Result<std::string> checked_hash(std::string text) {
   for (const HashAlgorithm& algorithm : kHashAlgorithms) {
     if (name != algorithm.name) continue;
     if (digits.size() != algorithm.digits ||
-        digits.find_first_not_of("0123456789abcdefABCDEF") != digits.npos)
+        digits.find_first_not_of("0123456789abcdefABCDEF") != digits.npos) {
       return wire::fail(wire::ErrorCode::kInvalid, "the hash is not {} hex digits, as {} has{}",
                         algorithm.digits, algorithm.name,
                         name == "md5" ? "; another algorithm is named before a colon" : "");
+    }
     return to_lower(std::move(text));
   }
-  if (name.empty() || digits.empty())
+  if (name.empty() || digits.empty()) {
     return wire::fail(wire::ErrorCode::kInvalid,
                       "the hash is not an algorithm, a colon and a hash");
+  }
   return text;
 }
 

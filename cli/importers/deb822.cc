@@ -23,7 +23,7 @@ bool same_name(std::string_view a, std::string_view b) {
 
 std::string_view trimmed(std::string_view text) {
   constexpr std::string_view kBlanks = " \t\n\r";
-  std::size_t begin = text.find_first_not_of(kBlanks);
+  const std::size_t begin = text.find_first_not_of(kBlanks);
   if (begin == std::string_view::npos) return {};
   return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
 }
@@ -49,13 +49,15 @@ class Stanza {
   void add(const LineReader::Line& line) {
     if (line_ == 0) line_ = line.number;
     if (!problem_.empty()) return;
-    if (line.cut || text_.size() + line.text.size() > kStanzaSizeMax)
+    if (line.cut || text_.size() + line.text.size() > kStanzaSizeMax) {
       return fail(line, "the record is larger than 1 MiB");
+    }
     if (line.text.front() == ' ' || line.text.front() == '\t') return fold(line);
-    std::size_t colon = line.text.find(':');
-    if (colon == std::string_view::npos || colon == 0)
+    const std::size_t colon = line.text.find(':');
+    if (colon == std::string_view::npos || colon == 0) {
       return fail(line, "not a line of the form 'Field: value'");
-    std::string_view name = line.text.substr(0, colon);
+    }
+    const std::string_view name = line.text.substr(0, colon);
     if (find(name) != nullptr) return fail(line, fmt::format("the field {} stands twice", name));
     Field field;
     field.name_begin = text_.size();
@@ -85,8 +87,9 @@ class Stanza {
 
   const Field* find(std::string_view name) const {
     for (const Field& field : fields_) {
-      if (same_name(std::string_view(text_).substr(field.name_begin, field.name_size), name))
+      if (same_name(std::string_view(text_).substr(field.name_begin, field.name_size), name)) {
         return &field;
+      }
     }
     return nullptr;
   }
@@ -117,8 +120,9 @@ class Deb822Source final : public RecordSource {
 
   std::optional<Item> next() override {
     if (!read_stanza()) return std::nullopt;
-    if (!stanza_.problem().empty())
+    if (!stanza_.problem().empty()) {
       return ImportProblem{place(stanza_.problem_line()), stanza_.problem()};
+    }
     return to_item();
   }
 
@@ -132,7 +136,7 @@ class Deb822Source final : public RecordSource {
     stanza_.clear();
     LineReader::Line line;
     while (lines_->next(line)) {
-      bool blank = line.text.find_first_not_of(" \t") == std::string_view::npos;
+      const bool blank = line.text.find_first_not_of(" \t") == std::string_view::npos;
       if (blank && stanza_.empty()) continue;
       if (blank) return true;
       if (line.text.front() != '#') stanza_.add(line);
@@ -148,16 +152,19 @@ class Deb822Source final : public RecordSource {
     version.dataset = stanza_.value("Package");
     version.version = stanza_.value("Version");
     if (version.dataset.empty()) return bad("the field Package is missing");
-    if (version.version.empty())
+    if (version.version.empty()) {
       return bad(fmt::format("the field Version of {} is missing", version.dataset));
-    std::string_view sha256 = stanza_.value("SHA256");
-    if (!sha256.empty() && !is_sha256(sha256))
+    }
+    const std::string_view sha256 = stanza_.value("SHA256");
+    if (!sha256.empty() && !is_sha256(sha256)) {
       return bad(fmt::format("the field SHA256 of {} is not 64 hex digits", version.dataset));
-    std::string_view size = stanza_.value("Size");
+    }
+    const std::string_view size = stanza_.value("Size");
     if (!size.empty()) {
-      auto bytes = wire::parse_count(size);
-      if (!bytes)
+      const auto bytes = wire::parse_count(size);
+      if (!bytes) {
         return bad(fmt::format("the field Size of {}: {}", version.dataset, bytes.error().message));
+      }
       version.size = *bytes;
     }
     set_texts(version, sha256);
@@ -178,16 +185,16 @@ class Deb822Source final : public RecordSource {
     }
     version.hash = hash_;
     version.format = "deb";
-    std::string_view description = stanza_.value("Description");
+    const std::string_view description = stanza_.value("Description");
     version.description = trimmed(description.substr(0, description.find('\n')));
     version.homepage = stanza_.value("Homepage");
     version.source = stanza_.value("Filename");
-    std::string_view maintainer = stanza_.value("Maintainer");
+    const std::string_view maintainer = stanza_.value("Maintainer");
     if (!maintainer.empty()) version.owners.push_back(maintainer);
     std::string_view tags = stanza_.value("Tag");
     while (!tags.empty()) {
-      std::size_t comma = std::min(tags.find(','), tags.size());
-      std::string_view tag = trimmed(tags.substr(0, comma));
+      const std::size_t comma = std::min(tags.find(','), tags.size());
+      const std::string_view tag = trimmed(tags.substr(0, comma));
       if (!tag.empty()) version.tags.push_back(tag);
       tags.remove_prefix(std::min(comma + 1, tags.size()));
     }

@@ -29,7 +29,7 @@ class Texts {
 };
 
 std::string text_in(const json& object, const char* name) {
-  auto found = object.find(name);
+  const auto found = object.find(name);
   if (found == object.end()) return {};
   if (found->is_string()) return found->get<std::string>();
   return found->is_number() ? found->dump() : std::string();
@@ -38,7 +38,7 @@ std::string text_in(const json& object, const char* name) {
 // The resource's own, or what the package says for all.
 const json* inherited(const json& resource, const json& package, const char* name) {
   for (const json* object : {&resource, &package}) {
-    auto found = object->find(name);
+    const auto found = object->find(name);
     if (found != object->end() && found->is_array() && !found->empty()) return &*found;
   }
   return nullptr;
@@ -72,7 +72,7 @@ std::string on_one_line(std::string_view text) {
 }
 
 std::string short_hash(std::string_view text) {
-  auto hash = wire::sha256(wire::as_bytes(text));
+  const auto hash = wire::sha256(wire::as_bytes(text));
   return wire::to_hex(hash.data(), hash.size()).substr(0, kShortHashDigits);
 }
 
@@ -85,7 +85,7 @@ class FrictionlessSource final : public RecordSource {
     texts_.clear();
     if (!opened_) {
       opened_ = true;
-      if (auto problem = open()) {
+      if (const auto problem = open()) {
         count_ = 0;
         return *problem;
       }
@@ -99,22 +99,25 @@ class FrictionlessSource final : public RecordSource {
 
  private:
   std::optional<ImportProblem> open() {
-    std::string text = lines_->read_all(kDescriptorSizeMax + 1);
-    if (text.size() > kDescriptorSizeMax)
+    const std::string text = lines_->read_all(kDescriptorSizeMax + 1);
+    if (text.size() > kDescriptorSizeMax) {
       return ImportProblem{options_.name, "a descriptor of more than 64 MiB"};
+    }
     try {
       package_ = json::parse(text);
     } catch (const json::parse_error& error) {
       return ImportProblem{place_of_byte(text, error.byte), "not JSON: " + reason(error)};
     }
     if (!package_.is_object()) return ImportProblem{options_.name, "not a JSON object"};
-    auto resources = package_.find("resources");
-    if (resources == package_.end() || !resources->is_array())
+    const auto resources = package_.find("resources");
+    if (resources == package_.end() || !resources->is_array()) {
       return ImportProblem{options_.name,
                            "no list 'resources': this is not a Data Package's descriptor"};
+    }
     topic_ = options_.topic.empty() ? text_in(package_, "name") : options_.topic;
-    if (topic_.empty())
+    if (topic_.empty()) {
       return ImportProblem{options_.name, "the package has no name; give the topic with --topic"};
+    }
     topic_description_ = text_in(package_, "description");
     if (topic_description_.empty()) topic_description_ = text_in(package_, "title");
     count_ = resources->size();
@@ -123,22 +126,22 @@ class FrictionlessSource final : public RecordSource {
 
   // The library's text repeats the position in its own way.
   static std::string reason(const json::parse_error& error) {
-    std::string text = error.what();
-    std::size_t colon = text.find(": ");
+    const std::string text = error.what();
+    const std::size_t colon = text.find(": ");
     return colon == std::string::npos ? text : text.substr(colon + 2);
   }
 
   std::string place_of_byte(const std::string& text, std::size_t byte) const {
-    std::string_view before = std::string_view(text).substr(0, byte == 0 ? 0 : byte - 1);
-    auto line = std::count(before.begin(), before.end(), '\n') + 1;
-    std::size_t column = before.size() - (before.rfind('\n') + 1) + 1;
+    const std::string_view before = std::string_view(text).substr(0, byte == 0 ? 0 : byte - 1);
+    const auto line = std::count(before.begin(), before.end(), '\n') + 1;
+    const std::size_t column = before.size() - (before.rfind('\n') + 1) + 1;
     return fmt::format("{}:{}:{}", options_.name, line, column);
   }
 
   Item to_item(const json& resource) {
-    std::string place = fmt::format("{}: resource {}", options_.name, next_);
+    const std::string place = fmt::format("{}: resource {}", options_.name, next_);
     if (!resource.is_object()) return ImportProblem{place, "not a JSON object"};
-    std::string name = text_in(resource, "name");
+    const std::string name = text_in(resource, "name");
     if (name.empty()) return ImportProblem{place, "the resource has no name"};
     ImportRecord record;
     record.place = fmt::format("{} ({})", place, name);
@@ -146,10 +149,11 @@ class FrictionlessSource final : public RecordSource {
     wire::DatasetVersionAdded& version = record.version;
     version.topic = topic_;
     version.dataset = texts_.keep(name);
-    auto bytes = resource.find("bytes");
+    const auto bytes = resource.find("bytes");
     if (bytes != resource.end() && !bytes->is_null()) {
-      if (!bytes->is_number_unsigned())
+      if (!bytes->is_number_unsigned()) {
         return ImportProblem{record.place, "'bytes' is not a whole number"};
+      }
       version.size = bytes->get<std::uint64_t>();
     }
     auto hash = checked_hash(text_in(resource, "hash"));
@@ -164,12 +168,13 @@ class FrictionlessSource final : public RecordSource {
     std::string name = text_in(resource, "version");
     if (name.empty()) name = text_in(package_, "version");
     if (name.empty() && !hash.empty()) {
-      std::size_t colon = hash.find(':');
+      const std::size_t colon = hash.find(':');
       name = hash.substr(0, colon) + '-' + hash.substr(colon + 1, kShortHashDigits);
     }
-    if (name.empty())
+    if (name.empty()) {
       name =
           "descriptor-" + short_hash(resource.dump(-1, ' ', false, json::error_handler_t::replace));
+    }
     version.version = texts_.keep(std::move(name));
     version.hash = texts_.keep(std::move(hash));
   }
@@ -185,9 +190,10 @@ class FrictionlessSource final : public RecordSource {
     if (homepage.empty()) homepage = text_in(package_, "homepage");
     version.homepage = texts_.keep(std::move(homepage));
     std::string source = text_in(resource, "path");
-    auto path = resource.find("path");
-    if (path != resource.end() && path->is_array() && !path->empty())
+    const auto path = resource.find("path");
+    if (path != resource.end() && path->is_array() && !path->empty()) {
       source = title_of(path->front(), {});
+    }
     if (source.empty()) source = text_in(resource, "url");
     version.source = texts_.keep(std::move(source));
   }
@@ -195,21 +201,24 @@ class FrictionlessSource final : public RecordSource {
   void set_lists(wire::DatasetVersionAdded& version, const json& resource) {
     std::vector<std::string> licences;
     if (const json* list = inherited(resource, package_, "licenses")) {
-      for (const json& item : *list)
+      for (const json& item : *list) {
         licences.push_back(on_one_line(title_of(item, {"name", "title", "path"})));
+      }
     }
     version.licence = texts_.keep(fmt::format("{}", fmt::join(licences, ", ")));
     for (const char* name : {"contributors", "sources"}) {
       if (const json* list = inherited(resource, package_, name)) {
-        for (const json& item : *list)
+        for (const json& item : *list) {
           add_once(version.owners, on_one_line(title_of(item, {"title", "name", "path"})));
+        }
       }
     }
     for (const json* object : {&resource, &static_cast<const json&>(package_)}) {
-      auto keywords = object->find("keywords");
+      const auto keywords = object->find("keywords");
       if (keywords == object->end() || !keywords->is_array()) continue;
-      for (const json& keyword : *keywords)
+      for (const json& keyword : *keywords) {
         add_once(version.tags, on_one_line(title_of(keyword, {})));
+      }
     }
   }
 

@@ -44,7 +44,7 @@ wire::Status Importer::import(RecordSource& source) {
       status = wire::fail(ErrorCode::kRefused, "stopped");
       break;
     }
-    auto item = source.next();
+    const auto item = source.next();
     if (!item) break;
     ++summary_.records;
     if (auto* problem = std::get_if<ImportProblem>(&*item)) {
@@ -54,16 +54,17 @@ wire::Status Importer::import(RecordSource& source) {
     }
     if (options_.on_progress) options_.on_progress(summary_);
   }
-  wire::Status drained = drain();
+  const wire::Status drained = drain();
   return status ? drained : status;
 }
 
 wire::Status Importer::on_problem(ImportProblem problem, std::uint64_t& counter) {
   ++counter;
   if (options_.on_problem) options_.on_problem(problem);
-  if (options_.strict)
+  if (options_.strict) {
     return wire::fail(ErrorCode::kRefused, "stopped at the first problem, as --strict says ({})",
                       problem.place);
+  }
   return {};
 }
 
@@ -76,7 +77,7 @@ wire::Status Importer::on_record(const ImportRecord& record) {
     ++summary_.added;
     return {};
   }
-  BIB_TRY(std::string no_topic, create_topic(record));
+  BIB_TRY(const std::string no_topic, create_topic(record));
   if (!no_topic.empty()) return on_problem({record.place, no_topic}, summary_.refused);
   while (!client_->can_submit()) BIB_TRY_VOID(collect());
   wire::AddDatasetVersion command{record.version};
@@ -88,7 +89,7 @@ wire::Status Importer::on_record(const ImportRecord& record) {
 }
 
 wire::Result<std::string> Importer::create_topic(const ImportRecord& record) {
-  auto known = topics_.find(record.version.topic);
+  const auto known = topics_.find(record.version.topic);
   if (known != topics_.end()) return known->second;
   std::string topic(record.version.topic);
   BIB_TRY_VOID(drain());
@@ -97,10 +98,10 @@ wire::Result<std::string> Importer::create_topic(const ImportRecord& record) {
   command.description = record.topic_description;
   command.parents = true;
   command.may_exist = true;
-  Completion completion = client_->call(command);
+  const Completion completion = client_->call(command);
   std::string why_not;
   if (completion.reply) {
-    auto reply = wire::decode_command_reply(completion.reply->body.view());
+    const auto reply = wire::decode_command_reply(completion.reply->body.view());
     if (!reply) return tl::unexpected(reply.error());
     if (!reply->unchanged) ++summary_.topics_created;
   } else if (ends_import(completion.reply.error().code)) {
@@ -135,13 +136,13 @@ wire::Status Importer::drain() {
 }
 
 wire::Status Importer::on_completion(const Completion& completion) {
-  auto place = places_.extract(completion.ticket);
+  const auto place = places_.extract(completion.ticket);
   if (!completion.reply) {
     const wire::Error& error = completion.reply.error();
     if (ends_import(error.code)) return tl::unexpected(error);
     return on_problem({place ? place.mapped() : "", error.message}, summary_.refused);
   }
-  auto reply = wire::decode_command_reply(completion.reply->body.view());
+  const auto reply = wire::decode_command_reply(completion.reply->body.view());
   if (!reply) return wire::fail(ErrorCode::kUnsupported, "{}", reply.error().message);
   ++(reply->unchanged ? summary_.unchanged : summary_.added);
   return {};

@@ -13,10 +13,10 @@ constexpr std::size_t kChunkSize = 256U << 10;
 bool LineReader::fill() {
   buffer_.erase(0, begin_);
   begin_ = 0;
-  std::size_t old = buffer_.size();
+  const std::size_t old = buffer_.size();
   buffer_.resize(old + kChunkSize);
   in_.read(buffer_.data() + old, static_cast<std::streamsize>(kChunkSize));
-  auto got = static_cast<std::size_t>(in_.gcount());
+  const auto got = static_cast<std::size_t>(in_.gcount());
   buffer_.resize(old + got);
   bytes_read_ += got;
   return got > 0;
@@ -32,7 +32,7 @@ bool LineReader::next(Line& line) {
   line.cut = false;
   std::size_t searched = 0;
   for (;;) {
-    std::size_t end = buffer_.find('\n', begin_ + searched);
+    const std::size_t end = buffer_.find('\n', begin_ + searched);
     if (end != std::string::npos) {
       line.text = std::string_view(buffer_).substr(begin_, end - begin_);
       begin_ = end + 1;
@@ -60,7 +60,7 @@ bool LineReader::next(Line& line) {
 }
 
 std::string LineReader::read_all(std::size_t size_max) {
-  std::string_view all = peek(size_max);
+  const std::string_view all = peek(size_max);
   std::string copy(all);
   begin_ += copy.size();
   return copy;

@@ -31,17 +31,20 @@ bool is_compressed(std::string_view text) {
 // "frictionless", "deb822", or what the input looks like instead.
 wire::Result<std::string> detect(std::string_view head) {
   using wire::ErrorCode;
-  std::size_t begin = head.find_first_not_of(" \t\r\n");
-  if (begin == std::string_view::npos)
+  const std::size_t begin = head.find_first_not_of(" \t\r\n");
+  if (begin == std::string_view::npos) {
     return wire::fail(ErrorCode::kInvalid, "is empty: there is nothing to import");
+  }
   if (head[begin] == '{') return std::string("frictionless");
   if (has_line_with(head, "Package:")) return std::string("deb822");
-  if (is_compressed(head))
+  if (is_compressed(head)) {
     return wire::fail(ErrorCode::kInvalid,
                       "is compressed; unpack it into a pipe: xz -dc FILE | bib catalog import -");
-  if (has_line_with(head, "resources:"))
+  }
+  if (has_line_with(head, "resources:")) {
     return wire::fail(ErrorCode::kInvalid,
                       "looks like a Data Package in YAML; only JSON (datapackage.json) is read");
+  }
   return wire::fail(ErrorCode::kInvalid,
                     "is neither a Data Package (datapackage.json) nor a Debian package index; "
                     "say which with --format frictionless or --format deb822");

@@ -6,8 +6,8 @@ namespace bib::cli {
 
 std::uint64_t Histogram::upper_end(std::size_t bucket) {
   if (bucket < 2 * kPerPower) return bucket;
-  std::uint64_t shift = bucket / kPerPower - 1;
-  std::uint64_t mantissa = bucket % kPerPower + kPerPower;
+  const std::uint64_t shift = bucket / kPerPower - 1;
+  const std::uint64_t mantissa = bucket % kPerPower + kPerPower;
   return ((mantissa + 1) << shift) - 1;
 }
 

@@ -12,8 +12,8 @@ bool is_continuation(char c) {
 }
 
 std::string padded(const std::string& cell, std::size_t width, bool right) {
-  std::size_t used = display_width(cell);
-  std::string space(width > used ? width - used : 0, ' ');
+  const std::size_t used = display_width(cell);
+  const std::string space(width > used ? width - used : 0, ' ');
   return right ? space + cell : cell + space;
 }
 
@@ -25,15 +25,17 @@ void trim_right(std::string& line) {
 bool is_plain_yaml(const std::string& text) {
   if (text.empty() || text.size() > 200) return false;
   if (!std::isalpha(static_cast<unsigned char>(text.front()))) return false;
-  for (char c : text) {
+  for (const char c : text) {
     if (!std::isalnum(static_cast<unsigned char>(c)) &&
-        std::string_view("_-./").find(c) == std::string_view::npos)
+        std::string_view("_-./").find(c) == std::string_view::npos) {
       return false;
+    }
   }
   std::string lower = text;
   std::transform(lower.begin(), lower.end(), lower.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  for (std::string_view word : {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}) {
+  for (const std::string_view word :
+       {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}) {
     if (lower == word) return false;
   }
   return true;
@@ -41,8 +43,9 @@ bool is_plain_yaml(const std::string& text) {
 
 // JSON's scalars are YAML 1.2's, and so are its quoted texts.
 std::string yaml_scalar(const Json& value) {
-  if (value.is_string() && is_plain_yaml(value.get_ref<const std::string&>()))
+  if (value.is_string() && is_plain_yaml(value.get_ref<const std::string&>())) {
     return value.get<std::string>();
+  }
   return to_json_text(value, false);
 }
 
@@ -59,7 +62,7 @@ void write_yaml_child(const Json& value, std::size_t indent, std::string& out) {
 }
 
 void write_yaml(const Json& value, std::size_t indent, std::string& out) {
-  std::string space(indent, ' ');
+  const std::string space(indent, ' ');
   if (value.is_object() && !value.empty()) {
     for (const auto& [key, child] : value.items()) {
       out += space + yaml_scalar(Json(key)) + ':';
@@ -103,11 +106,11 @@ std::string Table::render() const {
     widths.push_back(width);
   }
   std::string out;
-  auto add_line = [&](const std::vector<std::string>& cells) {
+  const auto add_line = [&](const std::vector<std::string>& cells) {
     std::string line;
     for (std::size_t i = 0; i < cells.size(); ++i) {
       if (i > 0) line += "  ";
-      bool right = std::find(right_.begin(), right_.end(), i) != right_.end();
+      const bool right = std::find(right_.begin(), right_.end(), i) != right_.end();
       line += padded(cells[i], widths[i], right);
     }
     trim_right(line);
@@ -139,7 +142,7 @@ std::string printable(std::string_view text) {
     if (character.size > 0 && !wire::is_control(character.code)) {
       out += bytes;
     } else {
-      for (char c : bytes) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+      for (const char c : bytes) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
     }
     text.remove_prefix(bytes.size());
   }

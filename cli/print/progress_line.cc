@@ -48,8 +48,9 @@ std::string cut_to_columns(std::string_view text, std::size_t columns) {
   std::string line(text);
   while (display_width(line) > columns) {
     // A code point of several bytes goes as a whole.
-    while ((static_cast<unsigned char>(line.back()) & 0xc0) == 0x80 && line.size() > 1)
+    while ((static_cast<unsigned char>(line.back()) & 0xc0) == 0x80 && line.size() > 1) {
       line.pop_back();
+    }
     line.pop_back();
   }
   return line;

@@ -20,7 +20,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     std::size_t diagonal = row[0];
     row[0] = i;
     for (std::size_t j = 1; j <= b.size(); ++j) {
-      std::size_t changed = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      const std::size_t changed = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
       diagonal = row[j];
       row[j] = std::min({row[j] + 1, row[j - 1] + 1, changed});
     }
@@ -50,8 +50,8 @@ std::vector<std::string> near_matches(std::string_view text,
   constexpr std::size_t kMatchesMax = 3;
   if (text.empty() || text.size() > kTextSizeMax) return {};
   std::vector<std::pair<std::size_t, std::string_view>> found;
-  for (std::string_view name : names) {
-    std::size_t distance = edit_distance(text, name);
+  for (const std::string_view name : names) {
+    const std::size_t distance = edit_distance(text, name);
     if (distance <= std::max<std::size_t>(2, name.size() / 4)) found.emplace_back(distance, name);
   }
   std::stable_sort(found.begin(), found.end(),
@@ -63,7 +63,7 @@ std::vector<std::string> near_matches(std::string_view text,
 }
 
 std::string did_you_mean(std::string_view text, std::span<const std::string_view> names) {
-  std::vector<std::string> matches = near_matches(text, names);
+  const std::vector<std::string> matches = near_matches(text, names);
   if (matches.empty()) return {};
   return fmt::format(" (did you mean {}?)", fmt::join(matches, " or "));
 }

@@ -417,8 +417,9 @@ TEST_CASE("answers may come in another order than the requests") {
   while (client.inflight() > 0) client.poll(cli::Clock::now() + 5s, completions);
   REQUIRE(completions.size() == 3);
   REQUIRE(completions.back().ticket == 1);
-  for (const auto& completion : completions)
+  for (const auto& completion : completions) {
     REQUIRE(decoded(completion).revision.value() == completion.ticket);
+  }
   REQUIRE(other.received().size() == 1);  // what was answered is not sent again
 }
 

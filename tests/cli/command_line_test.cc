@@ -205,8 +205,9 @@ TEST_CASE("a list follows the pages until its end, or its limit") {
       wire::ByteView bytes = rows.encode(row);
       values.emplace_back(bytes.begin(), bytes.end());
     }
-    for (std::size_t i = 0; i < keys.size() && i < query->limit; ++i)
+    for (std::size_t i = 0; i < keys.size() && i < query->limit; ++i) {
       answer.rows.push_back({keys[i], values[i]});
+    }
     std::string next = answer.rows.empty() ? "" : std::string(answer.rows.back().key);
     if (!next.empty() && next != "4") answer.next = next;
     wire::ClientEncoder encoder;
@@ -316,8 +317,9 @@ TEST_CASE("digests are equal, different, or not comparable, and the exit code sa
 TEST_CASE("a new token goes to the cluster as a hash, and its text to the user") {
   std::vector<std::uint8_t> hash;
   FakeNode node(1, [&](const Received& request) {
-    if (request.kind == FrameKind::kStatus)
+    if (request.kind == FrameKind::kStatus) {
       return status_answer(three_members(1, {true, true, true}));
+    }
     auto command = wire::decode_command(request.body);
     wire::ByteView sent = std::get<wire::IssueJoinToken>(command->body).secret_sha256;
     hash.assign(sent.begin(), sent.end());
@@ -378,8 +380,9 @@ TEST_CASE("in bash a command offers its words, and an option its values") {
 TEST_CASE("Ctrl-C ends an import and a bench with what was done, and with 130") {
   std::atomic<int> commands = 0;
   FakeNode node(1, [&](const Received& request) -> Answer {
-    if (request.kind == FrameKind::kStatus)
+    if (request.kind == FrameKind::kStatus) {
       return status_answer(three_members(1, {true, true, true}));
+    }
     if (++commands == 700) kill(getpid(), SIGINT);
     return test::accepted();
   });
@@ -420,8 +423,9 @@ TEST_CASE("a progress line never wraps") {
 
 TEST_CASE("bench measures what the cluster answers, and says when requests failed") {
   FakeNode node(1, [](const Received& request) -> Answer {
-    if (request.kind == FrameKind::kStatus)
+    if (request.kind == FrameKind::kStatus) {
       return status_answer(three_members(1, {true, true, true}));
+    }
     if (request.kind == FrameKind::kQuery) return one_config_row("bench/1", "x");
     return test::accepted();
   });
@@ -458,8 +462,9 @@ TEST_CASE("bench measures what the cluster answers, and says when requests faile
   REQUIRE(table.out().find("vents") == std::string::npos);
 
   FakeNode refusing(1, [](const Received& request) -> Answer {
-    if (request.kind == FrameKind::kStatus)
+    if (request.kind == FrameKind::kStatus) {
       return status_answer(three_members(1, {true, true, true}));
+    }
     return test::refused(ErrorCode::kForbidden, "not you");
   });
   Session failing({"bench", "--duration", "100ms", "--warmup", "0s", "-o", "json", "--server",

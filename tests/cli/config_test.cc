@@ -229,8 +229,10 @@ TEST_CASE("the file is written for its owner only, never over another one, and l
   REQUIRE(support::read_file(path) == "two");
 
   std::size_t files = 0;
-  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(dir / "new/folder"))
+  for ([[maybe_unused]] const auto& entry :
+       std::filesystem::directory_iterator(dir / "new/folder")) {
     ++files;
+  }
   REQUIRE(files == 1);
 }
 

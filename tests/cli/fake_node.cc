@@ -218,8 +218,9 @@ void FakeNode::greet(Peer& peer, std::uint64_t frame_id) {
   hello.leader_api_address = leader_address_;
   hello.term = term_;
   std::uint64_t member_id = 100;
-  for (const std::string& member : members_)
+  for (const std::string& member : members_) {
     hello.members.push_back({wire::NodeId(++member_id), "127.0.0.1:1", member, true});
+  }
   wire::ClientEncoder encoder;
   peer.send_frame(FrameKind::kServerHello, frame_id, encoder.encode(hello));
 }

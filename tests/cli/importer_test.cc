@@ -296,14 +296,16 @@ TEST_CASE("an import creates each topic once, sends every record, and counts the
     }
     const auto& version = std::get<wire::AddDatasetVersion>(command->body).version;
     ++datasets[std::string(version.dataset)];
-    if (version.dataset == "p7")
+    if (version.dataset == "p7") {
       return test::refused(wire::ErrorCode::kRefused, "a version never changes");
+    }
     return test::accepted(1, version.topic == "old");
   });
   std::string packages;
-  for (int i = 0; i < 2000; ++i)
+  for (int i = 0; i < 2000; ++i) {
     packages +=
         fmt::format("Package: p{}\nVersion: 1\nSection: {}\n\n", i, i % 4 == 0 ? "old" : "new");
+  }
   packages += "Package: bad\n";
 
   Session session({"catalog", "import", "-", "-o", "json", "--server", node.address()}, packages);
@@ -339,16 +341,18 @@ TEST_CASE("a strict import stops at the first problem") {
   REQUIRE(session.run() == 1);
   for (const Received& request : node.received()) {
     auto command = wire::decode_command(request.body);
-    if (const auto* add = std::get_if<wire::AddDatasetVersion>(&command->body))
+    if (const auto* add = std::get_if<wire::AddDatasetVersion>(&command->body)) {
       REQUIRE(add->version.dataset == "a");
+    }
   }
 }
 
 TEST_CASE("a topic that the rules refuse takes its records with it, and is asked for once") {
   FakeNode node(1, [&](const Received& request) -> Answer {
     auto command = wire::decode_command(request.body);
-    if (std::holds_alternative<wire::CreateTopic>(command->body))
+    if (std::holds_alternative<wire::CreateTopic>(command->body)) {
       return test::refused(wire::ErrorCode::kInvalid, "no such topic, ever");
+    }
     return test::accepted();
   });
   Session session({"catalog", "import", "-", "-o", "json", "--server", node.address()}, kPackages);
@@ -364,8 +368,9 @@ TEST_CASE("an import goes on at another member when its node dies, with the same
   FakeNode other(2);
   dying.set_members({other.address()});
   std::string packages;
-  for (int i = 0; i < 1000; ++i)
+  for (int i = 0; i < 1000; ++i) {
     packages += fmt::format("Package: p{}\nVersion: 1\nSection: s\n\n", i);
+  }
   Session session({"catalog", "import", "-", "-o", "json", "--server", dying.address()}, packages);
   REQUIRE(session.run() == 0);
   REQUIRE(Json::parse(session.out())["added"] == 1000);

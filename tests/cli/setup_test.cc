@@ -275,8 +275,9 @@ TEST_CASE("an answer that cannot be used is said to be so at once, and the quest
   const auto times = [&](const std::string& text) {
     std::size_t count = 0;
     const std::string err = session.err();
-    for (std::size_t at = err.find(text); at != std::string::npos; at = err.find(text, at + 1))
+    for (std::size_t at = err.find(text); at != std::string::npos; at = err.find(text, at + 1)) {
       ++count;
+    }
     return count;
   };
   CHECK(times("Data directory [") == 2);

@@ -20,10 +20,12 @@ TEST_CASE("durations and sizes are read with their units and written without los
     CAPTURE(wrong);
     REQUIRE_FALSE(parse_size(wrong));
   }
-  for (std::uint64_t value : {0ULL, 1ULL, 999ULL, 1000ULL, 90000ULL, 60000ULL, 3600000ULL})
+  for (std::uint64_t value : {0ULL, 1ULL, 999ULL, 1000ULL, 90000ULL, 60000ULL, 3600000ULL}) {
     REQUIRE(parse_duration(format_duration(value)) == value);
-  for (std::uint64_t value : {0ULL, 1ULL, 1023ULL, 1024ULL, 1536ULL, 64ULL << 20, 3ULL << 30})
+  }
+  for (std::uint64_t value : {0ULL, 1ULL, 1023ULL, 1024ULL, 1536ULL, 64ULL << 20, 3ULL << 30}) {
     REQUIRE(parse_size(format_size(value)) == value);
+  }
   REQUIRE(format_duration(90000) == "90s");
   REQUIRE(format_size(1536 * 1024) == "1536KiB");
 }

@@ -40,12 +40,14 @@ Result<std::string> take_text(const nlohmann::json& object, const char* key) {
 
 Status check_cluster_name(std::string_view name) {
   if (name.empty()) return fail(ErrorCode::kInvalid, "is empty");
-  if (name.size() > kClusterNameSizeMax)
+  if (name.size() > kClusterNameSizeMax) {
     return fail(ErrorCode::kInvalid, "has {} bytes and may have at most {}", name.size(),
                 kClusterNameSizeMax);
+  }
   if (!is_valid_utf8(name)) return fail(ErrorCode::kInvalid, "is not valid UTF-8");
-  if (has_control_characters(name))
+  if (has_control_characters(name)) {
     return fail(ErrorCode::kInvalid, "has a control character (such as a line break)");
+  }
   return {};
 }
 
@@ -68,17 +70,19 @@ Result<JoinToken> decode_join_token(std::string_view text) {
   if (!object.is_object()) return bad_token("its content is not a JSON object");
   JoinToken token;
   BIB_TRY(token.cluster_name, take_text(object, "cluster_name"));
-  if (auto named = check_cluster_name(token.cluster_name); !named)
+  if (auto named = check_cluster_name(token.cluster_name); !named) {
     return bad_token("cluster_name {}", named.error().message);
+  }
   BIB_TRY(token.leader_addr, take_text(object, "leader_addr"));
   BIB_TRY(token.token, take_text(object, "token"));
   BIB_TRY(const std::string expires_at, take_text(object, "expires_at"));
   const auto address = parse_address(token.leader_addr);
   if (!address) return bad_token("leader_addr: {}", address.error().message);
   if (address->port == 0) return bad_token("leader_addr: '{}' has no port", token.leader_addr);
-  if (is_wildcard(address->host))
+  if (is_wildcard(address->host)) {
     return bad_token("leader_addr: '{}' is every interface, which cannot be dialled",
                      token.leader_addr);
+  }
   const auto time = parse_time(expires_at);
   if (!time) return bad_token("expires_at: '{}' is not a time in UTC (RFC 3339)", expires_at);
   token.expires_at = *time;
