@@ -19,29 +19,6 @@ using wire::Result;
 
 namespace {
 
-struct TableNames {
-  std::string_view thing;    // as a message begins
-  std::string_view command;  // that lists them
-};
-
-TableNames names_of(QueryTable table) {
-  switch (table) {
-    case QueryTable::kTopics:
-      return {"Topic", "bib topic list"};
-    case QueryTable::kDatasets:
-      return {"Dataset", "bib catalog list"};
-    case QueryTable::kVersions:
-      return {"Version", "bib catalog show"};
-    case QueryTable::kConfig:
-      return {"Config", "bib config list"};
-    case QueryTable::kTasks:
-      return {"Task", "bib task list"};
-    case QueryTable::kJobs:
-      return {"Job", "bib job list"};
-  }
-  return {"Row", "bib --help"};
-}
-
 // Keys of several names are NUL-separated; a person sees "a / b".
 std::string readable(std::string_view key) {
   std::string text;
@@ -56,9 +33,9 @@ std::string readable(std::string_view key) {
 }
 
 tl::unexpected<wire::Error> does_not_exist(QueryTable table, const std::string& name) {
-  const TableNames names = names_of(table);
+  const wire::QueryTableWords& words = wire::words_of(table);
   return fail(ErrorCode::kNotFound, "{} '{}' does not exist. `{}` shows those that do.",
-              names.thing, name, names.command);
+              words.thing, name, words.command);
 }
 
 // The bytes, or a copy in `scratch` when they do not begin at a multiple of eight, as row.h wants.

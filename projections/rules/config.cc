@@ -29,8 +29,9 @@ constexpr std::size_t kSha256Size = 32;
 Result<Revision> find_gone_revision(const RowReader& state, std::string_view key) {
   BIB_TRY(const RowPtr row, state.find(Family::kConfig, keys::config_gone(key)));
   if (!row) return Revision();
-  if (row->value().size() != 8)
+  if (row->value().size() != 8) {
     return fail(ErrorCode::kCorrupt, "a damaged row of config '{}'", key);
+  }
   return Revision(keys::read_u64(row->value(), 0));
 }
 

@@ -96,8 +96,9 @@ class Jobs final : public Projection {
  private:
   static Result<Ruling> decide_submit(const wire::SubmitJob& command, const DecideInput& input,
                                       Draft& draft) {
-    if (auto status = check_name(command.id, "The job's id"); !status)
+    if (auto status = check_name(command.id, "The job's id"); !status) {
       return refuse(status.error());
+    }
     if (auto status = check_name(command.task, "The task's name"); !status) {
       return refuse(status.error());
     }
@@ -143,8 +144,9 @@ class Jobs final : public Projection {
 
   static Result<Ruling> decide_state(const wire::SetJobState& command, const DecideInput& input,
                                      Draft& draft) {
-    if (auto status = check_name(command.id, "The job's id"); !status)
+    if (auto status = check_name(command.id, "The job's id"); !status) {
       return refuse(status.error());
+    }
     RowPtr holder;
     BIB_TRY(const auto row,
             find_row<JobRow>(input.state, Family::kJobs, keys::job(command.id), holder));

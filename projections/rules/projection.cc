@@ -1,5 +1,6 @@
 #include "projections/rules/projection.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "projections/rules/sessions.h"
@@ -36,22 +37,19 @@ struct EventFamily {
   Family operator()(const wire::SessionsExpired&) const { return Family::kSessions; }
 };
 
-Family family_of(wire::QueryTable table) {
-  switch (table) {
-    case wire::QueryTable::kTopics:
-      return Family::kTopics;
-    case wire::QueryTable::kDatasets:
-    case wire::QueryTable::kVersions:
-      return Family::kCatalog;
-    case wire::QueryTable::kConfig:
-      return Family::kConfig;
-    case wire::QueryTable::kTasks:
-      return Family::kTasks;
-    case wire::QueryTable::kJobs:
-      return Family::kJobs;
+// kMeta where the owner is no projection.
+constexpr Family family_of(wire::QueryTable table) {
+  const std::string_view owner = wire::words_of(table).owner;
+  for (const Family family : kFamilies) {
+    if (family_name(family) == owner) return family;
   }
-  return Family::kTopics;  // decode_query lets no other value through
+  return Family::kMeta;
 }
+static_assert(std::none_of(wire::kQueryTables.begin(), wire::kQueryTables.end(),
+                           [](wire::QueryTable table) {
+                             return family_of(table) == Family::kMeta;
+                           }),
+              "each table is kept by a projection");
 
 }  // namespace
 

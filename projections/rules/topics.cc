@@ -180,8 +180,9 @@ class Topics final : public Projection {
                        RowWriter& rows, Change&& apply) {
     RowPtr holder;
     BIB_TRY(auto row, find_row<wire::TopicRow>(rows, Family::kTopics, keys::topic(path), holder));
-    if (!row)
+    if (!row) {
       return fail(ErrorCode::kCorrupt, "an event changes topic '{}', which is not there", path);
+    }
     apply(*row);
     row->revision = revision;
     row->updated_us = stamp.time_us;

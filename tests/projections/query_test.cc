@@ -119,6 +119,24 @@ TEST_CASE("what does not exist is not found, and a scope that makes no sense is 
   CHECK(code(one) == ErrorCode::kNotFound);
 }
 
+TEST_CASE("what is not found is named, with the command that lists what there is") {
+  World world;
+  const QueryView view = must(world.machine.projector->view());
+  const auto message = [&](QueryTable table) {
+    auto one = page(table);
+    one.key = "x";
+    const auto result = view.run(one);
+    REQUIRE_FALSE(result);
+    return result.error().message;
+  };
+  CHECK(message(QueryTable::kTopics) ==
+        "Topic 'x' does not exist. `bib topic list` shows those that do.");
+  CHECK(message(QueryTable::kConfig) ==
+        "Config 'x' does not exist. `bib config list` shows those that do.");
+  CHECK(message(QueryTable::kJobs) ==
+        "Job 'x' does not exist. `bib job list` shows those that do.");
+}
+
 TEST_CASE("a page ends when it is large, and goes on behind its last row") {
   World world;
   auto& machine = world.machine;
@@ -141,8 +159,9 @@ TEST_CASE("a view stays as it was while the node goes on, also on another thread
   auto& machine = world.machine;
   std::vector<std::string> names;
   for (int i = 0; i < 400; ++i) names.push_back("key" + std::to_string(1000 + i));
-  for (int i = 0; i < 200; ++i)
+  for (int i = 0; i < 200; ++i) {
     machine.ask(wire::SetConfig{names[static_cast<std::size_t>(i)], "old"});
+  }
   const QueryView view = must(machine.projector->view());
   const auto applied = machine.projector->applied_index();
   std::vector<std::string> seen;

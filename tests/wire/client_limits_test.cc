@@ -263,11 +263,12 @@ TEST_CASE("a query's numbers are taken at their limits and refused beyond them")
   CHECK(refusal(Query{.limit = 0}) == "the query's limit is 0; ask for at least one row");
   CHECK(refusal(Query{.limit = kQueryLimitMax + 1}) ==
         "the query's limit is 10001; the largest allowed is 10000");
-  CHECK(refusal(Query{.table = QueryTable::kJobs}).empty());
+  for (const QueryTable table : kQueryTables) CHECK(refusal(Query{.table = table}).empty());
   CHECK(refusal(Query{.table = static_cast<QueryTable>(0)}) ==
         "the query's table is 0; say which table to read");
-  CHECK(refusal(Query{.table = static_cast<QueryTable>(7)}) ==
-        "the query's table is 7; the largest allowed is 6");
+  CHECK(refusal(Query{.table = static_cast<QueryTable>(kQueryTableMax + 1)}) ==
+        fmt::format("the query's table is {}; the largest allowed is {}", kQueryTableMax + 1,
+                    kQueryTableMax));
   CHECK(refusal(Query{.consistency = Consistency::kStale}).empty());
   CHECK(refusal(Query{.consistency = static_cast<Consistency>(3)}) ==
         "the query's consistency is 3; the largest allowed is 2");

@@ -229,10 +229,9 @@ Result<Query> decode_query(ByteView body) {
   FieldChecker check;
   check.at_most("the query's consistency", static_cast<std::uint8_t>(table->consistency()),
                 static_cast<std::uint8_t>(fbs::Consistency::MAX));
-  check.require("the query's table",
-                table->table_() >= static_cast<std::uint8_t>(QueryTable::kTopics),
+  check.require("the query's table", table->table_() >= kQueryTableMin,
                 "is 0; say which table to read");
-  check.at_most("the query's table", table->table_(), static_cast<std::uint8_t>(QueryTable::kJobs));
+  check.at_most("the query's table", table->table_(), kQueryTableMax);
   Query query{.consistency = static_cast<Consistency>(table->consistency()),
               .table = static_cast<QueryTable>(table->table_()),
               .key = optional_text_of(table->key()),

@@ -32,6 +32,7 @@
 #include "wire/base/frame.h"
 #include "wire/base/ids.h"
 #include "wire/base/result.h"
+#include "wire/client/query_table.h"
 #include "wire/model/event.h"
 
 namespace bib::wire {
@@ -155,14 +156,6 @@ struct ErrorReply {
 
 // ---- queries
 enum class Consistency : std::uint8_t { kLinearizable = 0, kLeader = 1, kStale = 2 };
-enum class QueryTable : std::uint8_t {
-  kTopics = 1,    // key: path
-  kDatasets = 2,  // scope: topic (empty: all, in order of topic); key: name
-  kVersions = 3,  // scope: "<topic>\0<dataset>"; key: version
-  kConfig = 4,
-  kTasks = 5,  // key: "<name>\0<version>"
-  kJobs = 6,
-};
 struct Query {
   Consistency consistency = Consistency::kLinearizable;
   QueryTable table = QueryTable::kTopics;
