@@ -26,7 +26,7 @@ LogView make_view(const RaftConfig& config, const Restored& restored) {
   for (std::uint32_t size : restored.sizes) {
     const LogIndex index = log.last_index() + 1;
     while (run + 1 < restored.terms.size() && restored.terms[run + 1].first <= index) ++run;
-    log.append(restored.terms[run].term, size);
+    log.append(restored.terms[run].value, size);
   }
   return log;
 }

@@ -18,14 +18,14 @@ wire::Status check_terms(const Restored& restored) {
     return wire::fail(wire::ErrorCode::kCorrupt, "the log's first entry is {}, but its base is {}",
                       restored.terms.front().first.value(), restored.base.index.value());
   }
-  if (restored.terms.front().term < restored.base.term || restored.terms.front().term == Term()) {
+  if (restored.terms.front().value < restored.base.term || restored.terms.front().value == Term()) {
     return wire::fail(wire::ErrorCode::kCorrupt, "the log's terms fall below that of its base");
   }
   const LogIndex last = restored.base.index + restored.sizes.size();
   for (std::size_t i = 1; i < restored.terms.size(); ++i) {
-    const TermRun& run = restored.terms[i];
+    const wire::TermRun& run = restored.terms[i];
     if (run.first <= restored.terms[i - 1].first || run.first > last ||
-        run.term <= restored.terms[i - 1].term) {
+        run.value <= restored.terms[i - 1].value) {
       return wire::fail(wire::ErrorCode::kCorrupt, "the log's terms do not rise at entry {}",
                         run.first.value());
     }
@@ -45,10 +45,10 @@ wire::Status check_restored(const RaftConfig& config, const Restored& restored) 
   }
   BIB_TRY_VOID(check_terms(restored));
   const LogIndex last = restored.base.index + restored.sizes.size();
-  if (!restored.terms.empty() && restored.hard_state.term < restored.terms.back().term) {
+  if (!restored.terms.empty() && restored.hard_state.term < restored.terms.back().value) {
     return wire::fail(wire::ErrorCode::kCorrupt,
                       "the stored term {} is below the log's last term {}",
-                      restored.hard_state.term.value(), restored.terms.back().term.value());
+                      restored.hard_state.term.value(), restored.terms.back().value.value());
   }
   if (restored.applied < restored.base.index || restored.applied > last) {
     return wire::fail(wire::ErrorCode::kCorrupt,

@@ -49,7 +49,8 @@ struct RaftConfig {
 struct Restored {
   wire::HardState hard_state;
   wire::LogPosition base;      // the entry before the log's first; (0, 0): none
-  std::vector<TermRun> terms;  // runs of the log's entries; the first starts at base.index + 1
+  // Runs of the log's entries; the first starts at base.index + 1.
+  std::vector<wire::TermRun> terms;
   std::vector<std::uint32_t> sizes;  // one for each entry
   wire::LogIndex applied;            // from base.index to the log's end; all of it is committed
   // Ascending. The first one is that of the base (its index at most base.index), if there is one,

@@ -17,6 +17,7 @@
 
 #include "consensus/log_view.h"
 #include "wire/base/ids.h"
+#include "wire/log/log_terms.h"
 
 namespace bib::engine {
 
@@ -65,21 +66,14 @@ class LogLocations {
     std::uint32_t offset_in_words = 0;  // of 8 bytes
     std::uint32_t size = 0;
   };
-  struct SegmentRun {
-    wire::LogIndex first;
-    std::uint64_t segment = 0;
-  };
 
-  wire::LogPosition last_locked() const;
-  wire::Term term_locked(wire::LogIndex index) const;
   EntryLocation location_locked(wire::LogIndex index) const;
   void append_locked(const EntryLocation& location);
 
   mutable std::mutex mutex_;
-  wire::LogPosition base_;
+  wire::LogTerms terms_;
   std::deque<Place> places_;  // of entry base + 1 + i
-  std::vector<consensus::TermRun> terms_;
-  std::vector<SegmentRun> segments_;
+  wire::IndexRuns<std::uint64_t> segments_;
 };
 
 }  // namespace bib::engine

@@ -496,11 +496,8 @@ consensus::Restored restored_from(const LogStore::Recovered& log, LogIndex appli
   restored.hard_state = {log.hard_state.term, log.hard_state.vote};
   restored.base = log.log.base();
   restored.applied = applied;
+  restored.terms = log.log.term_runs();
   for (LogIndex index = log.log.first_index(); index <= log.log.last_index(); ++index) {
-    const wire::Term term = *log.log.term_at(index);
-    if (restored.terms.empty() || restored.terms.back().term != term) {
-      restored.terms.push_back(consensus::TermRun{index, term});
-    }
     restored.sizes.push_back(log.log.size_of(index));
   }
   for (const LoggedMembership& logged : log.memberships) {

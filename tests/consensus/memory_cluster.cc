@@ -109,7 +109,7 @@ void MemoryCluster::make_raft(MemoryNode& node) {
   LogIndex index = disk.base.index;
   for (const Content& content : disk.entries) {
     ++index;
-    if (restored.terms.empty() || restored.terms.back().term != content.term) {
+    if (restored.terms.empty() || restored.terms.back().value != content.term) {
       restored.terms.push_back({index, content.term});
     }
     restored.sizes.push_back(content.size);
