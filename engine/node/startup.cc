@@ -45,7 +45,7 @@ wire::ClusterId Startup::draw_cluster_id() {
 }
 
 wire::Result<std::optional<wire::ClusterId>> Startup::look() const {
-  BIB_TRY(const std::optional<LogIdentity> identity, read_identity(world_.files, log_directory()));
+  BIB_TRY(const std::optional<wire::LogIdentity> identity, read_identity(world_.files, log_directory()));
   if (!identity) return std::nullopt;
   if (identity->node != config_.node_id) {
     return wire::fail(ErrorCode::kConfig,
@@ -85,7 +85,7 @@ wire::Status Startup::found_cluster(LogStore::Recovered& log, wire::ClusterId cl
   BIB_TRY_VOID(log.store->append(std::span<const LogStoreWrite>(&write, 1)));
   log.hard_state = *write.hard_state;
   log.log.append(wire::Term(1), static_cast<std::uint32_t>(entry.size()));
-  log.memberships = {LoggedMembership{wire::LogIndex(1), membership, {}}};
+  log.memberships = {wire::LoggedMembership{wire::LogIndex(1), membership, {}}};
   world_.logger.info("node", "founded cluster '{}' ({})", config_.cluster_name, to_string(cluster));
   return {};
 }

@@ -15,9 +15,6 @@
 
 namespace bib::engine {
 
-// A segment's file has a multiple of this size, whatever its alignment is, for ever.
-inline constexpr std::uint64_t kSegmentBytesUnit = 4096;
-
 struct SegmentRequest {
   FileSystem* files = nullptr;
   std::string directory;

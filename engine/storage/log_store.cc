@@ -60,7 +60,7 @@ LogStore::~LogStore() {
 Result<LogStore::Recovered> LogStore::open(FileSystem& files, std::string directory,
                                            LogStoreOptions options) {
   BIB_TRY_VOID(check_options(options));
-  options.segment_bytes = round_up(options.segment_bytes, kSegmentBytesUnit);
+  options.segment_bytes = round_up(options.segment_bytes, wire::kSegmentBytesUnit);
   BIB_TRY_VOID(files.make_directories(directory));
   if (options.alignment == 0) {
     BIB_TRY(options.alignment, files.write_unit(directory));
@@ -340,7 +340,7 @@ std::uint64_t LogStore::segment_bytes_for(const wire::SegmentHeader& header,
   const std::uint64_t unit = header.alignment;
   const std::uint64_t needed = round_up(wire::encode_segment_header(header).size(), unit) +
                                round_up(block_size, unit) + 2 * unit;  // a watermark, the seal
-  return std::max(round_up(needed, kSegmentBytesUnit), options_.segment_bytes);
+  return std::max(round_up(needed, wire::kSegmentBytesUnit), options_.segment_bytes);
 }
 
 // Goes on in a new segment that has room for a block of this size. The new file gets its name
@@ -500,7 +500,7 @@ consensus::Restored restored_from(const LogStore::Recovered& log, LogIndex appli
   for (LogIndex index = log.log.first_index(); index <= log.log.last_index(); ++index) {
     restored.sizes.push_back(log.log.size_of(index));
   }
-  for (const LoggedMembership& logged : log.memberships) {
+  for (const wire::LoggedMembership& logged : log.memberships) {
     restored.memberships.push_back(consensus::MembershipAt{logged.index, logged.membership});
   }
   return restored;

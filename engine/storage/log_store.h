@@ -47,7 +47,7 @@ wire::Status retire_segments(FileSystem& files, const std::string& directory,
 struct LogStoreOptions {
   wire::ClusterId cluster;
   wire::NodeId node;
-  std::uint64_t segment_bytes = 0;  // log.segment_bytes; rounded up to kSegmentBytesUnit
+  std::uint64_t segment_bytes = 0;  // log.segment_bytes; rounded up to wire::kSegmentBytesUnit
   std::uint32_t alignment = 0;      // of new segments' blocks: 512, 4096; 0: as the disk is
   std::uint32_t block_bytes_max = 4U << 20;  // a block is ended when it has grown beyond
   wire::ByteView schema;                     // event_schema(); must outlive the store
@@ -92,7 +92,7 @@ class LogStore {
   std::shared_ptr<const LogLocations> locations() const { return locations_; }
   FileSystem& files() const { return files_; }
   const std::string& directory() const { return directory_; }
-  const LogIdentity& identity() const { return identity_; }
+  const wire::LogIdentity& identity() const { return identity_; }
   const std::optional<wire::Error>& failure() const { return failure_; }
 
   struct Counters {
@@ -137,7 +137,7 @@ class LogStore {
   FileSystem& files_;
   std::string directory_;
   LogStoreOptions options_;
-  LogIdentity identity_;
+  wire::LogIdentity identity_;
   std::shared_ptr<LogLocations> locations_;
 
   std::unique_ptr<LogSegment> segment_;
@@ -147,7 +147,7 @@ class LogStore {
   // The log as written, ahead of what is published.
   wire::LogPosition last_;
   wire::HardState hard_state_;
-  std::vector<LoggedMembership> memberships_;
+  std::vector<wire::LoggedMembership> memberships_;
   std::vector<SegmentStart> starts_;  // of all segments, ascending; the last is the open one
   struct Change;
   std::vector<Change> changes_;    // written, not yet published
@@ -165,8 +165,9 @@ class LogStore {
 struct LogStore::Recovered {
   std::unique_ptr<LogStore> store;
   wire::HardState hard_state;
-  consensus::LogView log;                     // base, terms and sizes
-  std::vector<LoggedMembership> memberships;  // ascending; the first may lie at or below the base
+  consensus::LogView log;  // base, terms and sizes
+  std::vector<wire::LoggedMembership>
+      memberships;  // ascending; the first may lie at or below the base
   bool is_new = false;
   bool closed_cleanly = false;
   std::string torn;  // what a torn last write left behind, for the node's log; empty: nothing

@@ -72,8 +72,8 @@ class StateRecovery {
     BIB_TRY_VOID(log_.store->append(std::span<const LogStoreWrite>(&write, 1)));
     log_.hard_state = *write.hard_state;
     log_.log.reset(position);
-    log_.memberships = {
-        LoggedMembership{snapshot.membership_index, snapshot.membership, write.reset->membership}};
+    log_.memberships = {wire::LoggedMembership{snapshot.membership_index, snapshot.membership,
+                                               write.reset->membership}};
     return {};
   }
 

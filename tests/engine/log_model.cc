@@ -121,7 +121,7 @@ std::string LogModel::describe(FileSystem& files, LogStore::Recovered& recovered
   LogModel model;
   model.hard_state = recovered.hard_state;
   model.base = recovered.log.base();
-  for (const LoggedMembership& found : recovered.memberships) {
+  for (const wire::LoggedMembership& found : recovered.memberships) {
     model.memberships.emplace_back(found.index.value(), found.membership.voters.front().value());
   }
   const auto locations = recovered.store->locations();

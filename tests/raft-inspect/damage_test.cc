@@ -257,7 +257,7 @@ TEST_CASE("a truncation behind a snapshot's end is damage") {
   log.hard_state(4, 0).noop().block().truncate(100).block().watermark();
   const Outcome outcome = run_inspect({"verify", dir.path()});
   CHECK(outcome.code == 3);
-  CHECK(has(outcome.out, "a truncation from 100 of a log that begins behind 100"));
+  CHECK(has(outcome.out, "a truncation from 100 of a log that starts after 100"));
 }
 
 TEST_CASE("an event that does not verify is damage although every checksum is right") {

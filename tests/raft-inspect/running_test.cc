@@ -13,19 +13,25 @@ namespace {
 constexpr std::uint64_t kBlockBytes = kAlignment;  // one small entry
 
 // Looks at a log, and lets the node go on writing whenever the end is about to be read again.
-class Onlooker final : public LogVisitor {
+class Onlooker final : public wire::LogVisitor {
  public:
   explicit Onlooker(std::function<void(int)> meanwhile) : meanwhile_(std::move(meanwhile)) {}
 
-  void reads_again(const SegmentReport&) override { meanwhile_(++reads); }
-  void record(const LogRecord& record, const LogState&) override {
+  wire::Result<wire::LogState> walk(const std::filesystem::path& log_directory) {
+    return walk_log(log_directory.string(), *this, [this] { meanwhile_(++reads); });
+  }
+  void record(const wire::WalkedRecord& record, const wire::LogState&) override {
     if (record.record.kind == wire::RecordKind::kEntry) ++entries;
   }
-  void found(const Finding& finding) override { findings.push_back(finding); }
+  void found(const wire::LogFinding& finding) override { findings.push_back(finding); }
+  bool found_damage() const {
+    return std::any_of(findings.begin(), findings.end(),
+                       [](const auto& finding) { return wire::is_damage(finding.flaw); });
+  }
 
   int reads = 0;
   int entries = 0;
-  Findings findings;
+  std::vector<wire::LogFinding> findings;
 
  private:
   std::function<void(int)> meanwhile_;
@@ -48,13 +54,13 @@ std::string without_block(const std::string& bytes, const LogWriter& log, std::u
 
 }  // namespace
 
-TEST_CASE("a block that arrives after the one behind it is no damage") {
+TEST_CASE("a block that arrives after its successor is no damage") {
   support::TempDir dir;
   const LogWriter log = log_of(dir / "log", 5);
   const std::string whole = support::read_file(log.path(1));
   support::write_file(log.path(1), without_block(whole, log, 3));
   Onlooker onlooker([&](int) { support::write_file(log.path(1), whole); });
-  const auto state = walk_log((dir / "log").string(), onlooker);
+  const auto state = onlooker.walk(dir / "log");
   REQUIRE(state);
   CHECK(state->last().index == wire::LogIndex(5));
   CHECK(onlooker.entries == 5);
@@ -68,9 +74,9 @@ TEST_CASE("a block that never arrives is damage, after a second look") {
   const std::string whole = support::read_file(log.path(1));
   support::write_file(log.path(1), without_block(whole, log, 3));
   Onlooker onlooker([](int) {});
-  REQUIRE(walk_log((dir / "log").string(), onlooker));
+  REQUIRE(onlooker.walk(dir / "log"));
   CHECK(onlooker.entries == 3);
-  CHECK(has_damage(onlooker.findings));
+  CHECK(onlooker.found_damage());
   CHECK(onlooker.reads == 1);
 }
 
@@ -83,8 +89,8 @@ TEST_CASE("an end that looks damaged elsewhere each time is given up after some 
   };
   show_without(0);
   Onlooker onlooker([&](int reads) { show_without(std::min(reads, 38)); });
-  REQUIRE(walk_log((dir / "log").string(), onlooker));
-  CHECK(has_damage(onlooker.findings));
+  REQUIRE(onlooker.walk(dir / "log"));
+  CHECK(onlooker.found_damage());
   CHECK(onlooker.reads > 1);
   CHECK(onlooker.reads < 20);
 }

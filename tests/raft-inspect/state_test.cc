@@ -233,7 +233,7 @@ TEST_CASE("a check that was asked for and cannot be made is not clean") {
   CHECK(run_inspect({"verify", snapshot.path(), "--state"}).code == 0);
   const Outcome replay = run_inspect({"verify", snapshot.path(), "--replay"});
   CHECK(replay.code == 1);
-  CHECK(has(replay.out, "begins behind entry 10"));
+  CHECK(has(replay.out, "starts after entry 10"));
 }
 
 TEST_CASE("a state directory that RocksDB cannot open is said, and the log still shown") {

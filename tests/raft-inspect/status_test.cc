@@ -126,7 +126,7 @@ TEST_CASE("status of a log behind a snapshot counts only what is behind it") {
   log.roll_behind_snapshot(1000, 4).hard_state(5, 0xa1).noop().block().close();
   const Outcome outcome = run_inspect({"status", dir / "log"});
   CHECK(outcome.code == 0);
-  CHECK(has(outcome.out, "Begins      behind entry 1,000 of term 4\n"));
+  CHECK(has(outcome.out, "Starts      after entry 1,000 of term 4\n"));
   CHECK(has(outcome.out, "Entries     1: 1,001 to 1,001, last term 5; 14 overwritten\n"));
   CHECK(has(outcome.out, "Events      0\n"));
 }

@@ -165,7 +165,7 @@ Status SimNode::open_and_run(wire::ClusterId cluster, std::vector<wire::Member> 
   process.config.bootstrap = !joins_;
   check_recovered(state);
   note_founding(state);
-  const engine::LogIdentity identity = state.log->identity();
+  const wire::LogIdentity identity = state.log->identity();
   durable_log_ = state.log->locations();
   durable_hard_state_ = state.restored.hard_state;
   decided_ = LogIndex();

@@ -152,8 +152,7 @@ TEST_CASE("a last write with a false checksum is torn while nobody says that it 
   CHECK(result.end_offset == writer.offsets[1]);
   CHECK(result.problem_offset == writer.offsets[1]);
   CHECK(result.problem_index == LogIndex(42));
-  CHECK(mentions(result.problem, "offset " + std::to_string(writer.offsets[1])));
-  CHECK(mentions(result.problem, "entry 42"));
+  CHECK(mentions(result.problem, "block 101, did not complete"));
 }
 
 TEST_CASE("a last write whose first sector was lost is torn") {
@@ -176,9 +175,7 @@ TEST_CASE("a block that a later one calls durable is damage when it does not ver
   CHECK(result.problem_index == LogIndex(42));
   CHECK(result.durable_sequence == 101);
   CHECK(result.last_index == LogIndex(41));
-  CHECK(mentions(result.problem, "offset " + std::to_string(writer.offsets[1])));
   CHECK(mentions(result.problem, "offset " + std::to_string(writer.offsets[2])));
-  CHECK(mentions(result.problem, "entries from 42"));
 }
 
 TEST_CASE("a block behind the first bad one proves nothing without a claim to it") {

@@ -64,6 +64,6 @@ Json finding_json(const Finding& finding);
 Json membership_json(const wire::Membership& membership);
 // One line of JSON, without control characters and with bytes that are not UTF-8 replaced.
 std::string json_line(const Json& json);
-std::string segment_end_name(const SegmentReport& segment);
+std::string segment_end_name(const wire::WalkedSegment& segment);
 
 }  // namespace bib::inspect

@@ -43,7 +43,7 @@ struct ShownEvent {
 };
 
 struct ShownEntry {
-  const LogRecord& place;
+  const wire::WalkedRecord& place;
   bool is_void = false;
   std::vector<ShownEvent> events;
   std::optional<wire::Membership> membership;
@@ -72,7 +72,7 @@ class TextPrinter {
     for (const ShownEvent& event : shown.events) this->event(event, shown.is_void);
   }
 
-  void hard_state(const LogRecord& place) {
+  void hard_state(const wire::WalkedRecord& place) {
     head();
     const wire::HardState& state = place.record.hard_state;
     record(fmt::format(
@@ -80,7 +80,7 @@ class TextPrinter {
         state.vote == wire::NodeId() ? "no vote" : "vote for " + to_string(state.vote)));
   }
 
-  void truncation(const LogRecord& place) {
+  void truncation(const wire::WalkedRecord& place) {
     head();
     record(
         fmt::format("truncation: entries from {} on are void", place.record.truncate_from.value()));
@@ -155,7 +155,7 @@ class JsonPrinter {
     for (const ShownEvent& event : shown.events) this->event(event, shown);
   }
 
-  void hard_state(const LogRecord& place) {
+  void hard_state(const wire::WalkedRecord& place) {
     const wire::HardState& state = place.record.hard_state;
     Json json{{"record", "hard_state"}, {"term", state.term.value()}};
     json["vote"] = state.vote == wire::NodeId() ? Json() : Json(to_string(state.vote));
@@ -163,14 +163,14 @@ class JsonPrinter {
     out_ << json_line(json) << "\n";
   }
 
-  void truncation(const LogRecord& place) {
+  void truncation(const wire::WalkedRecord& place) {
     Json json{{"record", "truncation"}, {"from", place.record.truncate_from.value()}};
     add_place(json, place);
     out_ << json_line(json) << "\n";
   }
 
  private:
-  static void add_place(Json& json, const LogRecord& place) {
+  static void add_place(Json& json, const wire::WalkedRecord& place) {
     json["segment"] = place.segment.number;
     json["offset"] = place.record.file_offset;
   }
@@ -209,17 +209,18 @@ class LogShow {
 
   wire::Status run() {
     FileBytes file;
-    for (const SegmentReport& segment : survey_.segments) {
+    for (const wire::WalkedSegment& segment : survey_.segments) {
       const bool overlaps =
           segment.first_index <= bounds_.last && segment.last_index >= bounds_.first;
       if (!segment.is_ours || (!overlaps && !options_.records)) continue;
       next_index_ = segment.header.previous_index + 1;
       bool is_first = true;
-      BIB_TRY_VOID(read_again(segment, file, [&](const LogRecord& place) {
-        if (std::exchange(is_first, false)) use_schema(place);
-        show(place);
-        return wire::Status();
-      }));
+      BIB_TRY_VOID(
+          read_again(survey_.directory, segment, file, [&](const wire::WalkedRecord& place) {
+            if (std::exchange(is_first, false)) use_schema(place);
+            show(place);
+            return wire::Status();
+          }));
     }
     return {};
   }
@@ -230,10 +231,10 @@ class LogShow {
  private:
   bool is_filtered() const { return !options_.stream_prefix.empty() || !options_.type.empty(); }
 
-  void use_schema(const LogRecord& place) {
+  void use_schema(const wire::WalkedRecord& place) {
     if (const auto status = decoder_.use_schema_of(place.segment); !status) {
       findings_.push_back({FindingKind::kDamage,
-                           place.path,
+                           segment_path(survey_.directory, place.segment.number),
                            wire::kSegmentHeaderFixedSize,
                            {},
                            fmt::format("the segment's schema: {}", status.error().message),
@@ -241,7 +242,7 @@ class LogShow {
     }
   }
 
-  void show(const LogRecord& place) {
+  void show(const wire::WalkedRecord& place) {
     const Record& record = place.record;
     if (record.kind == RecordKind::kEntry) {
       next_index_ = record.entry.index + 1;
@@ -259,7 +260,7 @@ class LogShow {
     ++shown_;
   }
 
-  void show_entry(const LogRecord& place) {
+  void show_entry(const wire::WalkedRecord& place) {
     ShownEntry shown{.place = place, .is_void = false, .events = {}, .membership = {}};
     const LogIndex index = place.record.entry.index;
     shown.is_void = survey_.voids.contains(place.ordinal, index);
@@ -267,7 +268,7 @@ class LogShow {
     const auto entry = wire::EntryReader::open(wire::Bytes::copy_of(place.record.content), true);
     if (!entry) {
       findings_.push_back({FindingKind::kDamage,
-                           place.path,
+                           segment_path(survey_.directory, place.segment.number),
                            place.record.file_offset,
                            index,
                            entry.error().message,
@@ -286,13 +287,13 @@ class LogShow {
   }
 
   void collect_events(const wire::EntryReader& entry, ShownEntry& shown) {
-    const LogRecord& place = shown.place;
+    const wire::WalkedRecord& place = shown.place;
     for (std::size_t i = 0; i < entry.event_count(); ++i) {
       const wire::Position position{place.record.entry.index, static_cast<std::uint32_t>(i)};
       auto decoded = decoder_.decode(entry.event(i));
       if (!decoded) {
         findings_.push_back({FindingKind::kDamage,
-                             place.path,
+                             segment_path(survey_.directory, place.segment.number),
                              place.record.file_offset,
                              position.index,
                              fmt::format("event {} cannot be decoded: {}", to_string(position),
@@ -348,11 +349,10 @@ ExitCode show_log(const LogOptions& options, const Console& console) {
   if (!directory) return report_error(directory.error(), console);
   const auto survey = survey_log(directory->log);
   if (!survey) return report_no_log(*directory, survey.error(), console);
-  const LogIndex base = survey->log.base.index;
+  const LogIndex base = survey->log.base().index;
   if (options.range.first && *options.range.first <= base) {
     console.err << fmt::format(
-        "The log begins behind entry {}: what stands before it is in snapshots only.\n",
-        base.value());
+        "The log starts after entry {}: what came before is in snapshots only.\n", base.value());
   }
   if (options.common.json) return show(options, *survey, console, JsonPrinter(console));
   return show(options, *survey, console, TextPrinter(console, survey->log.last().index));

@@ -107,7 +107,7 @@ std::string json_line(const Json& json) {
   return printable(json.dump(kOneLine, ' ', false, Json::error_handler_t::replace));
 }
 
-std::string segment_end_name(const SegmentReport& segment) {
+std::string segment_end_name(const wire::WalkedSegment& segment) {
   if (segment.is_blank) return "blank";
   if (!segment.is_ours) return "unusable";
   switch (segment.end) {

@@ -64,8 +64,8 @@ class EntryFeed {
   }
 
  private:
-  wire::Status load(const SegmentReport& segment) {
-    return read_again(segment, file_, [this](const LogRecord& place) {
+  wire::Status load(const wire::WalkedSegment& segment) {
+    return read_again(survey_.directory, segment, file_, [this](const wire::WalkedRecord& place) {
       const wire::Record& record = place.record;
       if (record.kind == wire::RecordKind::kEntry && record.entry.index > after_ &&
           !survey_.voids.contains(place.ordinal, record.entry.index)) {
@@ -125,11 +125,11 @@ void check_mark(const StateSource& state, const Survey& survey, const SnapshotSo
   const bool can_be_restored =
       std::any_of(snapshots.snapshots.begin(), snapshots.snapshots.end(),
                   [&](const wire::SnapshotManifest& snapshot) {
-                    return survey.log.term_at(snapshot.index) == snapshot.term;
+                    return survey.log.terms.term_at(snapshot.index) == snapshot.term;
                   });
-  if (!state.problem && !state.path.empty() && applied < survey.log.base.index) {
-    std::string what = fmt::format("the rows stand at entry {}, but the log begins behind entry {}",
-                                   applied.value(), survey.log.base.index.value());
+  if (!state.problem && !state.path.empty() && applied < survey.log.base().index) {
+    std::string what = fmt::format("the rows stand at entry {}, but the log starts after entry {}",
+                                   applied.value(), survey.log.base().index.value());
     if (can_be_restored) {
       what += "; the node takes them from a snapshot at its next start";
     } else {
@@ -175,8 +175,8 @@ wire::Result<std::optional<LogIndex>> begin_from_snapshot(const SnapshotSource& 
                                                           const Survey& survey, LogIndex until,
                                                           projections::MemoryStore& memory) {
   for (const wire::SnapshotManifest& snapshot : snapshots.snapshots) {
-    const bool fits = snapshot.index >= survey.log.base.index && snapshot.index <= until &&
-                      survey.log.term_at(snapshot.index) == snapshot.term;
+    const bool fits = snapshot.index >= survey.log.base().index && snapshot.index <= until &&
+                      survey.log.terms.term_at(snapshot.index) == snapshot.term;
     if (!fits) continue;
     projections::RocksOptions options;
     options.read_only = true;
@@ -208,14 +208,14 @@ std::optional<LogIndex> check_replay(const StateSource& state, const Survey& sur
   }
   projections::MemoryStore memory;
   LogIndex begin;
-  if (survey.log.base.index > LogIndex(0)) {
+  if (survey.log.base().index > LogIndex(0)) {
     const auto found = begin_from_snapshot(snapshots, survey, until, memory);
     if (!found || !*found) {
       findings.push_back(undone(
           state,
-          fmt::format("the log begins behind entry {} and cannot be replayed from its first "
+          fmt::format("the log starts after entry {} and cannot be replayed from its first "
                       "entry; {}",
-                      survey.log.base.index.value(),
+                      survey.log.base().index.value(),
                       found ? "no snapshot here goes on to the rows" : found.error().message)));
       return std::nullopt;
     }

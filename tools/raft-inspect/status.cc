@@ -58,10 +58,10 @@ std::string summary_text(const Status& status, const Paint& paint) {
   text += field_line("Log", ending_text(status, paint));
   text += field_line("Term", fmt::format("{}, {}", survey.log.hard_state.term.value(),
                                          vote_text(survey.log.hard_state)));
-  if (survey.log.base.index > LogIndex()) {
-    text += field_line("Begins", fmt::format("behind entry {} of term {}",
-                                             count_text(survey.log.base.index.value()),
-                                             survey.log.base.term.value()));
+  if (survey.log.base().index > LogIndex()) {
+    text += field_line("Starts", fmt::format("after entry {} of term {}",
+                                             count_text(survey.log.base().index.value()),
+                                             survey.log.base().term.value()));
   }
   text += field_line("Entries", entries_text(survey));
   text +=
@@ -88,7 +88,7 @@ std::string summary_text(const Status& status, const Paint& paint) {
 
 std::string members_text(const Survey& survey) {
   if (survey.log.memberships.empty()) return "\nMembers     not in the log\n";
-  const LoggedMembership& logged = survey.log.memberships.back();
+  const wire::LoggedMembership& logged = survey.log.memberships.back();
   Table table({"NODE", "ROLE", "RAFT ADDRESS", "API ADDRESS"});
   for (const wire::Member& member : logged.membership.members) {
     table.add({to_string(member.id), logged.membership.is_voter(member.id) ? "voter" : "non-voter",
@@ -104,7 +104,7 @@ std::string segments_text(const Survey& survey) {
   const auto index = [](LogIndex value) {
     return value == LogIndex() ? std::string("-") : count_text(value.value());
   };
-  for (const SegmentReport& segment : survey.segments) {
+  for (const wire::WalkedSegment& segment : survey.segments) {
     table.add({std::to_string(segment.number), size_text(segment.bytes),
                size_text(segment.end_offset), count_text(segment.blocks),
                index(segment.first_index), index(segment.last_index), segment_end_name(segment)});
@@ -155,12 +155,12 @@ std::string rows_text(const Status& status) {
                      table.render());
 }
 
-Json segment_json(const SegmentReport& segment) {
+Json segment_json(const Survey& survey, const wire::WalkedSegment& segment) {
   const auto index = [](LogIndex value) {
     return value == LogIndex() ? Json() : Json(value.value());
   };
   return {{"number", segment.number},
-          {"path", segment.path},
+          {"path", segment_path(survey.directory, segment.number)},
           {"bytes", segment.bytes},
           {"used_bytes", segment.end_offset},
           {"blocks", segment.blocks},
@@ -207,7 +207,7 @@ Json status_json(const Status& status) {
   json["closed_cleanly"] = survey.closed_cleanly();
   json["term"] = hard_state.term.value();
   json["vote"] = hard_state.vote == NodeId() ? Json() : Json(to_string(hard_state.vote));
-  json["base_index"] = survey.log.base.index.value();
+  json["base_index"] = survey.log.base().index.value();
   json["first_index"] = survey.entries == 0 ? Json() : Json(survey.first_index.value());
   json["last_index"] = survey.log.last().index.value();
   json["last_term"] = survey.log.last().term.value();
@@ -227,8 +227,8 @@ Json status_json(const Status& status) {
     json["membership"]["index"] = survey.log.memberships.back().index.value();
   }
   json["segments"] = Json::array();
-  for (const SegmentReport& segment : survey.segments) {
-    json["segments"].push_back(segment_json(segment));
+  for (const wire::WalkedSegment& segment : survey.segments) {
+    json["segments"].push_back(segment_json(survey, segment));
   }
   json["snapshots"] = Json::array();
   for (const wire::SnapshotManifest& snapshot : status.snapshots.snapshots) {

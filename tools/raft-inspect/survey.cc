@@ -35,13 +35,15 @@ namespace {
 // How many of the last entries' event counts are kept, to take off those of overwritten ones.
 constexpr std::size_t kRememberedMax = 1U << 20;
 
-class Surveyor final : public LogVisitor {
+class Surveyor final : public wire::LogVisitor {
  public:
-  explicit Surveyor(LogVisitor* also) : also_(also) {}
+  Surveyor(const std::string& directory, wire::LogVisitor* also) : also_(also) {
+    survey.directory = directory;
+  }
 
-  void begin(const SegmentReport& segment, const LogState& state) override {
+  void begin(const wire::WalkedSegment& segment, const wire::LogState& state) override {
     if (also_ != nullptr) also_->begin(segment, state);
-    if (!segment.starts_anew || survey.records == 0) return;
+    if (!segment.begins_log || survey.records == 0) return;
     // A snapshot took the place of all that was logged before.
     survey.voids.add(survey.records, LogIndex(0));
     survey.overwritten += survey.entries;
@@ -52,7 +54,7 @@ class Surveyor final : public LogVisitor {
     remembered_.clear();
   }
 
-  void record(const LogRecord& place, const LogState& state) override {
+  void record(const wire::WalkedRecord& place, const wire::LogState& state) override {
     if (also_ != nullptr) also_->record(place, state);
     ++survey.records;
     const wire::Record& record = place.record;
@@ -60,13 +62,15 @@ class Surveyor final : public LogVisitor {
     if (record.kind == RecordKind::kEntry) add(record.entry);
   }
 
-  void end(const SegmentReport& segment) override {
+  void end(const wire::WalkedSegment& segment) override {
     if (also_ != nullptr) also_->end(segment);
     survey.segments.push_back(segment);
     survey.segments.back().header.schema.clear();  // as large as all the rest
   }
 
-  void found(const Finding& finding) override { survey.findings.push_back(finding); }
+  void found(const wire::LogFinding& finding) override {
+    survey.findings.push_back(finding_of(survey.directory, finding));
+  }
 
   Survey survey;
 
@@ -83,7 +87,7 @@ class Surveyor final : public LogVisitor {
     remembered_.push_back(entry.event_count);
   }
 
-  void truncate(const LogRecord& place, const LogState& state) {
+  void truncate(const wire::WalkedRecord& place, const wire::LogState& state) {
     const LogIndex from = place.record.truncate_from;
     survey.voids.add(place.ordinal, from);
     const LogIndex last = state.last().index;
@@ -98,7 +102,7 @@ class Surveyor final : public LogVisitor {
     if (survey.entries == 0) survey.first_index = LogIndex();
   }
 
-  LogVisitor* const also_;
+  wire::LogVisitor* const also_;
   std::deque<std::uint32_t> remembered_;
 };
 
@@ -106,14 +110,14 @@ class Surveyor final : public LogVisitor {
 
 std::uint64_t Survey::file_bytes() const {
   std::uint64_t bytes = 0;
-  for (const SegmentReport& segment : segments) bytes += segment.bytes;
+  for (const wire::WalkedSegment& segment : segments) bytes += segment.bytes;
   return bytes;
 }
 
 std::uint64_t Survey::durable_sequence() const {
   std::uint64_t highest = 0;
-  for (const SegmentReport& segment : segments) {
-    // The seal is followed by a sync before anything is written behind it.
+  for (const wire::WalkedSegment& segment : segments) {
+    // The seal is followed by a sync before anything is written after it.
     const bool whole = segment.end == wire::SegmentEnd::kSealed && segment.next_sequence > 0;
     highest = std::max(highest, whole ? segment.next_sequence - 1 : segment.durable_sequence);
   }
@@ -122,20 +126,21 @@ std::uint64_t Survey::durable_sequence() const {
 
 std::uint64_t Survey::last_sequence() const {
   std::uint64_t highest = 0;
-  for (const SegmentReport& segment : segments) {
+  for (const wire::WalkedSegment& segment : segments) {
     if (segment.next_sequence > 0) highest = std::max(highest, segment.next_sequence - 1);
   }
   return highest;
 }
 
 bool Survey::closed_cleanly() const {
-  const auto last = std::find_if(segments.rbegin(), segments.rend(),
-                                 [](const SegmentReport& segment) { return !segment.is_blank; });
+  const auto last =
+      std::find_if(segments.rbegin(), segments.rend(),
+                   [](const wire::WalkedSegment& segment) { return !segment.is_blank; });
   return last != segments.rend() && last->is_ours && last->end == wire::SegmentEnd::kClosed;
 }
 
-wire::Result<Survey> survey_log(const std::string& log_directory, LogVisitor* also) {
-  Surveyor surveyor(also);
+wire::Result<Survey> survey_log(const std::string& log_directory, wire::LogVisitor* also) {
+  Surveyor surveyor(log_directory, also);
   BIB_TRY(surveyor.survey.log, walk_log(log_directory, surveyor));
   surveyor.survey.voids.complete();
   return std::move(surveyor.survey);

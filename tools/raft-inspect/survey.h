@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "inspect/finding.h"
@@ -33,9 +34,10 @@ class VoidEntries {
 };
 
 struct Survey {
-  LogState log;
+  std::string directory;  // of the log
+  wire::LogState log;
   Findings findings;
-  std::vector<SegmentReport> segments;
+  std::vector<wire::WalkedSegment> segments;
   VoidEntries voids;
   std::uint64_t records = 0;
 
@@ -58,6 +60,6 @@ struct Survey {
 
 // kNotFound: there is no segment; kIo. All else is in `findings`. `also`, if given, is told the
 // same in the same walk, findings excepted.
-wire::Result<Survey> survey_log(const std::string& log_directory, LogVisitor* also = nullptr);
+wire::Result<Survey> survey_log(const std::string& log_directory, wire::LogVisitor* also = nullptr);
 
 }  // namespace bib::inspect

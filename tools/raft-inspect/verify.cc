@@ -15,15 +15,17 @@ namespace {
 constexpr std::size_t kEventFindingsMax = 20;
 
 // Decodes every event by the schema of its segment.
-class EventChecker final : public LogVisitor {
+class EventChecker final : public wire::LogVisitor {
  public:
-  void begin(const SegmentReport& segment, const LogState&) override {
+  explicit EventChecker(std::string log_directory) : log_directory_(std::move(log_directory)) {}
+
+  void begin(const wire::WalkedSegment& segment, const wire::LogState&) override {
     in_segment_ = 0;
     const auto status = decoder_.use_schema_of(segment.header);
     has_schema_ = status.has_value();
     if (has_schema_) return;
     findings.push_back({FindingKind::kDamage,
-                        segment.path,
+                        segment_path(log_directory_, segment.number),
                         wire::kSegmentHeaderFixedSize,
                         segment.header.previous_index + 1,
                         fmt::format("the segment's schema cannot be used, so that its events "
@@ -32,7 +34,7 @@ class EventChecker final : public LogVisitor {
                         {}});
   }
 
-  void record(const LogRecord& place, const LogState&) override {
+  void record(const wire::WalkedRecord& place, const wire::LogState&) override {
     const wire::Record& record = place.record;
     if (record.kind != wire::RecordKind::kEntry || !has_schema_) return;
     const auto entry = wire::EntryReader::open(wire::Bytes::copy_of(record.content), true);
@@ -46,10 +48,10 @@ class EventChecker final : public LogVisitor {
     }
   }
 
-  void end(const SegmentReport& segment) override {
+  void end(const wire::WalkedSegment& segment) override {
     if (in_segment_ <= kEventFindingsMax) return;
     findings.push_back({FindingKind::kDamage,
-                        segment.path,
+                        segment_path(log_directory_, segment.number),
                         0,
                         {},
                         fmt::format("{} more events of this segment cannot be decoded",
@@ -61,14 +63,15 @@ class EventChecker final : public LogVisitor {
   std::uint64_t events = 0;
 
  private:
-  void found_in(const LogRecord& place, std::string what) {
+  void found_in(const wire::WalkedRecord& place, std::string what) {
     if (++in_segment_ > kEventFindingsMax) return;
-    findings.push_back({FindingKind::kDamage, place.path, place.record.file_offset,
-                        place.record.entry.index, std::move(what),
+    findings.push_back({FindingKind::kDamage, segment_path(log_directory_, place.segment.number),
+                        place.record.file_offset, place.record.entry.index, std::move(what),
                         "the bytes are as they were written: keep a copy of the file and report "
                         "this with the versions of bibd that wrote it"});
   }
 
+  const std::string log_directory_;
   EventDecoder decoder_;
   bool has_schema_ = false;
   std::size_t in_segment_ = 0;
@@ -105,7 +108,7 @@ std::string verdict(const Findings& findings) {
 std::string checked_text(const VerifyOptions& options, const Outcome& outcome) {
   const Survey& survey = outcome.survey;
   std::uint64_t blocks = 0;
-  for (const SegmentReport& segment : survey.segments) blocks += segment.blocks;
+  for (const wire::WalkedSegment& segment : survey.segments) blocks += segment.blocks;
   std::string text = field_line(
       "Log", fmt::format("{}, {}, {}: checksums, continuity, identity",
                          counted(survey.segments.size(), "segment", "segments"),
@@ -191,7 +194,7 @@ ExitCode verify(const VerifyOptions& options, const Console& console) {
   Outcome outcome;
   // Before the log, which a running node carries on: rows must never seem to be ahead of it.
   outcome.state = open_state(directory->state);
-  EventChecker events;
+  EventChecker events(directory->log);
   auto survey = survey_log(directory->log, &events);
   if (survey) {
     outcome.survey = *std::move(survey);

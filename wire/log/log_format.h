@@ -78,6 +78,8 @@ inline constexpr std::uint32_t kBlockSizeMax = 64U << 20;
 inline constexpr std::uint32_t kSegmentSizeMax = 1U << 30;
 // A node makes none that is smaller; readers take any.
 inline constexpr std::uint32_t kSegmentSizeMin = 64U << 10;
+// A segment's file has a multiple of this size, whatever its alignment is.
+inline constexpr std::uint32_t kSegmentBytesUnit = 4096;
 
 struct SegmentHeader {
   std::uint32_t header_size = 0;  // filled when encoded or read
@@ -192,10 +194,10 @@ struct SegmentScan {
   LogIndex last_index;                 // of the log behind this segment
   Term last_term;  // 0 with last_index > 0: the term stands in an earlier segment (term_of)
   HardState hard_state;
-  // kTorn, kDamaged: where and why.
+  // kTorn, kDamaged: where and why. kTorn: nothing that was durable is missing.
   std::uint64_t problem_offset = 0;
   LogIndex problem_index;  // the first entry index that is affected
-  std::string problem;
+  std::string problem;     // without the place
 };
 
 struct ScanOptions {

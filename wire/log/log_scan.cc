@@ -10,33 +10,20 @@
 #include "wire/base/little_endian.h"
 #include "wire/base/mutant.h"
 #include "wire/log/log_format.h"
+#include "wire/log/log_terms.h"
 
 namespace bib::wire {
 namespace {
 
 // The log as it stands after the blocks read so far.
-struct LogState {
-  struct TermRun {
-    LogIndex first;
-    Term term;
-  };
-
-  LogIndex last_index;
+struct StateAfter {
   HardState hard_state;
-  std::vector<TermRun> runs;  // never empty; the first one begins at or before last_index
-
-  Term last_term() const { return runs.back().term; }
-
-  void append(LogIndex index, Term term) {
-    if (term != last_term()) runs.push_back({index, term});
-    last_index = index;
-  }
+  LogTerms terms;
 
   template <typename TermOf>
   void truncate(LogIndex from, const TermOf& term_of) {
-    last_index = from - 1;
-    while (!runs.empty() && runs.back().first > last_index) runs.pop_back();
-    if (runs.empty()) runs.push_back({last_index, term_of(last_index)});
+    if (from > terms.base().index) return terms.truncate_from(from);
+    terms.reset({from - 1, term_of(from - 1)});
   }
 };
 
@@ -53,9 +40,9 @@ class Scanner {
 
   Result<Step> read_block();
   bool is_ours(const std::uint8_t* block) const;
-  Status check_records(const BlockHeader& block, LogState& state);
-  Status check_record(Record& record, LogState& state);
-  Status check_entry(Record& record, LogState& state);
+  Status check_records(const BlockHeader& block, StateAfter& state);
+  Status check_record(Record& record, StateAfter& state);
+  Status check_entry(Record& record, StateAfter& state);
   Term term_before_segment(LogIndex index) const;
   void damaged(std::uint64_t offset, std::string why);
   void end_without_block(const std::string& why);
@@ -66,7 +53,7 @@ class Scanner {
   const ScanOptions& options_;
   const std::function<Status(const Record&)>& visit_;
   SegmentScan scan_;
-  LogState state_;
+  StateAfter state_;
   std::vector<Record> records_;  // of the block in hand
   bool closed_ = false;
 };
@@ -77,16 +64,15 @@ Result<SegmentScan> Scanner::run() {
                 kSegmentSizeMax);
   }
   BIB_TRY(scan_.header, read_segment_header(file_));
-  state_.last_index = scan_.header.previous_index;
   state_.hard_state = scan_.header.hard_state;
-  state_.runs = {{scan_.header.previous_index, scan_.header.previous_term}};
+  state_.terms.reset({scan_.header.previous_index, scan_.header.previous_term});
   scan_.end_offset = scan_.header.header_size;
   scan_.next_sequence = scan_.header.first_sequence;
   for (Step step = Step::kNextBlock; step == Step::kNextBlock;) {
     BIB_TRY(step, read_block());
   }
-  scan_.last_index = state_.last_index;
-  scan_.last_term = state_.last_term();
+  scan_.last_index = state_.terms.last().index;
+  scan_.last_term = state_.terms.last().term;
   scan_.hard_state = state_.hard_state;
   return std::move(scan_);
 }
@@ -119,7 +105,7 @@ Result<Scanner::Step> Scanner::read_block() {
                                 scan_.next_sequence));
     return Step::kEnd;
   }
-  LogState after = state_;
+  StateAfter after = state_;
   if (const Status status = check_records(*block, after); !status) {
     damaged(offset, status.error().message);
     return Step::kEnd;
@@ -138,7 +124,7 @@ Result<Scanner::Step> Scanner::read_block() {
   return Step::kEnd;
 }
 
-Status Scanner::check_records(const BlockHeader& block, LogState& state) {
+Status Scanner::check_records(const BlockHeader& block, StateAfter& state) {
   records_.clear();
   const ByteView payload = file_.subspan(scan_.end_offset + kBlockHeaderSize, block.payload_size);
   std::size_t at = 0;
@@ -170,7 +156,7 @@ Status Scanner::check_records(const BlockHeader& block, LogState& state) {
   return {};
 }
 
-Status Scanner::check_record(Record& record, LogState& state) {
+Status Scanner::check_record(Record& record, StateAfter& state) {
   const ByteView content = record.content;
   if (record.kind == RecordKind::kEntry) return check_entry(record, state);
   if (record.kind == RecordKind::kHardState) {
@@ -190,16 +176,16 @@ Status Scanner::check_record(Record& record, LogState& state) {
     return fail(ErrorCode::kCorrupt, "a truncation of {} bytes", content.size());
   }
   record.truncate_from = LogIndex(load_u64(content.data()));
-  if (record.truncate_from == LogIndex(0) || record.truncate_from > state.last_index) {
+  if (record.truncate_from == LogIndex(0) || record.truncate_from > state.terms.last().index) {
     return fail(ErrorCode::kCorrupt, "a truncation from {} of a log that ends at {}",
-                record.truncate_from.value(), state.last_index.value());
+                record.truncate_from.value(), state.terms.last().index.value());
   }
   state.truncate(record.truncate_from,
                  [this](LogIndex index) { return term_before_segment(index); });
   return {};
 }
 
-Status Scanner::check_entry(Record& record, LogState& state) {
+Status Scanner::check_entry(Record& record, StateAfter& state) {
   const auto entry =
       options_.verify_entries ? verify_entry(record.content) : read_entry_header(record.content);
   if (!entry) return tl::unexpected(entry.error());
@@ -211,16 +197,17 @@ Status Scanner::check_entry(Record& record, LogState& state) {
     return fail(ErrorCode::kCorrupt, "entry {} is of cluster {}, the segment of {}",
                 entry->index.value(), to_string(entry->cluster), to_string(scan_.header.cluster));
   }
-  if (entry->index != state.last_index + 1) {
+  const LogPosition last = state.terms.last();
+  if (entry->index != last.index + 1) {
     return fail(ErrorCode::kCorrupt, "entry {} follows entry {}", entry->index.value(),
-                state.last_index.value());
+                last.index.value());
   }
-  if (entry->term < state.last_term()) {
+  if (entry->term < last.term) {
     return fail(ErrorCode::kCorrupt, "entry {} of term {} follows an entry of term {}",
-                entry->index.value(), entry->term.value(), state.last_term().value());
+                entry->index.value(), entry->term.value(), last.term.value());
   }
   record.entry = *entry;
-  state.append(entry->index, entry->term);
+  state.terms.append(entry->term);
   return {};
 }
 
@@ -232,9 +219,8 @@ Term Scanner::term_before_segment(LogIndex index) const {
 void Scanner::damaged(std::uint64_t offset, std::string why) {
   scan_.end = SegmentEnd::kDamaged;
   scan_.problem_offset = offset;
-  scan_.problem_index = state_.last_index + 1;
-  scan_.problem = fmt::format("segment {}, offset {}: {}; entries from {} on are affected",
-                              scan_.header.number, offset, why, scan_.problem_index.value());
+  scan_.problem_index = state_.terms.last().index + 1;
+  scan_.problem = std::move(why);
 }
 
 // Decides what it means that no block of ours stands at end_offset.
@@ -254,11 +240,9 @@ void Scanner::end_without_block(const std::string& why) {
   if (BIB_MUTANT(kTornTailIsDamage)) return damaged(scan_.end_offset, why);
   scan_.end = SegmentEnd::kTorn;
   scan_.problem_offset = scan_.end_offset;
-  scan_.problem_index = state_.last_index + 1;
-  scan_.problem = fmt::format(
-      "segment {}, offset {}: the last write, block {}, did not complete ({}); nothing "
-      "that was durable is missing; the log goes on at entry {}",
-      scan_.header.number, scan_.end_offset, scan_.next_sequence, why, scan_.problem_index.value());
+  scan_.problem_index = state_.terms.last().index + 1;
+  scan_.problem =
+      fmt::format("the last write, block {}, did not complete ({})", scan_.next_sequence, why);
 }
 
 bool Scanner::damaged_by_later_claim(const std::string& why) {

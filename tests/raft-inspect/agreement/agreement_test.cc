@@ -1,5 +1,5 @@
-// The node's recovery and `raft-inspect verify` must call the same things damage: a log that the
-// node refuses to start on is exit code 3, any other is clean.
+// The node's recovery and `raft-inspect verify` read the same files and must call the same things
+// damage: a log that the node refuses to start on is exit code 3, any other is clean.
 #include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
@@ -39,7 +39,7 @@ Outcome verify_log(const fs::path& directory) {
   return {code, out.str()};
 }
 
-engine::LogStoreOptions store_options(std::uint64_t log_id = 7) {
+engine::LogStoreOptions store_options() {
   engine::LogStoreOptions options;
   options.cluster.bytes.fill(0xc1);
   options.node = wire::NodeId(0xa1);
@@ -47,7 +47,7 @@ engine::LogStoreOptions store_options(std::uint64_t log_id = 7) {
   options.alignment = 512;
   options.block_bytes_max = 4096;
   options.schema = wire::event_schema();
-  options.random = [log_id] { return log_id; };
+  options.random = [] { return 7; };
   options.now_us = [] { return std::int64_t{0}; };
   return options;
 }
@@ -62,10 +62,8 @@ std::vector<std::uint8_t> membership() {
 // Does to a log what a node may do to it: appends, overwrites, votes, installs snapshots.
 class Writer {
  public:
-  Writer(const fs::path& directory, std::uint64_t seed, std::uint64_t log_id = 7)
-      : directory_(directory), prng_(seed) {
-    auto opened =
-        engine::LogStore::open(engine::posix_file_system(), directory, store_options(log_id));
+  Writer(const fs::path& directory, std::uint64_t seed) : directory_(directory), prng_(seed) {
+    auto opened = engine::LogStore::open(engine::posix_file_system(), directory, store_options());
     REQUIRE(opened);
     store_ = std::move(opened->store);
   }
@@ -135,11 +133,6 @@ bool agree(const fs::path& directory) {
   return contents.has_value();
 }
 
-void copy_log(const fs::path& from, const fs::path& to) {
-  fs::remove_all(to);
-  fs::copy(from, to);
-}
-
 fs::path some_segment(const fs::path& directory, wire::Prng& prng) {
   std::vector<fs::path> segments;
   for (const auto& file : fs::directory_iterator(directory)) {
@@ -149,83 +142,46 @@ fs::path some_segment(const fs::path& directory, wire::Prng& prng) {
   return segments[prng.below(segments.size())];
 }
 
-void flip_bits(const fs::path& file, wire::Prng& prng) {
+// What the two readers might see differently. What the bytes mean is one judge's to say, which
+// tests/engine/log_judge_test.cc tries with more kinds of damage.
+void damage(const fs::path& file, wire::Prng& prng) {
   std::string bytes = support::read_file(file);
-  for (std::uint64_t n = 1 + prng.below(3); n > 0; --n) {
-    char& byte = bytes[prng.below(bytes.size())];
-    byte = static_cast<char>(byte ^ (1 << prng.below(8)));
-  }
-  support::write_file(file, bytes);
-}
-
-void damage(const fs::path& log, const fs::path& foreign, wire::Prng& prng) {
-  const fs::path file = some_segment(log, prng);
-  const std::string bytes = support::read_file(file);
-  switch (prng.below(7)) {
+  switch (prng.below(4)) {
     case 0:
+      bytes[prng.below(bytes.size())] ^= 4;
+      return support::write_file(file, bytes);
     case 1:
-      return flip_bits(file, prng);
-    case 2:
       return support::write_file(file, bytes.substr(0, prng.below(bytes.size())));
-    case 3:
+    case 2:
+      return support::write_file(file, {});
+    default:
       fs::remove(file);
-      return;
-    case 4: {
-      const fs::path other = some_segment(log, prng);
-      if (other != file) fs::copy_file(file, other, fs::copy_options::overwrite_existing);
-      return;
-    }
-    case 5:
-      if (fs::exists(foreign / file.filename())) {
-        fs::copy_file(foreign / file.filename(), file, fs::copy_options::overwrite_existing);
-      }
-      return;
-    default: {
-      // A range of zeros, as a disk returns what it lost.
-      std::string lost = bytes;
-      const std::size_t begin = prng.below(lost.size() / 512) * 512;
-      const std::size_t size =
-          std::min<std::size_t>((1 + prng.below(8)) * 512, lost.size() - begin);
-      lost.replace(begin, size, size, '\0');
-      support::write_file(file, lost);
-    }
   }
 }
 
-TEST_CASE("whatever a node writes is clean for both, at every moment") {
-  support::TempDir dir;
-  Writer writer(dir / "log", 1);
-  wire::Prng prng(2);
-  for (int round = 0; round < 150; ++round) {
-    writer.write();
-    if (prng.below(20) == 0) writer.reopen(prng.below(2) == 0);
-    REQUIRE(agree(dir / "log"));
-  }
-}
-
-TEST_CASE("node and tool agree on what is damage, whatever is done to the files") {
+TEST_CASE("the tool reads what the node reads, and calls the same things damage") {
   wire::Prng prng(3);
   std::uint64_t started = 0;
   std::uint64_t refused = 0;
-  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
     support::TempDir dir;
-    Writer(dir / "foreign", seed, 8).write();
-    {
-      Writer writer(dir / "log", seed);
-      for (std::uint64_t n = 40 + prng.below(100); n > 0; --n) writer.write();
-      if (prng.below(2) == 0) REQUIRE(writer.store().close());
-    }
-    for (int round = 0; round < 60; ++round) {
+    Writer writer(dir / "log", seed);
+    for (std::uint64_t n = 60; n > 0; --n) writer.write();
+    for (int round = 0; round < 20; ++round) {
       CAPTURE(seed, round);
-      copy_log(dir / "log", dir / "copy");
-      damage(dir / "copy", dir / "foreign", prng);
+      writer.write();
+      if (prng.below(20) == 0) writer.reopen(prng.below(2) == 0);
+      REQUIRE(agree(dir / "log"));
+      fs::remove_all(dir / "copy");
+      fs::copy(dir / "log", dir / "copy");
+      damage(some_segment(dir / "copy", prng), prng);
       if (fs::is_empty(dir / "copy")) continue;
       ++(agree(dir / "copy") ? started : refused);
     }
   }
   // Both happened, so that the test can fail either way.
-  CHECK(started > 10);
-  CHECK(refused > 100);
+  CHECK(started > 3);
+  CHECK(refused > 15);
 }
 
 TEST_CASE("a log that a node writes to while it is read is never called damaged") {

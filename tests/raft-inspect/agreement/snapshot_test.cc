@@ -174,9 +174,9 @@ TEST_CASE(
   CHECK(data.said("clean"));
   CHECK(data.inspect({"status"}) == 0);
   CHECK(data.said("40-1"));
-  CHECK(data.said(fmt::format("behind entry {}", data.base)));
+  CHECK(data.said(fmt::format("after entry {}", data.base)));
   CHECK(data.inspect({"log", "2..50"}) == 0);
-  CHECK(data.said(fmt::format("The log begins behind entry {}", data.base)));
+  CHECK(data.said(fmt::format("The log starts after entry {}", data.base)));
   CHECK(data.inspect({"status", "-o", "json"}) == 0);
   const auto json = nlohmann::json::parse(data.text);
   CHECK(json.at("snapshots").size() == 2);
