@@ -31,7 +31,7 @@ struct SnapshotFetcher::Target {
 
 struct SnapshotFetcher::Fetch {
   wire::NodeId from;
-  wire::SnapshotPlace place;
+  wire::LogPosition place;
   std::shared_ptr<const SnapshotManifest> manifest;
   wire::Bytes manifest_bytes;
   std::shared_ptr<Target> target = std::make_shared<Target>();
@@ -59,11 +59,11 @@ wire::NodeId SnapshotFetcher::source() const {
   return fetch_->from;
 }
 
-wire::SnapshotPlace SnapshotFetcher::place() const {
+wire::LogPosition SnapshotFetcher::place() const {
   return fetch_->place;
 }
 
-bool SnapshotFetcher::begin(wire::NodeId from, wire::SnapshotPlace place) {
+bool SnapshotFetcher::begin(wire::NodeId from, wire::LogPosition place) {
   if (fetch_ || job_is_running_) return false;
   ++generation_;
   fetch_ = std::make_unique<Fetch>();

@@ -59,10 +59,10 @@ class SnapshotFetcher {
   bool is_busy() const { return fetch_ != nullptr; }
   // Which one, of whom; only while busy.
   wire::NodeId source() const;
-  wire::SnapshotPlace place() const;
+  wire::LogPosition place() const;
 
   // Not while busy, nor before what an abandoned one was writing has ended: false then.
-  bool begin(wire::NodeId from, wire::SnapshotPlace place);
+  bool begin(wire::NodeId from, wire::LogPosition place);
   void abandon();
   void on_part(wire::SnapshotPart&& part);
   void on_peer_disconnected(wire::NodeId peer);

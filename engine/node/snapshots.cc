@@ -239,7 +239,7 @@ void Snapshots::receive_snapshot(NodeId from, LogPosition last) {
     return;
   }
   if (fetcher_.is_busy()) {
-    const wire::SnapshotPlace place = fetcher_.place();
+    const wire::LogPosition place = fetcher_.place();
     if (fetcher_.source() == from && place.index == last.index) return;
     if (BIB_MUTANT(kWaitsForOldLeader)) return;
     fetcher_.abandon();  // of an earlier leader, or an earlier snapshot

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "wire/base/checksum.h"
 #include "wire/base/mutant.h"
 
 namespace bib::engine {
@@ -20,26 +19,17 @@ constexpr std::size_t kReadBytes = 1U << 20;
 // RocksDB's checkpoints are flat; its temporary ones lie one level deeper.
 constexpr int kDepthMax = 8;
 
-struct Measured {
-  std::uint64_t size = 0;
-  std::uint64_t checksum = 0;
-};
-
 // Reads the file from its first byte to its last; syncs it where asked.
-Result<Measured> measure(FileSystem& files, const std::string& path, bool sync) {
+Result<wire::SnapshotFileMeasure> measure(FileSystem& files, const std::string& path, bool sync) {
   BIB_TRY(auto file, files.open(path, {.mode = OpenMode::kRead, .direct = false}));
   if (sync) BIB_TRY_VOID(file->sync());
   std::vector<std::uint8_t> buffer(kReadBytes);
-  wire::StreamChecksum checksum;
-  Measured measured;
-  while (true) {
-    BIB_TRY(const std::size_t count, file->read(measured.size, buffer));
-    checksum.add(wire::ByteView(buffer).first(count));
-    measured.size += count;
-    if (count < buffer.size()) break;
+  wire::SnapshotFileMeasure measured;
+  for (std::uint64_t offset = 0;; offset += buffer.size()) {
+    BIB_TRY(const std::size_t count, file->read(offset, buffer));
+    measured.add(wire::ByteView(buffer).first(count));
+    if (count < buffer.size()) return measured;
   }
-  measured.checksum = checksum.value();
-  return measured;
 }
 
 Status remove_tree_below(FileSystem& files, const std::string& directory, int depth) {
@@ -87,8 +77,8 @@ Result<SnapshotManifest> seal_snapshot(FileSystem& files, const std::string& roo
                         "files in all",
                         state, name, names.size());
     }
-    BIB_TRY(const Measured measured, measure(files, join_path(state, name), true));
-    manifest.files.push_back({name, measured.size, measured.checksum});
+    BIB_TRY(const auto measured, measure(files, join_path(state, name), true));
+    manifest.files.push_back(measured.file(name));
   }
   if (manifest.files.empty()) {
     return wire::fail(ErrorCode::kIo, "a snapshot cannot be made of {}: it is empty", state);
@@ -160,12 +150,11 @@ Status verify_snapshot_files(FileSystem& files, const std::string& root,
       return wire::fail(ErrorCode::kCorrupt, "the snapshot {} is damaged: {} is missing", name,
                         path);
     }
-    BIB_TRY(const Measured measured, measure(files, path, false));
-    if (measured.size == file.size && measured.checksum == file.checksum) continue;
-    return wire::fail(ErrorCode::kCorrupt,
-                      "the snapshot {} is damaged: {} has {} bytes with checksum {:016x}, its "
-                      "manifest says {} with {:016x}",
-                      name, path, measured.size, measured.checksum, file.size, file.checksum);
+    BIB_TRY(const auto measured, measure(files, path, false));
+    if (const Status same = measured.check(file); !same) {
+      return wire::fail(ErrorCode::kCorrupt, "the snapshot {} is damaged: {}: {}", name, path,
+                        same.error().message);
+    }
   }
   if (names.size() == manifest.files.size()) return {};
   return wire::fail(ErrorCode::kCorrupt,

@@ -81,8 +81,8 @@ Status end_install(FileSystem& files, const InstallPlaces& places) {
   return remove_tree(files, places.previous);
 }
 
-Result<std::optional<wire::SnapshotPlace>> find_install(FileSystem& files,
-                                                        const InstallPlaces& places) {
+Result<std::optional<wire::LogPosition>> find_install(FileSystem& files,
+                                                      const InstallPlaces& places) {
   BIB_TRY(const bool is_there, has_name(files, places.snapshots, kInstallingName));
   if (!is_there) return std::nullopt;
   const std::string path = join_path(places.snapshots, kInstallingName);

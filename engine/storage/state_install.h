@@ -48,7 +48,7 @@ wire::Status end_install(FileSystem& files, const InstallPlaces& places);
 // ---- at start, before the store is opened
 
 // The snapshot whose installation was decided and has not ended.
-wire::Result<std::optional<wire::SnapshotPlace>> find_install(FileSystem& files,
+wire::Result<std::optional<wire::LogPosition>> find_install(FileSystem& files,
                                                               const InstallPlaces& places);
 // Steps 1 and 3 anew, without 2: also for a state that is lost while there is a snapshot.
 wire::Status complete_install(FileSystem& files, const InstallPlaces& places,

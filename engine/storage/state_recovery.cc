@@ -39,10 +39,9 @@ class StateRecovery {
     BIB_TRY(const auto place, find_install(files_, places_));
     if (!place) return remove_install_leftovers(files_, places_);
     const std::string name = wire::snapshot_name(place->index, place->term);
-    const auto snapshot = std::find_if(
-        state_.snapshots.begin(), state_.snapshots.end(), [&](const SnapshotManifest& each) {
-          return each.index == place->index && each.term == place->term;
-        });
+    const auto snapshot =
+        std::find_if(state_.snapshots.begin(), state_.snapshots.end(),
+                     [&](const SnapshotManifest& each) { return each.position() == *place; });
     if (snapshot == state_.snapshots.end()) {
       return wire::fail(ErrorCode::kCorrupt,
                         "the snapshot {} was being put in place when this node stopped, but {} "
@@ -59,7 +58,7 @@ class StateRecovery {
   // What the log holds up to the snapshot is the same and stays, or is void (Raft figure 13, steps
   // 6 and 7).
   Status reset_log(const SnapshotManifest& snapshot) {
-    const wire::LogPosition position{snapshot.index, snapshot.term};
+    const wire::LogPosition position = snapshot.position();
     if (log_.log.matches(position) || log_.log.base().index > position.index) return {};
     LogStoreWrite write;
     write.hard_state = log_.hard_state;
@@ -113,7 +112,7 @@ class StateRecovery {
   // The newest snapshot that this build can use and from which the log goes on.
   const SnapshotManifest* snapshot_for_log() const {
     for (auto each = state_.snapshots.rbegin(); each != state_.snapshots.rend(); ++each) {
-      const bool fits = log_.log.matches({each->index, each->term});
+      const bool fits = log_.log.matches(each->position());
       if (fits && projections::check_versions(*each)) return &*each;
     }
     return nullptr;

@@ -6,7 +6,6 @@
 
 #include "inspect/source.h"
 #include "projections/apply/checkpoint.h"
-#include "wire/base/checksum.h"
 
 namespace bib::inspect {
 
@@ -74,25 +73,17 @@ void read_snapshot(const std::string& name, SnapshotSource& source, const Survey
   source.snapshots.push_back(*std::move(manifest));
 }
 
-struct Measured {
-  std::uint64_t size = 0;
-  std::uint64_t checksum = 0;
-};
-
-std::optional<Measured> measure(const std::string& path) {
+std::optional<wire::SnapshotFileMeasure> measure(const std::string& path) {
   std::ifstream stream(path, std::ios::binary);
   if (!stream) return std::nullopt;
   std::vector<char> piece(kPieceBytes);
-  wire::StreamChecksum checksum;
-  Measured measured;
+  wire::SnapshotFileMeasure measured;
   while (stream) {
     stream.read(piece.data(), static_cast<std::streamsize>(piece.size()));
     const auto count = static_cast<std::size_t>(stream.gcount());
-    checksum.add(wire::as_bytes(std::string_view(piece.data(), count)));
-    measured.size += count;
+    measured.add(wire::as_bytes(std::string_view(piece.data(), count)));
   }
   if (stream.bad()) return std::nullopt;
-  measured.checksum = checksum.value();
   return measured;
 }
 
@@ -102,11 +93,8 @@ void check_files(const SnapshotManifest& manifest, const std::string& state, Fin
     const auto measured = measure(path);
     if (!measured) {
       damage(path, &manifest, "the file is missing or cannot be read", findings);
-    } else if (measured->size != file.size || measured->checksum != file.checksum) {
-      damage(path, &manifest,
-             fmt::format("{} bytes with checksum {:016x}; the manifest says {} with {:016x}",
-                         measured->size, measured->checksum, file.size, file.checksum),
-             findings);
+    } else if (const auto same = measured->check(file); !same) {
+      damage(path, &manifest, same.error().message, findings);
     }
   }
   const auto names = list_names(state);

@@ -20,7 +20,7 @@ struct SnapshotSource {
   std::string path;                               // empty: not known where they would be
   std::vector<wire::SnapshotManifest> snapshots;  // with a manifest that can be read; ascending
   // An installation was decided and has not ended: the node completes it at its next start.
-  std::optional<wire::SnapshotPlace> installing;
+  std::optional<wire::LogPosition> installing;
 
   std::string directory_of(const wire::SnapshotManifest& manifest) const;
 };

@@ -252,11 +252,23 @@ Result<SnapshotManifest> decode_snapshot_manifest(ByteView bytes) {
   return manifest;
 }
 
+void SnapshotFileMeasure::add(ByteView piece) {
+  checksum_.add(piece);
+  size_ += piece.size();
+}
+
+Status SnapshotFileMeasure::check(const SnapshotFile& expected) const {
+  if (size_ == expected.size && checksum_.value() == expected.checksum) return {};
+  return fail(ErrorCode::kCorrupt,
+              "{} bytes with checksum {:016x}; the manifest says {} with {:016x}", size_,
+              checksum_.value(), expected.size, expected.checksum);
+}
+
 std::string snapshot_name(LogIndex index, Term term) {
   return fmt::format("{}-{}", index.value(), term.value());
 }
 
-std::optional<SnapshotPlace> parse_snapshot_name(std::string_view name) {
+std::optional<LogPosition> parse_snapshot_name(std::string_view name) {
   const char* end = name.data() + name.size();
   std::uint64_t index = 0;
   std::uint64_t term = 0;
@@ -264,7 +276,7 @@ std::optional<SnapshotPlace> parse_snapshot_name(std::string_view name) {
   if (first.ec != std::errc() || first.ptr == end || *first.ptr != '-') return std::nullopt;
   const auto second = std::from_chars(first.ptr + 1, end, term);
   if (second.ec != std::errc() || second.ptr != end) return std::nullopt;
-  const SnapshotPlace place{LogIndex(index), Term(term)};
+  const LogPosition place{LogIndex(index), Term(term)};
   if (index == 0 || term == 0 || snapshot_name(place.index, place.term) != name) {
     return std::nullopt;
   }

@@ -31,9 +31,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "wire/base/bytes.h"
+#include "wire/base/checksum.h"
 #include "wire/base/ids.h"
 #include "wire/base/membership.h"
 #include "wire/base/result.h"
@@ -76,8 +78,25 @@ struct SnapshotManifest {
   std::vector<SnapshotFile> files;  // by name, ascending, without repeats
 
   bool operator==(const SnapshotManifest&) const = default;
+  // The last entry that the state includes.
+  LogPosition position() const { return {index, term}; }
   // Of all files together.
   std::uint64_t bytes() const;
+};
+
+// Measures a snapshot's file, which is added piece by piece, and compares it with what the manifest
+// says of it.
+class SnapshotFileMeasure {
+ public:
+  void add(ByteView piece);
+  // The file as it would be named in a manifest.
+  SnapshotFile file(std::string name) const { return {std::move(name), size_, checksum_.value()}; }
+  // kCorrupt: both sizes and checksums.
+  Status check(const SnapshotFile& expected) const;
+
+ private:
+  std::uint64_t size_ = 0;
+  StreamChecksum checksum_;
 };
 
 // Letters, digits, '.', '-' and '_', not beginning with '.': one name in one directory, whatever it
@@ -92,10 +111,6 @@ Result<SnapshotManifest> decode_snapshot_manifest(ByteView bytes);
 
 // "<index>-<term>", the name of a snapshot's directory; and back.
 std::string snapshot_name(LogIndex index, Term term);
-struct SnapshotPlace {
-  LogIndex index;
-  Term term;
-};
-std::optional<SnapshotPlace> parse_snapshot_name(std::string_view name);
+std::optional<LogPosition> parse_snapshot_name(std::string_view name);
 
 }  // namespace bib::wire
