@@ -60,13 +60,18 @@ wire::Status Bibd::Impl::prepare() {
   std::error_code ignored;  // a directory of somebody else's keeps its mode
   std::filesystem::permissions(config.data_dir, std::filesystem::perms::owner_all, ignored);
   BIB_TRY(lock, files.lock(config.data_dir));
-  BIB_TRY(const std::optional<wire::ClusterId> cluster, startup.look());
-  // Before anything is written and anybody is asked. Behind the lock: a second start of the same
+  BIB_TRY(const Startup::Standing standing, startup.look());
+  // Before anything is written and anybody is asked, and under the lock: a second start of the same
   // node is told of that, and a socket file in the directory is this node's to replace.
   BIB_TRY(listeners, open_listeners(loop, config));
-  if (cluster) return open_and_start(*cluster, {});
-  if (config.founds_cluster()) return open_and_start(startup.draw_cluster_id(), {});
-  return begin_joining();
+  switch (standing.verdict) {
+    case wire::DirectoryVerdict::kFound:
+      return open_and_start(startup.draw_cluster_id(), {});
+    case wire::DirectoryVerdict::kJoin:
+      return begin_joining();
+    default:
+      return open_and_start(standing.cluster, {});
+  }
 }
 
 wire::Status Bibd::Impl::open_and_start(wire::ClusterId cluster,

@@ -4,7 +4,7 @@
 #include <span>
 #include <utility>
 
-#include "engine/storage/log_recovery.h"
+#include "engine/storage/data_directory.h"
 #include "wire/log/entry.h"
 #include "wire/model/event.h"
 #include "wire/peer/join_token.h"
@@ -12,12 +12,6 @@
 namespace bib::engine {
 
 using wire::ErrorCode;
-
-namespace {
-
-constexpr char kJoiningName[] = "JOINING";
-
-}  // namespace
 
 Startup::Startup(World world, const wire::NodeConfig& config) : world_(world), config_(config) {
   log_options_.node = config_.node_id;
@@ -44,16 +38,14 @@ wire::ClusterId Startup::draw_cluster_id() {
   return id;
 }
 
-wire::Result<std::optional<wire::ClusterId>> Startup::look() const {
-  BIB_TRY(const std::optional<wire::LogIdentity> identity, read_identity(world_.files, log_directory()));
-  if (!identity) return std::nullopt;
-  if (identity->node != config_.node_id) {
-    return wire::fail(ErrorCode::kConfig,
-                      "{} belongs to node {}, but cluster.node_id says {}: correct node_id, or use "
-                      "another data_dir",
-                      config_.data_dir, to_string(identity->node), to_string(config_.node_id));
+wire::Result<Startup::Standing> Startup::look() const {
+  BIB_TRY(const wire::DirectoryFacts facts, look_at_directory(world_.files, config_.data_dir));
+  const auto standing =
+      wire::judge_directory(facts, {.node = config_.node_id, .founds = config_.founds_cluster()});
+  if (standing.verdict == wire::DirectoryVerdict::kRefuse) {
+    return tl::unexpected(wire::refusal_of(standing));
   }
-  return identity->cluster;
+  return Standing{standing.verdict, facts.log.value_or(wire::LogIdentity()).cluster};
 }
 
 wire::Member Startup::self() const {
@@ -119,7 +111,7 @@ wire::Result<OpenedState> Startup::open(wire::ClusterId cluster) {
 // ---- joining
 
 std::string Startup::joining_path() const {
-  return join_path(config_.data_dir, kJoiningName);
+  return join_path(config_.data_dir, wire::kJoiningName);
 }
 
 wire::Result<std::vector<std::string>> Startup::join_addresses(std::string& secret) const {
@@ -146,7 +138,7 @@ wire::Result<std::vector<std::string>> Startup::join_addresses(std::string& secr
 // this node is stopped in between: the file lasts until the log does.
 wire::Result<std::uint64_t> Startup::choose_log_id() {
   constexpr std::size_t kDigits = 16;
-  BIB_TRY(const bool is_there, has_name(world_.files, config_.data_dir, kJoiningName));
+  BIB_TRY(const bool is_there, has_name(world_.files, config_.data_dir, wire::kJoiningName));
   if (is_there) {
     BIB_TRY(const auto file, world_.files.open(joining_path(), {OpenMode::kRead, false}));
     std::array<std::uint8_t, kDigits> text{};
@@ -164,7 +156,7 @@ wire::Result<std::uint64_t> Startup::choose_log_id() {
 
 // There is a log: if it is lost, its id must not be used again.
 wire::Status Startup::forget_joining() {
-  BIB_TRY(const bool is_there, has_name(world_.files, config_.data_dir, kJoiningName));
+  BIB_TRY(const bool is_there, has_name(world_.files, config_.data_dir, wire::kJoiningName));
   if (!is_there) return {};
   BIB_TRY_VOID(world_.files.remove(joining_path()));
   return world_.files.sync_directory(config_.data_dir);

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +19,7 @@
 #include "engine/storage/log_store.h"
 #include "engine/storage/state_recovery.h"
 #include "wire/config/node_config.h"
+#include "wire/log/data_directory.h"
 #include "wire/peer/peer_hello.h"
 
 namespace bib::engine {
@@ -57,9 +57,13 @@ class Startup {
   LogStoreOptions& log_options() { return log_options_; }
   StateRecoveryOptions& state_options() { return state_options_; }
 
-  // The cluster of the log that is there; nothing where there is none. kConfig when it is another
-  // node's.
-  wire::Result<std::optional<wire::ClusterId>> look() const;
+  // What is to be done with the directory. Looks before anything is written, founded or joined; an
+  // error where the node must not start on it.
+  struct Standing {
+    wire::DirectoryVerdict verdict{};  // never kRefuse
+    wire::ClusterId cluster;           // of the log that is there
+  };
+  wire::Result<Standing> look() const;
   // Opens what is there, or begins an empty log, which a founder's membership of itself is put
   // into.
   wire::Result<OpenedState> open(wire::ClusterId cluster);
@@ -68,7 +72,7 @@ class Startup {
   // kConfig, kUnauthenticated: nothing in the configuration says how to join.
   wire::Result<JoinPlan> plan_join();
 
-  std::string log_directory() const { return join_path(config_.data_dir, "log"); }
+  std::string log_directory() const { return join_path(config_.data_dir, wire::kLogName); }
 
  private:
   wire::Member self() const;

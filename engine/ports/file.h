@@ -21,6 +21,7 @@
 
 #include "wire/base/bytes.h"
 #include "wire/base/result.h"
+#include "wire/log/data_directory.h"
 
 namespace bib::engine {
 
@@ -101,6 +102,8 @@ class FileSystem {
   virtual wire::Status make_directories(const std::string& path) = 0;
   // The names in the directory, sorted. An absent directory is an empty one.
   virtual wire::Result<std::vector<std::string>> list(const std::string& directory) = 0;
+  // What the name itself is: links are not followed. kAbsent is no error.
+  virtual wire::Result<wire::FileKind> kind(const std::string& path) = 0;
   // Atomic; replaces `to`, if that is a file. Durable after sync_directory() of the parent.
   virtual wire::Status rename(const std::string& from, const std::string& to) = 0;
   virtual wire::Status remove(const std::string& path) = 0;

@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "wire/log/data_directory.h"
 #include "wire/log/log_start.h"
 
 namespace bib::engine {
@@ -40,9 +41,8 @@ tl::unexpected<wire::Error> refusal(const std::string& directory, const LogFindi
   return wire::fail(
       ErrorCode::kCorrupt,
       "the log is damaged: {}: {}, so this node must not start. See 'raft-inspect verify {}' for "
-      "details. To restore the node from the others, move its data directory away and join the "
-      "cluster again",
-      path, what, directory);
+      "details. To restore the node from the others, {}",
+      path, what, directory, wire::kHowToRejoin);
 }
 
 bool has_suffix(const std::string& name, std::string_view suffix) {
@@ -59,7 +59,7 @@ Result<Listing> list_log(FileSystem& files, const std::string& directory) {
   BIB_TRY(const auto names, files.list(directory));
   Listing listing;
   for (const std::string& name : names) {
-    if (has_suffix(name, kTemporarySuffix)) listing.temporary.push_back(name);
+    if (has_suffix(name, wire::kTemporarySuffix)) listing.temporary.push_back(name);
     if (const auto number = wire::parse_segment_file_name(name)) {
       listing.segments.push_back(*number);
     }

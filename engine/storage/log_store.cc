@@ -440,7 +440,7 @@ wire::Result<RetiredSegments> LogStore::compact_to(LogIndex index) {
 // Durable before any segment goes: else those that are missing would be taken for damage.
 Status LogStore::write_log_start(const wire::LogStart& start) {
   const std::string path = join_path(directory_, wire::kLogStartFileName);
-  const std::string temporary = path + kTemporarySuffix;
+  const std::string temporary = path + wire::kTemporarySuffix;
   {
     BIB_TRY(auto file, files_.open(temporary, {.mode = OpenMode::kCreate, .direct = false}));
     BIB_TRY_VOID(file->write(0, wire::encode_log_start(start)));

@@ -48,7 +48,7 @@ Status remove_tree_below(FileSystem& files, const std::string& directory, int de
 }  // namespace
 
 std::string snapshot_state_directory(const std::string& root, const std::string& name) {
-  return join_path(join_path(root, name), kSnapshotStateName);
+  return join_path(join_path(root, name), wire::kSnapshotStateName);
 }
 
 Status remove_tree(FileSystem& files, const std::string& directory) {
@@ -93,19 +93,19 @@ Status publish_snapshot(FileSystem& files, const std::string& root, const std::s
   const std::string directory = join_path(root, partial);
   const std::string final_name = wire::snapshot_name(manifest.index, manifest.term);
   {
-    BIB_TRY(auto file, files.open(join_path(directory, kSnapshotManifestName),
+    BIB_TRY(auto file, files.open(join_path(directory, wire::kSnapshotManifestName),
                                   {.mode = OpenMode::kCreate, .direct = false}));
     BIB_TRY_VOID(file->write(0, manifest_bytes));
     BIB_TRY_VOID(file->sync());
   }
-  BIB_TRY_VOID(files.sync_directory(join_path(directory, kSnapshotStateName)));
+  BIB_TRY_VOID(files.sync_directory(join_path(directory, wire::kSnapshotStateName)));
   BIB_TRY_VOID(files.sync_directory(directory));
   BIB_TRY_VOID(files.rename(directory, join_path(root, final_name)));
   return BIB_MUTANT(kSnapshotNameUnsynced) ? Status{} : files.sync_directory(root);
 }
 
 Status remove_snapshot(FileSystem& files, const std::string& root, const std::string& name) {
-  const std::string leaving = join_path(root, name + kTemporarySuffix);
+  const std::string leaving = join_path(root, name + wire::kTemporarySuffix);
   BIB_TRY_VOID(remove_tree(files, leaving));
   BIB_TRY_VOID(files.rename(join_path(root, name), leaving));
   BIB_TRY_VOID(files.sync_directory(root));
@@ -114,7 +114,7 @@ Status remove_snapshot(FileSystem& files, const std::string& root, const std::st
 
 Result<std::vector<std::uint8_t>> read_manifest_bytes(FileSystem& files, const std::string& root,
                                                       const std::string& name) {
-  return read_small_file(files, join_path(join_path(root, name), kSnapshotManifestName),
+  return read_small_file(files, join_path(join_path(root, name), wire::kSnapshotManifestName),
                          wire::kSnapshotManifestSizeMax);
 }
 
@@ -167,7 +167,7 @@ Result<FoundSnapshots> find_snapshots(FileSystem& files, const std::string& root
   BIB_TRY(const auto names, files.list(root));
   FoundSnapshots found;
   for (const std::string& name : names) {
-    if (name.ends_with(kTemporarySuffix)) {
+    if (name.ends_with(wire::kTemporarySuffix)) {
       const std::string path = join_path(root, name);
       if (!files.remove(path)) BIB_TRY_VOID(remove_tree(files, path));
       continue;
@@ -210,7 +210,7 @@ Result<std::vector<std::uint8_t>> read_small_file(FileSystem& files, const std::
 Status write_small_file(FileSystem& files, const std::string& directory, const std::string& name,
                         wire::ByteView bytes) {
   const std::string path = join_path(directory, name);
-  const std::string temporary = path + kTemporarySuffix;
+  const std::string temporary = path + wire::kTemporarySuffix;
   {
     BIB_TRY(auto file, files.open(temporary, {.mode = OpenMode::kCreate, .direct = false}));
     BIB_TRY_VOID(file->write(0, bytes));

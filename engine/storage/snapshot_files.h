@@ -17,12 +17,11 @@
 #include "wire/base/bytes.h"
 #include "wire/base/ids.h"
 #include "wire/base/result.h"
+#include "wire/log/data_directory.h"
 #include "wire/log/snapshot_manifest.h"
 
 namespace bib::engine {
 
-inline constexpr char kSnapshotManifestName[] = "manifest";
-inline constexpr char kSnapshotStateName[] = "state";
 inline constexpr char kMakingName[] = "making.tmp";
 inline constexpr char kReceivingName[] = "receiving.tmp";
 

@@ -14,7 +14,6 @@ using wire::Status;
 namespace {
 
 constexpr std::size_t kCopyBytes = 1U << 20;
-constexpr std::size_t kNoteSizeMax = 64;
 
 Status copy_file(FileSystem& files, const std::string& from, const std::string& to) {
   BIB_TRY(auto source, files.open(from, {.mode = OpenMode::kRead, .direct = false}));
@@ -43,10 +42,10 @@ Status take_file(FileSystem& files, const std::string& from, const std::string& 
 
 InstallPlaces::InstallPlaces(const std::string& data_directory)
     : data(data_directory),
-      snapshots(join_path(data_directory, "snapshots")),
-      state(join_path(data_directory, "state")),
-      next(state + ".new"),
-      previous(state + ".old") {}
+      snapshots(join_path(data_directory, wire::kSnapshotsName)),
+      state(join_path(data_directory, wire::kStateName)),
+      next(join_path(data_directory, wire::kNextStateName)),
+      previous(join_path(data_directory, wire::kPreviousStateName)) {}
 
 Status prepare_install(FileSystem& files, const InstallPlaces& places,
                        const wire::SnapshotManifest& manifest) {
@@ -63,39 +62,33 @@ Status prepare_install(FileSystem& files, const InstallPlaces& places,
 
 Status decide_install(FileSystem& files, const InstallPlaces& places,
                       const wire::SnapshotManifest& manifest) {
-  const std::string note = wire::snapshot_name(manifest.index, manifest.term) + "\n";
-  return write_small_file(files, places.snapshots, kInstallingName, wire::as_bytes(note));
+  const std::string note = wire::installing_note(manifest.position());
+  return write_small_file(files, places.snapshots, wire::kInstallingName, wire::as_bytes(note));
 }
 
 Status swap_state(FileSystem& files, const InstallPlaces& places) {
   BIB_TRY_VOID(remove_tree(files, places.previous));
-  BIB_TRY(const bool had_state, has_name(files, places.data, "state"));
+  BIB_TRY(const bool had_state, has_name(files, places.data, wire::kStateName));
   if (had_state) BIB_TRY_VOID(files.rename(places.state, places.previous));
   BIB_TRY_VOID(files.rename(places.next, places.state));
   return files.sync_directory(places.data);
 }
 
 Status end_install(FileSystem& files, const InstallPlaces& places) {
-  BIB_TRY_VOID(files.remove(join_path(places.snapshots, kInstallingName)));
+  BIB_TRY_VOID(files.remove(join_path(places.snapshots, wire::kInstallingName)));
   BIB_TRY_VOID(files.sync_directory(places.snapshots));
   return remove_tree(files, places.previous);
 }
 
 Result<std::optional<wire::LogPosition>> find_install(FileSystem& files,
                                                       const InstallPlaces& places) {
-  BIB_TRY(const bool is_there, has_name(files, places.snapshots, kInstallingName));
+  BIB_TRY(const bool is_there, has_name(files, places.snapshots, wire::kInstallingName));
   if (!is_there) return std::nullopt;
-  const std::string path = join_path(places.snapshots, kInstallingName);
-  BIB_TRY(const auto bytes, read_small_file(files, path, kNoteSizeMax));
-  std::string_view note = wire::as_text(bytes);
-  if (note.ends_with('\n')) note.remove_suffix(1);
-  const auto place = wire::parse_snapshot_name(note);
+  const std::string path = join_path(places.snapshots, wire::kInstallingName);
+  BIB_TRY(const auto bytes, read_small_file(files, path, wire::kInstallingNoteSizeMax));
+  const auto place = wire::parse_installing_note(wire::as_text(bytes));
   if (place) return place;
-  return wire::fail(ErrorCode::kCorrupt,
-                    "{} does not name a snapshot: whether one was being installed is not known, so "
-                    "this node must not start. Move its data directory away and join the cluster "
-                    "again",
-                    path);
+  return wire::fail(ErrorCode::kCorrupt, "{} does not name a snapshot", path);
 }
 
 Status complete_install(FileSystem& files, const InstallPlaces& places,

@@ -26,8 +26,6 @@
 
 namespace bib::engine {
 
-inline constexpr char kInstallingName[] = "installing";
-
 struct InstallPlaces {
   explicit InstallPlaces(const std::string& data_directory);
 
@@ -47,10 +45,10 @@ wire::Status end_install(FileSystem& files, const InstallPlaces& places);
 
 // ---- at start, before the store is opened
 
-// The snapshot whose installation was decided and has not ended.
+// The snapshot whose installation was decided and has not ended. kCorrupt: the note names none.
 wire::Result<std::optional<wire::LogPosition>> find_install(FileSystem& files,
-                                                              const InstallPlaces& places);
-// Steps 1 and 3 anew, without 2: also for a state that is lost while there is a snapshot.
+                                                            const InstallPlaces& places);
+// Steps 1 and 3 again, without 2: also for a state that is lost while there is a snapshot.
 wire::Status complete_install(FileSystem& files, const InstallPlaces& places,
                               const wire::SnapshotManifest& manifest);
 // Removes what an installation that was never decided, or has ended, left behind.

@@ -4,6 +4,7 @@
 #include <span>
 #include <utility>
 
+#include "engine/storage/data_directory.h"
 #include "engine/storage/snapshot_files.h"
 #include "engine/storage/state_install.h"
 #include "projections/apply/checkpoint.h"
@@ -23,11 +24,18 @@ class StateRecovery {
       : files_(files), options_(options), places_(options.data_directory), log_(log) {}
 
   Result<RecoveredState> run() {
+    // Before anything is removed.
+    BIB_TRY(wire::DirectoryFacts facts, look_at_directory(files_, places_.data));
+    facts.has_log = true;
+    const auto standing = wire::judge_directory(facts, {});
+    if (standing.verdict == wire::DirectoryVerdict::kRefuse) {
+      return tl::unexpected(wire::refusal_of(standing));
+    }
     BIB_TRY_VOID(files_.make_directories(places_.snapshots));
     BIB_TRY(FoundSnapshots found, find_snapshots(files_, places_.snapshots, options_.cluster));
     for (const std::string& problem : found.problems) options_.on_news(problem);
     state_.snapshots = std::move(found.snapshots);
-    BIB_TRY_VOID(complete_installation());
+    BIB_TRY_VOID(complete_installation(facts.installing_snapshot));
     BIB_TRY_VOID(open());
     return std::move(state_);
   }
@@ -35,19 +43,15 @@ class StateRecovery {
  private:
   // The steps of state_install.h, whatever a crash left of them: the rows from the snapshot, the
   // log behind it.
-  Status complete_installation() {
-    BIB_TRY(const auto place, find_install(files_, places_));
+  Status complete_installation(const std::optional<wire::LogPosition>& place) {
     if (!place) return remove_install_leftovers(files_, places_);
     const std::string name = wire::snapshot_name(place->index, place->term);
     const auto snapshot =
         std::find_if(state_.snapshots.begin(), state_.snapshots.end(),
                      [&](const SnapshotManifest& each) { return each.position() == *place; });
     if (snapshot == state_.snapshots.end()) {
-      return wire::fail(ErrorCode::kCorrupt,
-                        "the snapshot {} was being put in place when this node stopped, but {} "
-                        "does not hold it any more. Move the data directory away and let the node "
-                        "join again",
-                        name, places_.snapshots);
+      return wire::fail(ErrorCode::kCorrupt, "the snapshot {} in {} is of another cluster", name,
+                        places_.snapshots);
     }
     options_.on_news(fmt::format("completing the installation of snapshot {}", name));
     BIB_TRY_VOID(complete_install(files_, places_, *snapshot));
@@ -88,25 +92,25 @@ class StateRecovery {
         continue;
       }
       const wire::LogIndex applied = (*projector)->applied_index();
-      if (applied > log_.log.last_index()) return rows_are_ahead(applied);
-      if (applied >= log_.log.base().index) {
+      const wire::RowsStanding rows =
+          wire::judge_rows({.rows = applied,
+                            .log_base = log_.log.base(),
+                            .log_last = log_.log.last_index(),
+                            .has_snapshot_for_log = snapshot_for_log() != nullptr});
+      if (rows.state == wire::RowsState::kFit) {
         state_.projector = *std::move(projector);
         return {};
       }
+      if (!rows.next_step.empty()) return refuse_rows(rows);
       projector->reset();
-      BIB_TRY_VOID(restore_rows(
-          fmt::format("the rows in {} stand at entry {}, before the log's first, {}", places_.state,
-                      applied.value(), log_.log.first_index().value())));
+      BIB_TRY_VOID(restore_rows(fmt::format("{}: {}", places_.state, rows.what)));
     }
-    return wire::fail(ErrorCode::kCorrupt, "the rows in {} cannot be derived anew", places_.state);
+    return wire::fail(ErrorCode::kCorrupt, "the rows in {} cannot be rebuilt", places_.state);
   }
 
-  tl::unexpected<wire::Error> rows_are_ahead(wire::LogIndex applied) const {
-    return wire::fail(ErrorCode::kCorrupt,
-                      "the rows in {} stand at entry {}, but the log ends at {}: entries that were "
-                      "durable are missing. Run `raft-inspect verify {}`; if this node's disk was "
-                      "rolled back, remove its data and let it join again",
-                      places_.state, applied.value(), log_.log.last_index().value(), places_.data);
+  tl::unexpected<wire::Error> refuse_rows(const wire::RowsStanding& rows) const {
+    return wire::fail(ErrorCode::kCorrupt, "{}: {}. See 'raft-inspect verify {}'; {}",
+                      places_.state, rows.what, places_.data, rows.next_step);
   }
 
   // The newest snapshot that this build can use and from which the log goes on.
@@ -130,13 +134,13 @@ class StateRecovery {
       return remove_install_leftovers(files_, places_);
     }
     if (log_.log.base().index == wire::LogIndex()) {
-      options_.on_news(fmt::format("{}; deriving the rows from the log anew", why));
+      options_.on_news(fmt::format("{}; rebuilding the rows from the log", why));
       return remove_tree(files_, places_.state);
     }
     return wire::fail(ErrorCode::kCorrupt,
-                      "{}. The log begins at entry {}, and {} holds no snapshot to go on from. "
-                      "Move the data directory away and let the node join again",
-                      why, log_.log.first_index().value(), places_.snapshots);
+                      "{}. The log starts at entry {}, and {} holds no snapshot to go on from. To "
+                      "restore the node from the others, {}",
+                      why, log_.log.first_index().value(), places_.snapshots, wire::kHowToRejoin);
   }
 
   FileSystem& files_;

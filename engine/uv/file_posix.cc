@@ -290,6 +290,18 @@ class PosixFileSystem final : public FileSystem {
     return {};
   }
 
+  Result<wire::FileKind> kind(const std::string& path) override {
+    struct stat info {};
+    if (::lstat(path.c_str(), &info) != 0) {
+      if (errno == ENOENT) return wire::FileKind::kAbsent;
+      return io_error("look up", path, errno);
+    }
+    if (S_ISREG(info.st_mode)) return wire::FileKind::kRegular;
+    if (S_ISDIR(info.st_mode)) return wire::FileKind::kDirectory;
+    if (S_ISSOCK(info.st_mode)) return wire::FileKind::kSocket;
+    return S_ISLNK(info.st_mode) ? wire::FileKind::kLink : wire::FileKind::kOther;
+  }
+
   Result<std::uint32_t> write_unit(const std::string& directory) override {
     struct stat info {};
     if (::stat(directory.c_str(), &info) != 0) return io_error("look up", directory, errno);
@@ -305,7 +317,7 @@ class PosixFileSystem final : public FileSystem {
   }
 
   Result<std::unique_ptr<DirectoryLock>> lock(const std::string& directory) override {
-    const std::string path = join_path(directory, "LOCK");
+    const std::string path = join_path(directory, wire::kLockName);
     const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (descriptor < 0) return io_error("open", path, errno);
     int outcome = 0;

@@ -116,6 +116,16 @@ Result<std::vector<std::string>> FaultyFileSystem::list(const std::string& direc
   return names;
 }
 
+Result<wire::FileKind> FaultyFileSystem::kind(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  if (crashed_) return io_error(path, EIO);
+  if (names_.contains(path)) return wire::FileKind::kRegular;
+  const std::string prefix = join_path(path, "");
+  const auto below = names_.lower_bound(prefix);
+  if (below == names_.end() || !below->first.starts_with(prefix)) return wire::FileKind::kAbsent;
+  return wire::FileKind::kDirectory;
+}
+
 Status FaultyFileSystem::rename(const std::string& from, const std::string& to) {
   const std::lock_guard lock(mutex_);
   BIB_TRY_VOID(begin_change(to));

@@ -182,7 +182,7 @@ TEST_CASE("stopping makes everything durable that was taken, and closes the log"
     CHECK_FALSE(thread.submit(write_number(301)));
     CHECK(thread.stop());
   }
-  for (const std::string& path : files.paths()) CHECK_FALSE(path.ends_with(kTemporarySuffix));
+  for (const std::string& path : files.paths()) CHECK_FALSE(path.ends_with(wire::kTemporarySuffix));
   const auto log = LogStore::open(files, kLogDirectory, test_options());
   REQUIRE(log);
   CHECK(log->closed_cleanly);

@@ -83,4 +83,30 @@ wire::SnapshotManifest make_snapshot(FileSystem& files, const std::string& root,
   return must(seal_snapshot(files, root, kMakingName, manifest));
 }
 
+Scene::Scene() {
+  auto store = must(LogStore::open(files, kLogDirectory, test_options()));
+  LogStoreWrite write;
+  write.hard_state = wire::HardState{wire::Term(1), wire::NodeId()};
+  write.entries.assign(log.begin(), log.begin() + 8);
+  must(store.store->append({&write, 1}));
+  fill_state(files, "/data/state", log, 5);
+  snapshot = make_snapshot(files, kSnapshotRoot, log, 30);
+}
+
+wire::Result<Started> start(FileSystem& files) {
+  Started started;
+  started.env = make_rocks_env(files);
+  BIB_TRY(started.log, LogStore::open(files, kLogDirectory, test_options()));
+  StateRecoveryOptions options;
+  options.data_directory = kDataDirectory;
+  options.cluster = test_options().cluster;
+  options.open_store = [env = started.env.get()](const std::string& directory) {
+    projections::RocksOptions rocks;
+    rocks.env = env;
+    return projections::RocksStore::open(directory, rocks);
+  };
+  BIB_TRY(started.state, recover_state(files, options, started.log));
+  return started;
+}
+
 }  // namespace bib::engine

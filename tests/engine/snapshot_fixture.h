@@ -13,7 +13,9 @@
 
 #include "engine/ports/executor.h"
 #include "engine/ports/peer_port.h"
+#include "engine/storage/log_store.h"
 #include "engine/storage/snapshot_files.h"
+#include "engine/storage/state_recovery.h"
 #include "faulty_file_system.h"
 #include "file_system_env.h"
 #include "log_model.h"
@@ -49,6 +51,23 @@ projections::StateMark verified_state(FileSystem& files, const std::string& dire
 // A snapshot at `index`, durable under its name.
 wire::SnapshotManifest make_snapshot(FileSystem& files, const std::string& root,
                                      const std::vector<wire::Bytes>& log, std::uint64_t index);
+
+// A node's data directory: rows at 5 and a log that ends at 8; and a snapshot at 30 beside them.
+struct Scene {
+  std::vector<wire::Bytes> log = log_of(30);
+  FaultyFileSystem files;
+  wire::SnapshotManifest snapshot;
+
+  Scene();
+};
+
+// What a node has opened when it starts there.
+struct Started {
+  LogStore::Recovered log;
+  std::unique_ptr<rocksdb::Env> env;
+  RecoveredState state;
+};
+wire::Result<Started> start(FileSystem& files);
 
 // Jobs wait until they are let go: all of them, or one at a time.
 class ManualExecutor final : public Executor {

@@ -182,6 +182,13 @@ Result<std::vector<std::string>> SimDisk::list(const std::string& directory) {
   return names;
 }
 
+Result<wire::FileKind> SimDisk::kind(const std::string& path) {
+  if (crashed_) return io_error(path, EIO);
+  const InodePtr found = find(path);
+  if (!found) return wire::FileKind::kAbsent;
+  return found->is_directory ? wire::FileKind::kDirectory : wire::FileKind::kRegular;
+}
+
 // Within one directory: nobody here moves anything further.
 Status SimDisk::rename(const std::string& from, const std::string& to) {
   if (crashed_) return io_error(to, EIO);

@@ -32,6 +32,7 @@ class SimDisk final : public engine::FileSystem {
                                                    engine::OpenOptions options) override;
   wire::Status make_directories(const std::string& path) override;
   wire::Result<std::vector<std::string>> list(const std::string& directory) override;
+  wire::Result<wire::FileKind> kind(const std::string& path) override;
   wire::Status rename(const std::string& from, const std::string& to) override;
   wire::Status remove(const std::string& path) override;
   wire::Status link(const std::string& from, const std::string& to) override;

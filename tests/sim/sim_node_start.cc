@@ -145,8 +145,8 @@ Status SimNode::begin_process() {
   rows.projector.cache_bytes = world_.plan.row_cache_bytes;
   rows.open_store = [this](const std::string& directory) { return state_.open(directory); };
   BIB_TRY_VOID(disk_.make_directories(kDataDirectory));
-  BIB_TRY(const std::optional<wire::ClusterId> cluster, startup.look());
-  if (cluster || !joins_) return open_and_run(cluster.value_or(world_.cluster), {});
+  BIB_TRY(const engine::Startup::Standing standing, startup.look());
+  if (standing.verdict != wire::DirectoryVerdict::kJoin) return open_and_run(world_.cluster, {});
   BIB_TRY(process_->joining, startup.plan_join());
   log_id_ = process_->joining->request.node.log_id;
   ask_to_join();

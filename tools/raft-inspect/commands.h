@@ -51,10 +51,9 @@ ExitCode verify(const VerifyOptions& options, const Console& console);
 // ---- shared by them (report.cc)
 // Says on `err` why there is nothing to see.
 ExitCode report_error(const wire::Error& error, const Console& console);
-// The same where the log could not be walked: rows without a log are damage.
+// The same where the log could not be walked: what is left of a node without one is damage.
 ExitCode report_no_log(const DataDirectory& directory, const wire::Error& error,
                        const Console& console);
-std::optional<Finding> log_is_gone(const DataDirectory& directory, const wire::Error& error);
 std::string finding_text(const Finding& finding, const Paint& paint);
 // "What to do:" and each advice once; empty when there is none.
 std::string advice_text(const Findings& findings);

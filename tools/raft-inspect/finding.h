@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "wire/base/ids.h"
@@ -26,12 +25,6 @@ struct Finding {
 };
 
 using Findings = std::vector<Finding>;
-
-// Under its old id a node that forgot what it had voted for and acknowledged could harm the others;
-// they refuse it.
-inline constexpr std::string_view kHowToRejoin =
-    "move its data directory away and let it join the cluster again under a new id (`bib setup "
-    "--daemon --cluster-join TOKEN --force`)";
 
 bool has_damage(const Findings& findings);
 

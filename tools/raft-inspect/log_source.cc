@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "wire/log/data_directory.h"
 #include "wire/log/log_start.h"
 
 namespace bib::inspect {
@@ -59,7 +60,7 @@ std::string advice(const std::string& directory, LogFlaw flaw) {
   const std::string restore = fmt::format(
       "stop this node and keep a copy of {}. If the cluster is healthy without it (`bib cluster "
       "status`), {}: the other members hold these entries",
-      directory, kHowToRejoin);
+      directory, wire::kHowToRejoin);
   switch (flaw) {
     case LogFlaw::kMissing:
       return "if the file was moved, put it back; if not, " + restore;

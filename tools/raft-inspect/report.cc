@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "inspect/commands.h"
+#include "inspect/directory_source.h"
 
 namespace bib::inspect {
 
@@ -16,23 +17,10 @@ ExitCode report_error(const wire::Error& error, const Console& console) {
   return error.code == ErrorCode::kNotFound ? ExitCode::kNotBibData : ExitCode::kGeneral;
 }
 
-std::optional<Finding> log_is_gone(const DataDirectory& directory, const wire::Error& error) {
-  if (error.code != ErrorCode::kNotFound || !has_rows(directory.state)) return std::nullopt;
-  return Finding{
-      FindingKind::kDamage,
-      directory.log,
-      0,
-      wire::LogIndex(1),
-      "the node has rows, but there is no segment of the log that they come from",
-      fmt::format("if the log was moved, put it back; if not, stop this node, {}", kHowToRejoin)};
-}
-
 ExitCode report_no_log(const DataDirectory& directory, const wire::Error& error,
                        const Console& console) {
-  if (const auto finding = log_is_gone(directory, error)) {
-    return report_damage({*finding}, console);
-  }
-  return report_error(error, console);
+  const Findings findings = check_without_log(directory, error);
+  return has_damage(findings) ? report_damage(findings, console) : report_error(error, console);
 }
 
 std::string finding_text(const Finding& finding, const Paint& paint) {

@@ -6,6 +6,7 @@
 
 #include "inspect/source.h"
 #include "projections/apply/checkpoint.h"
+#include "wire/log/data_directory.h"
 
 namespace bib::inspect {
 
@@ -14,7 +15,6 @@ using wire::SnapshotManifest;
 namespace {
 
 constexpr std::size_t kPieceBytes = 1U << 20;
-constexpr std::size_t kNoteSizeMax = 64;
 constexpr char kAdvice[] =
     "a node goes on without this snapshot as long as its log and its rows are whole: stop the "
     "node, "
@@ -28,30 +28,17 @@ void damage(const std::string& path, const SnapshotManifest* manifest, std::stri
 }
 
 void read_installing(SnapshotSource& source, Findings& findings) {
-  const std::string path = join_path(source.path, "installing");
+  const std::string path = join_path(source.path, wire::kInstallingName);
   FileBytes file;
-  if (const auto status = file.read(path, kNoteSizeMax); !status) {
+  if (const auto status = file.read(path, wire::kInstallingNoteSizeMax); !status) {
     return damage(path, nullptr, status.error().message, findings);
   }
-  std::string_view note = wire::as_text(file.view());
-  if (note.ends_with('\n')) note.remove_suffix(1);
-  source.installing = wire::parse_snapshot_name(note);
-  if (!source.installing) {
-    return damage(path, nullptr, "it does not name a snapshot", findings);
-  }
-  findings.push_back({FindingKind::kNote,
-                      path,
-                      0,
-                      source.installing->index,
-                      fmt::format("snapshot {} was being put in place when the node stopped: it "
-                                  "completes that at its next start",
-                                  note),
-                      {}});
+  source.installing = wire::parse_installing_note(wire::as_text(file.view()));
 }
 
 void read_snapshot(const std::string& name, SnapshotSource& source, const Survey& survey,
                    Findings& findings) {
-  const std::string path = join_path(join_path(source.path, name), "manifest");
+  const std::string path = join_path(join_path(source.path, name), wire::kSnapshotManifestName);
   FileBytes file;
   if (const auto status = file.read(path, wire::kSnapshotManifestSizeMax); !status) {
     return damage(path, nullptr, status.error().message, findings);
@@ -122,7 +109,7 @@ SnapshotSource find_snapshots(const std::string& directory, const Survey& survey
     return source;
   }
   for (const std::string& name : *names) {
-    if (name == "installing") read_installing(source, findings);
+    if (name == wire::kInstallingName) read_installing(source, findings);
     if (wire::parse_snapshot_name(name)) read_snapshot(name, source, survey, findings);
   }
   std::sort(source.snapshots.begin(), source.snapshots.end(),
@@ -132,7 +119,7 @@ SnapshotSource find_snapshots(const std::string& directory, const Survey& survey
 
 void check_snapshots(const SnapshotSource& source, bool rows, Findings& findings) {
   for (const SnapshotManifest& manifest : source.snapshots) {
-    const std::string state = join_path(source.directory_of(manifest), "state");
+    const std::string state = join_path(source.directory_of(manifest), wire::kSnapshotStateName);
     const std::size_t before = findings.size();
     check_files(manifest, state, findings);
     if (!rows || findings.size() > before) continue;

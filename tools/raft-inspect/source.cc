@@ -13,6 +13,7 @@
 #include <sstream>
 #include <utility>
 
+#include "wire/log/data_directory.h"
 #include "wire/log/log_format.h"
 
 namespace bib::inspect {
@@ -126,8 +127,8 @@ Status FileBytes::fill(int descriptor, const std::string& path, std::size_t size
 namespace {
 
 DataDirectory in_data_directory(const std::string& root) {
-  return {join_path(root, "log"), join_path(root, "state"), join_path(root, "LOCK"),
-          join_path(root, "snapshots")};
+  return {root, join_path(root, wire::kLogName), join_path(root, wire::kStateName),
+          join_path(root, wire::kLockName), join_path(root, wire::kSnapshotsName)};
 }
 
 // The data directory around a directory called "log"; empty when it is not one's.
@@ -137,7 +138,8 @@ std::string around_log(const std::string& log) {
   const std::string path = real.get();
   const std::size_t slash = path.find_last_of('/');
   const std::string parent = path.substr(0, std::max<std::size_t>(slash, 1));
-  const bool is_one = path.substr(slash + 1) == "log" && is_directory(join_path(parent, "state"));
+  const bool is_one =
+      path.substr(slash + 1) == wire::kLogName && is_directory(join_path(parent, wire::kStateName));
   return is_one ? parent : std::string();
 }
 
@@ -148,7 +150,8 @@ Result<DataDirectory> DataDirectory::find(const std::string& directory) {
   if (::stat(directory.c_str(), &info) != 0) return io_error("open", directory, errno);
   const std::string root = trimmed(directory);
   if (S_ISDIR(info.st_mode)) {
-    if (is_directory(join_path(root, "log")) || has_rows(join_path(root, "state"))) {
+    if (is_directory(join_path(root, wire::kLogName)) ||
+        has_rows(join_path(root, wire::kStateName))) {
       return in_data_directory(root);
     }
     BIB_TRY(const auto segments, list_segments(root));
@@ -189,6 +192,15 @@ Result<std::vector<std::uint64_t>> list_segments(const std::string& log_director
     if (const auto number = wire::parse_segment_file_name(name)) segments.push_back(*number);
   }
   return segments;
+}
+
+wire::FileKind kind_of(const std::string& path) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) return wire::FileKind::kAbsent;
+  if (S_ISREG(info.st_mode)) return wire::FileKind::kRegular;
+  if (S_ISDIR(info.st_mode)) return wire::FileKind::kDirectory;
+  if (S_ISSOCK(info.st_mode)) return wire::FileKind::kSocket;
+  return S_ISLNK(info.st_mode) ? wire::FileKind::kLink : wire::FileKind::kOther;
 }
 
 bool has_rows(const std::string& state_directory) {

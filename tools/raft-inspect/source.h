@@ -16,6 +16,7 @@
 
 #include "wire/base/bytes.h"
 #include "wire/base/result.h"
+#include "wire/log/data_directory.h"
 
 namespace bib::inspect {
 
@@ -40,8 +41,9 @@ class FileBytes {
 
 // Where a node keeps what. `directory` is the data directory or its log directory.
 struct DataDirectory {
+  std::string root;  // empty when a bare log directory was given
   std::string log;
-  std::string state;      // empty when a bare log directory was given
+  std::string state;      // the same
   std::string lock;       // the same
   std::string snapshots;  // the same
 
@@ -54,6 +56,9 @@ wire::Result<std::vector<std::uint64_t>> list_segments(const std::string& log_di
 
 // All names in the directory, sorted. A directory that does not exist has none.
 wire::Result<std::vector<std::string>> list_names(const std::string& directory);
+
+// What the path itself is; links are not followed. What cannot be looked up is kAbsent.
+wire::FileKind kind_of(const std::string& path);
 
 // Whether RocksDB keeps rows in the directory.
 bool has_rows(const std::string& state_directory);

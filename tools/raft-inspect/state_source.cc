@@ -6,6 +6,7 @@
 
 #include "inspect/snapshot_source.h"
 #include "projections/apply/replay.h"
+#include "wire/log/data_directory.h"
 #include "wire/log/entry.h"
 
 namespace bib::inspect {
@@ -120,36 +121,26 @@ void check_mark(const StateSource& state, const Survey& survey, const SnapshotSo
                         corrupt ? how_to_rebuild(state) : std::string()});
   }
   if (snapshots.installing) return;  // rows and log are on their way to it
-  const LogIndex log_end = survey.log.last().index;
-  const LogIndex applied = state.mark ? state.mark->applied_index : LogIndex(0);
+  if (state.problem || state.path.empty()) return;
   const bool can_be_restored =
       std::any_of(snapshots.snapshots.begin(), snapshots.snapshots.end(),
                   [&](const wire::SnapshotManifest& snapshot) {
                     return survey.log.terms.term_at(snapshot.index) == snapshot.term;
                   });
-  if (!state.problem && !state.path.empty() && applied < survey.log.base().index) {
-    std::string what = fmt::format("the rows stand at entry {}, but the log starts after entry {}",
-                                   applied.value(), survey.log.base().index.value());
-    if (can_be_restored) {
-      what += "; the node takes them from a snapshot at its next start";
-    } else {
-      what += ", and no snapshot goes on to there";
-    }
-    findings.push_back(
-        {can_be_restored ? FindingKind::kNote : FindingKind::kDamage, state.path, 0, applied + 1,
-         std::move(what),
-         can_be_restored ? std::string() : fmt::format("stop this node, {}", kHowToRejoin)});
-    return;
+  const LogIndex applied = state.mark ? state.mark->applied_index : LogIndex(0);
+  wire::RowsStanding rows = wire::judge_rows({.rows = applied,
+                                              .log_base = survey.log.base(),
+                                              .log_last = survey.log.last().index,
+                                              .has_snapshot_for_log = can_be_restored});
+  if (rows.state == wire::RowsState::kFit) return;
+  if (rows.state == wire::RowsState::kBelowLog) {
+    rows.what += "; the node takes them from a snapshot at its next start";
   }
   // A damaged log seems to end early: that is said already.
-  if (!state.mark || state.mark->applied_index <= log_end || has_damage(survey.findings)) return;
-  findings.push_back(
-      {FindingKind::kDamage, state.path, 0, log_end + 1,
-       fmt::format("the rows stand at entry {}, but the log ends at {}: entries that were durable "
-                   "are missing",
-                   state.mark->applied_index.value(), log_end.value()),
-       fmt::format("if the disk or its snapshot was rolled back, stop this node, {}",
-                   kHowToRejoin)});
+  if (rows.state == wire::RowsState::kAhead && has_damage(survey.findings)) return;
+  const LogIndex known = rows.state == wire::RowsState::kAhead ? survey.log.last().index : applied;
+  findings.push_back({rows.next_step.empty() ? FindingKind::kNote : FindingKind::kDamage,
+                      state.path, 0, known + 1, rows.what, rows.next_step});
 }
 
 void check_rows(const StateSource& state, Findings& findings) {
@@ -180,8 +171,9 @@ wire::Result<std::optional<LogIndex>> begin_from_snapshot(const SnapshotSource& 
     if (!fits) continue;
     projections::RocksOptions options;
     options.read_only = true;
-    BIB_TRY(const auto store, projections::RocksStore::open(
-                                  join_path(snapshots.directory_of(snapshot), "state"), options));
+    BIB_TRY(const auto store,
+            projections::RocksStore::open(
+                join_path(snapshots.directory_of(snapshot), wire::kSnapshotStateName), options));
     const auto view = store->view();
     for (const projections::Family family : projections::kFamilies) {
       std::vector<projections::RowPtr> rows;

@@ -2,6 +2,7 @@
 #include <ostream>
 
 #include "inspect/commands.h"
+#include "inspect/directory_source.h"
 #include "inspect/snapshot_source.h"
 #include "inspect/state_source.h"
 #include "wire/base/time_text.h"
@@ -255,6 +256,7 @@ ExitCode show_status(const CommonOptions& options, const Console& console) {
   if (!survey) return report_no_log(*directory, survey.error(), console);
   status.survey = *std::move(survey);
   status.snapshots = find_snapshots(directory->snapshots, status.survey, status.survey.findings);
+  check_directory(*directory, status.survey, status.snapshots, status.survey.findings);
   check_mark(status.state, status.survey, status.snapshots, status.survey.findings);
   if (options.json) {
     console.out << json_line(status_json(status)) << "\n";

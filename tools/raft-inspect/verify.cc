@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "inspect/commands.h"
+#include "inspect/directory_source.h"
 #include "inspect/snapshot_source.h"
 #include "inspect/state_source.h"
 #include "wire/log/entry.h"
@@ -202,11 +203,11 @@ ExitCode verify(const VerifyOptions& options, const Console& console) {
     outcome.findings.insert(outcome.findings.end(), events.findings.begin(), events.findings.end());
     outcome.events_checked = events.events;
     outcome.snapshots = find_snapshots(directory->snapshots, outcome.survey, outcome.findings);
+    check_directory(*directory, outcome.survey, outcome.snapshots, outcome.findings);
     check_state(options, outcome);
-  } else if (const auto gone = log_is_gone(*directory, survey.error())) {
-    outcome.findings = {*gone};
   } else {
-    return report_error(survey.error(), console);
+    outcome.findings = check_without_log(*directory, survey.error());
+    if (!has_damage(outcome.findings)) return report_error(survey.error(), console);
   }
   if (options.common.json) {
     print_json(outcome, console);

@@ -227,6 +227,27 @@ TEST_CASE("node and tool agree on what is no damage to a log that begins in the 
   CHECK(data.starts());
 }
 
+TEST_CASE("node and tool agree on a directory that no node may start on") {
+  Data data;
+  SECTION("the snapshot that was being put in place is gone") {
+    support::write_file(data.dir / "snapshots" / "installing", "41-1\n");
+    CHECK(data.inspect({"verify"}) == 3);
+    CHECK(data.said("does not hold it any more"));
+  }
+  SECTION("the note of an installation names no snapshot") {
+    support::write_file(data.dir / "snapshots" / "installing", "x\n");
+    CHECK(data.inspect({"status"}) == 3);
+    CHECK(data.said("does not name a snapshot"));
+  }
+  SECTION("the rows are a link") {
+    fs::rename(data.dir / "state", data.dir / "elsewhere");
+    fs::create_directory_symlink(data.dir / "elsewhere", data.dir / "state");
+    CHECK(data.inspect({"verify"}) == 3);
+    CHECK(data.said("this is a symbolic link"));
+  }
+  CHECK_FALSE(data.starts());
+}
+
 TEST_CASE("a cut log whose rows and snapshots are gone cannot start, and the tool says so") {
   Data data;
   fs::remove_all(data.dir / "state");

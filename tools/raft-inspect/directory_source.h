@@ -1,0 +1,23 @@
+// Directory source: what lies in a data directory, for the judge of it (wire/log/data_directory.h).
+//
+// The node looks in the same way before it starts, and does what the judge says; here the verdict
+// becomes a finding. Follows no link. Any one thread.
+#pragma once
+
+#include "inspect/finding.h"
+#include "inspect/snapshot_source.h"
+#include "inspect/source.h"
+#include "inspect/survey.h"
+#include "wire/base/result.h"
+
+namespace bib::inspect {
+
+// Why a node would not start on the directory, or what it would do first. Nothing of a bare log
+// directory.
+void check_directory(const DataDirectory& directory, const Survey& survey,
+                     const SnapshotSource& snapshots, Findings& findings);
+
+// The same where the log could not be walked. Empty unless there is none (`error` is kNotFound).
+Findings check_without_log(const DataDirectory& directory, const wire::Error& error);
+
+}  // namespace bib::inspect

@@ -1,0 +1,127 @@
+// Data directory: what belongs in a node's directory, and what a node may do with what it finds.
+//
+// Pure knowledge, no I/O: the node and raft-inspect list and read, and fill in what they saw
+// (DirectoryFacts, RowsFacts); here each state of a directory has a name, a verdict, and a next
+// step in words. A node looks before it writes, founds, joins or removes anything, and does none of
+// it when the verdict is kRefuse. docs/decisions/0019-one-judge-of-a-directory.md
+//
+//   LOCK             held by the process that runs on the directory
+//   JOINING          the id of the log to begin, while the cluster is asked for admission
+//   bibd.sock        the local API
+//   log/             segments, and log.start (log_start.h)
+//   state/           the rows, RocksDB's
+//   state.new/       rows that are to take the place of state/
+//   state.old/       rows that had to give way, on their way out
+//   snapshots/<index>-<term>/{manifest,state/}   (snapshot_manifest.h)
+//   snapshots/installing                         names the snapshot whose rows are being put in
+//   place
+//   *.tmp            in any of them: unfinished, counts for nothing
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "wire/base/ids.h"
+#include "wire/base/result.h"
+#include "wire/log/log_walk.h"
+
+namespace bib::wire {
+
+inline constexpr char kLockName[] = "LOCK";
+inline constexpr char kJoiningName[] = "JOINING";
+inline constexpr char kSocketName[] = "bibd.sock";
+inline constexpr char kLogName[] = "log";
+inline constexpr char kStateName[] = "state";
+inline constexpr char kNextStateName[] = "state.new";
+inline constexpr char kPreviousStateName[] = "state.old";
+inline constexpr char kSnapshotsName[] = "snapshots";
+inline constexpr char kInstallingName[] = "installing";
+inline constexpr char kSnapshotManifestName[] = "manifest";
+inline constexpr char kSnapshotStateName[] = "state";
+// Files and directories with this ending are not finished and hold nothing.
+inline constexpr char kTemporarySuffix[] = ".tmp";
+
+// Under its old id a node that forgot what it had voted for and acknowledged could harm the others;
+// they refuse it.
+inline constexpr std::string_view kHowToRejoin =
+    "move its data directory away and let it join the cluster again under a new id (`bib setup "
+    "--daemon --cluster-join TOKEN --force`)";
+
+// What a name is itself; links are not followed.
+enum class FileKind : std::uint8_t { kAbsent, kRegular, kDirectory, kSocket, kLink, kOther };
+std::string_view to_string(FileKind kind);
+
+// The content of snapshots/installing.
+std::string installing_note(LogPosition snapshot);
+std::optional<LogPosition> parse_installing_note(std::string_view note);
+inline constexpr std::size_t kInstallingNoteSizeMax = 64;
+
+// What was seen, before anything was changed.
+struct DirectoryFacts {
+  std::string path;                       // of the directory, for the words
+  std::map<std::string, FileKind> names;  // all that is in it
+  bool has_log = false;                   // log/ holds a segment, or the note of a log's start
+  std::optional<LogIdentity> log;         // whose, where that was read
+  bool has_rows = false;                  // state/, state.new/ or state.old/ holds anything
+  std::vector<LogPosition> snapshots;     // that have a manifest which can be read
+  bool has_snapshots = false;             // snapshots/ holds anything but *.tmp
+  FileKind installing = FileKind::kAbsent;
+  std::optional<LogPosition> installing_snapshot;  // nothing: the note names none
+};
+
+enum class DirectoryState : std::uint8_t {
+  kEmpty,           // no node has been here
+  kJoining,         // the cluster was asked for admission; there is no log yet
+  kNode,            // a node that ran or crashed here
+  kInstalling,      // the same, and a snapshot's rows have to be put in place first
+  kLogLost,         // rows or snapshots of a node, but not the log that they come from
+  kSnapshotLost,    // a snapshot's rows have to be put in place, and it is not there
+  kInstallUnknown,  // as kInstalling, but the note does not say which snapshot
+  kOtherNode,       // the log is another node's
+  kForeignFile,     // a link or a special file has the place of one of ours
+};
+
+enum class DirectoryVerdict : std::uint8_t { kFound, kJoin, kStart, kComplete, kRefuse };
+
+struct DirectoryStanding {
+  DirectoryState state = DirectoryState::kEmpty;
+  DirectoryVerdict verdict = DirectoryVerdict::kStart;
+  std::string path;       // what the words are about
+  std::string what;       // one clause, for a person; empty for kEmpty and kNode
+  std::string next_step;  // what to do, in the imperative; not empty for kRefuse
+};
+
+struct Expected {
+  std::optional<NodeId> node;  // as configured; nothing: whichever it is
+  bool founds = false;         // what to do with a directory without a log: found or join
+};
+DirectoryStanding judge_directory(const DirectoryFacts& facts, const Expected& expected);
+// kConfig or kCorrupt: "<path>: <what>. <Next step>".
+Error refusal_of(const DirectoryStanding& standing);
+
+// Where the rows stand beside the log. They are taken from a snapshot or from the log where they
+// are missing.
+struct RowsFacts {
+  LogIndex rows;  // applied to here
+  LogPosition log_base;
+  LogIndex log_last;
+  bool has_snapshot_for_log = false;  // one from which the log goes on
+};
+enum class RowsState : std::uint8_t {
+  kFit,       // the log goes on from them
+  kBelowLog,  // the log starts later; a snapshot has what lies between
+  kLost,      // the log starts later, and no snapshot has what lies between
+  kAhead,     // they know more than the log does
+};
+struct RowsStanding {
+  RowsState state = RowsState::kFit;
+  std::string what;       // empty for kFit
+  std::string next_step;  // not empty where the node must not start: kLost, kAhead
+};
+RowsStanding judge_rows(const RowsFacts& facts);
+
+}  // namespace bib::wire
