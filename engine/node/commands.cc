@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "wire/base/check.h"
+#include "wire/base/mutant.h"
 
 namespace bib::engine {
 
@@ -90,7 +91,7 @@ void Commands::hold(Asker asker, FrameKind kind, wire::ByteView body) {
   Held held{asker, kind, {body.begin(), body.end()}, raft.next_index() - 1, 0};
   if (projector_.has_open_batch()) held.decided_after = batch_index_;
   // An entry of this leader that is committed from now on confirms it just as well.
-  if (held.decided_after <= raft.commit()) {
+  if (held.decided_after <= raft.commit() && !BIB_MUTANT(kUnconfirmedRefusals)) {
     if (turn_token_ == 0) {
       turn_token_ = ++last_token_;
       driver_.request_read(turn_token_);

@@ -47,7 +47,9 @@ void EventFeed::start(Asker asker, const wire::ReadEvents& request) {
 }
 
 wire::LogIndex EventFeed::readable() const {
-  return BIB_MUTANT(kFeedsBeyondDisk) ? applied_ : std::min(applied_, durable_);
+  if (BIB_MUTANT(kFeedsBeyondDisk)) return applied_;
+  if (BIB_MUTANT(kFeedsUncommitted)) return durable_;
+  return std::min(applied_, durable_);
 }
 
 void EventFeed::on_turn(wire::LogIndex durable) {
@@ -121,6 +123,7 @@ wire::Result<EventFeed::Batch> EventFeed::read_batch(LogReader& reader, const Fe
     for (std::size_t i = first ? feed.next.offset : 0; i < current.event_count(); ++i) {
       if (batch.events == feed.left) break;
       batch.next = {header.index, static_cast<std::uint32_t>(i) + 1};
+      if (BIB_MUTANT(kFeedSkipsRest)) batch.next = {header.index + 1, 0};
       if (!feed.stream_prefix.empty()) {
         BIB_TRY(const wire::Event event, wire::read_event(current.event(i)));
         if (!wire::event_stream(event.body).starts_with(feed.stream_prefix)) continue;

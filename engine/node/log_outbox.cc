@@ -24,6 +24,7 @@ void LogOutbox::submit(const consensus::LogWrite& write, std::vector<wire::Bytes
 
 void LogOutbox::flush() {
   while (!waiting_.empty() && port_.submit(std::move(waiting_.front()))) waiting_.pop_front();
+  if (BIB_MUTANT(kFullQueueDrops)) waiting_.clear();
 }
 
 wire::Status LogOutbox::stop() {

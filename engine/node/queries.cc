@@ -79,6 +79,7 @@ void Queries::when_consistent(Asker asker, wire::Consistency consistency,
 bool Queries::may_answer_at_once(Asker asker, wire::Consistency consistency) {
   const bool leads = driver_.raft().role() == consensus::Role::kLeader;
   if (consistency != wire::Consistency::kLeader || leads) return true;
+  if (BIB_MUTANT(kLeaderReadsAnywhere)) return true;
   commands_.answer_not_leader(asker);
   return false;
 }
@@ -116,10 +117,10 @@ void Queries::forget(std::uint64_t token) {
 }
 
 void Queries::on_read_ready(std::uint64_t token) {
-  const auto found = waiting_.find(token);
+  const auto found = BIB_MUTANT(kAnswersAllReads) ? waiting_.begin() : waiting_.find(token);
   if (found == waiting_.end()) return;
   const std::function<void()> read = std::move(found->second.read);
-  forget(token);
+  forget(found->first);
   read();
 }
 
@@ -145,7 +146,7 @@ void Queries::sweep() {
 }
 
 void Queries::run(Asker asker, const wire::Query& query, Age age) {
-  if (suspended_) {
+  if (suspended_ && !BIB_MUTANT(kReadsWhileExchanging)) {
     return answer(asker,
                   wire::fail(ErrorCode::kOverloaded,
                              "this node is putting a snapshot in place; try again in a moment, or "

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/storage/data_directory.h"
+#include "wire/base/mutant.h"
 #include "wire/log/entry.h"
 #include "wire/model/event.h"
 #include "wire/peer/join_token.h"
@@ -144,7 +145,7 @@ wire::Result<std::uint64_t> Startup::choose_log_id() {
     std::array<std::uint8_t, kDigits> text{};
     BIB_TRY(const std::size_t size, file->read(0, text));
     const auto known = wire::parse_node_id(wire::as_text(wire::ByteView(text).first(size)));
-    if (size == kDigits && known) return known->value();
+    if (size == kDigits && known && !BIB_MUTANT(kForgetsJoining)) return known->value();
     BIB_TRY_VOID(world_.files.remove(joining_path()));  // torn: nobody was told of it
   }
   const std::uint64_t id = world_.entropy.next() | 1;

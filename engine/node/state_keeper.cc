@@ -6,6 +6,7 @@
 #include "projections/apply/checkpoint.h"
 #include "projections/rules/sessions.h"
 #include "wire/base/check.h"
+#include "wire/base/mutant.h"
 
 namespace bib::engine {
 
@@ -43,7 +44,7 @@ bool StateKeeper::log_has_what_is_applied() const {
 
 void StateKeeper::carry(bool even_if_small) {
   if (parts_.world.store_thread.is_busy() || exchanging_) return;
-  if (!log_has_what_is_applied()) return;
+  if (!log_has_what_is_applied() && !BIB_MUTANT(kCarriesBeyondLog)) return;
   const projections::LayerSizes sizes = parts_.projector->sizes();
   if (!even_if_small && sizes.active_rows == 0 && sizes.frozen_deltas == 0) return;
   auto deltas = parts_.projector->take_for_store();
@@ -118,7 +119,7 @@ void StateKeeper::exchange_state(std::function<wire::Status()> swap,
 }
 
 void StateKeeper::begin_checkpoint() {
-  if (!log_has_what_is_applied()) return;
+  if (!log_has_what_is_applied() && !BIB_MUTANT(kCheckpointsBeyondLog)) return;
   WantedCheckpoint wanted = *std::exchange(wanted_checkpoint_, std::nullopt);
   auto deltas = parts_.projector->take_for_store();
   const bool has_deltas = !deltas.empty();
@@ -181,7 +182,7 @@ wire::Status StateKeeper::finish(bool log_is_durable) {
   parts_.world.store_thread.stop();
   // Its files were being exchanged: the next start completes that.
   if (!parts_.store->is_open()) return {};
-  if (log_is_durable && !exchanging_) {
+  if ((log_is_durable || BIB_MUTANT(kStopStoresAhead)) && !exchanging_) {
     const auto deltas = parts_.projector->take_for_store();
     if (!deltas.empty()) {
       if (NodeObserver* observer = parts_.world.observer) observer->on_store_write(deltas);

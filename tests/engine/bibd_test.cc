@@ -84,7 +84,7 @@ TEST_CASE("a path that is too long for a socket is a mistake of the configuratio
 
 TEST_CASE("a founder whose log is gone from beside its rows founds nothing") {
   const support::TempDir scratch;
-  const NodeConfig config = founder_in(scratch);
+  const wire::NodeConfig config = founder_in(scratch);
   std::filesystem::create_directories(scratch / "data/state");
   support::write_file(scratch / "data/state/CURRENT", "MANIFEST-000005\n");
   const auto node = Bibd::create(config);
@@ -97,7 +97,7 @@ TEST_CASE("a founder whose log is gone from beside its rows founds nothing") {
 
 TEST_CASE("a joining node whose directory holds another's rows asks nobody") {
   const support::TempDir scratch;
-  NodeConfig config = founder_in(scratch);
+  wire::NodeConfig config = founder_in(scratch);
   config.bootstrap = false;
   std::filesystem::create_directories(scratch / "data/snapshots/30-1");
   const auto node = Bibd::create(config);

@@ -701,6 +701,11 @@ void Oracle::take_committed_entry(const wire::Bytes& entry) {
 void Oracle::take_event(const wire::Event& event, wire::Position position) {
   if (event.origin) {
     const Request request{event.origin->client, event.origin->sequence};
+    if (refused_.contains(request)) {
+      violated("once",
+               "request {} of one client was refused, and is carried out at {} all the same",
+               request.sequence.value(), to_string(position));
+    }
     const auto [at, is_new] = requests_.try_emplace(request, position, event.revision);
     if (!is_new) {
       violated("once", "request {} of one client is in the log at {} and at {}",

@@ -125,6 +125,10 @@ class Oracle {
   // expected. Some state since the command began must have been so.
   void on_unchanged(wire::LogIndex began, const std::string& key,
                     const std::optional<std::string>& value);
+  // The client was told no, and has gone on: this request is never carried out.
+  void on_refused(wire::ClientId client, wire::RequestSequence sequence) {
+    refused_.insert({client, sequence});
+  }
   void on_conflict(wire::LogIndex began, const std::string& key, wire::Revision current);
 
   // ---- facts for the cluster
@@ -220,6 +224,7 @@ class Oracle {
   std::map<std::tuple<wire::Term, wire::NodeId, std::uint64_t>, wire::NodeId> votes_;  // by log id
   std::map<Request, std::pair<wire::Position, wire::Revision>> requests_;
   std::map<std::string, std::vector<Version>, std::less<>> versions_;
+  std::set<Request> refused_;
   std::vector<wire::Position> positions_;  // of the committed log's events, in order
   std::set<wire::NodeId> promotions_asked_;
   std::vector<wire::LogIndex> acknowledged_;  // by each node, in all its runs

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "scenarios.h"
+
 namespace bib::sim {
 
 namespace {
@@ -185,7 +187,7 @@ void draw_sessions(Drawer& draw, Plan& plan) {
 
 }  // namespace
 
-Plan draw_plan(std::uint64_t seed) {
+Plan draw_plan(std::uint64_t seed, Scenario scenario) {
   Drawer draw(seed);
   Plan plan;
   plan.seed = seed;
@@ -207,6 +209,7 @@ Plan draw_plan(std::uint64_t seed) {
   draw_snapshots(draw, plan);
   draw_wipes(draw, plan);
   draw_sessions(draw, plan);
+  apply_scenario(scenario, plan);
   return plan;
 }
 

@@ -108,7 +108,8 @@ enum class Scenario : std::uint8_t {
   kOldDuplicates,
   kLargeValues,
   kDescriptors,
-  kHungFetch,
+  kTermJump,
+  kSessions,
 };
 
 struct Plan {
@@ -137,7 +138,7 @@ struct Plan {
   Time heal_bound() const { return 10 * kSecond + 60 * kTickTime * raft.election_ticks_min; }
 };
 
-Plan draw_plan(std::uint64_t seed);
+Plan draw_plan(std::uint64_t seed, Scenario scenario = Scenario::kNone);
 // For the head of a trace: a few lines.
 std::string describe(const Plan& plan);
 

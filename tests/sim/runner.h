@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "event_queue.h"
+#include "plan.h"
 
 namespace bib::sim {
 
@@ -18,6 +19,7 @@ struct RunOptions {
   std::uint64_t repeat_every = 0;  // runs every n-th seed twice and compares; 0: none
   unsigned failures_max = 1;       // stop after so many
   bool quiet = false;
+  Scenario scenario = Scenario::kNone;
 };
 
 struct Failure {

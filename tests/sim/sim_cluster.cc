@@ -26,8 +26,8 @@ wire::ClusterId make_cluster_id(wire::Prng& random) {
 
 }  // namespace
 
-Outcome run_seed(std::uint64_t seed, bool print_trace) {
-  const Plan plan = draw_plan(seed);
+Outcome run_seed(std::uint64_t seed, bool print_trace, Scenario scenario) {
+  const Plan plan = draw_plan(seed, scenario);
   if (print_trace) fmt::print("{}", describe(plan));
   SimCluster cluster(plan, print_trace);
   std::optional<Violation> violation;
@@ -75,6 +75,7 @@ Outcome SimCluster::outcome() const {
 }
 
 void SimCluster::run() {
+  if (plan_.scenario == Scenario::kTermJump) network_.lie_at(5 * kSecond);
   found();
   workload_.start();
   for (std::uint32_t fault = 0; fault < kFaultKinds; ++fault) schedule_fault(fault);

@@ -31,7 +31,7 @@ struct Outcome {
 };
 
 // Runs one seed from beginning to end.
-Outcome run_seed(std::uint64_t seed, bool print_trace);
+Outcome run_seed(std::uint64_t seed, bool print_trace, Scenario scenario = Scenario::kNone);
 
 class SimCluster final : public EventTarget {
  public:

@@ -139,6 +139,7 @@ void SimDisk::drop_link(Inode& inode) {
 Result<std::unique_ptr<engine::File>> SimDisk::open(const std::string& path,
                                                     engine::OpenOptions options) {
   if (crashed_) return io_error(path, EIO);
+  if (refuses_opening_) return io_error(path, EMFILE);
   Place place = place_of(path);
   if (place.directory == nullptr) return io_error(path, ENOENT);
   if (options.mode == engine::OpenMode::kCreate) {

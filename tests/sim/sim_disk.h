@@ -61,6 +61,8 @@ class SimDisk final : public engine::FileSystem {
     failed_sync_forgets_ = forgets;
   }
   void heal() { fail_sync_ = false; }
+  // While it lasts nothing can be opened: the process has no descriptor left.
+  void refuse_opening(bool refuses) { refuses_opening_ = refuses; }
   // No more bytes than are used now, plus `more`; nullopt: plenty.
   void limit_space(std::optional<std::uint64_t> more);
   // Flips one bit of what is durable between two offsets of a file; false when nothing is there.
@@ -137,6 +139,7 @@ class SimDisk final : public engine::FileSystem {
   std::optional<std::uint64_t> crash_at_;
   std::optional<std::uint64_t> space_;
   bool fail_sync_ = false;
+  bool refuses_opening_ = false;
   bool failed_sync_forgets_ = false;
   bool crashed_ = false;
 };

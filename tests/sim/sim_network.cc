@@ -60,6 +60,14 @@ std::optional<SimNetwork::Flight> SimNetwork::begin_flight(NodeIndex from, wire:
 void SimNetwork::send(NodeIndex from, const PeerMessage& message) {
   auto flight = begin_flight(from, message.to);
   if (!flight) return;
+  if (jumps_at_ != 0 && queue_.now() >= jumps_at_ &&
+      message.kind == wire::MessageKind::kHeartbeat) {
+    jumps_at_ = 0;
+    wire::PeerMessage lie = message;
+    lie.term = wire::Term(message.term.value() + 1'000'000);
+    trace_.line(fmt::format("n{}", from + 1), "says that the term is {}", lie.term.value());
+    return send(from, lie);
+  }
   if (plan_.through_bytes) {
     std::vector<std::uint8_t> body = wire::encode_peer_message_head(flight->envelope, message);
     for (const wire::Bytes& entry : message.payload) {

@@ -85,6 +85,8 @@ class SimNetwork final : public EventTarget {
   bool is_blocked(NodeIndex from, NodeIndex to) const { return pairs_[from * kMax + to].blocked; }
   // Both directions close, and both nodes see it.
   void reset(NodeIndex one, NodeIndex other);
+  // A node says one untrue thing then: that its term is a million higher.
+  void lie_at(Time time) { jumps_at_ = time; }
   // From now on everything arrives, once, in order.
   void heal();
 
@@ -149,6 +151,7 @@ class SimNetwork final : public EventTarget {
   wire::Prng& random_;
   Trace& trace_;
   NetworkPlan plan_;
+  Time jumps_at_ = 0;
   std::vector<Host*> hosts_;
   std::vector<Pair> pairs_ = std::vector<Pair>(kMax * kMax);
   std::vector<Flight> flights_;

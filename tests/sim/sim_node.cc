@@ -194,6 +194,19 @@ void SimNode::housekeeping() {
     world_.oracle.on_age(*this, world_.queue.now(), *age, parts.projector->applied_index());
   }
   process_->node->on_housekeeping();
+  if (world_.plan.scenario == Scenario::kDescriptors) {
+    disk_.refuse_opening(world_.faults_are_on && world_.random.below(4) == 0);
+  }
+  if (world_.plan.scenario == Scenario::kSessions) check_sessions();
+}
+
+void SimNode::check_sessions() const {
+  for (const wire::ProjectionStatus& one : process_->node->parts().projector->status()) {
+    const std::uint64_t limit = process_->config.limits.sessions_max;
+    if (one.name != "sessions" || one.rows <= 4 * limit + 100) continue;
+    violated("bound", "{} keeps {} records of requests, limits.sessions_max is {}", name_, one.rows,
+             limit);
+  }
 }
 
 // ---- the end

@@ -191,6 +191,7 @@ class SimNode final : public EventTarget,
   void every(Time period, void (SimNode::*what)());
   void tick();
   void housekeeping();
+  void check_sessions() const;
 
   // ---- disk (sim_node_disk.cc)
   std::string segment_path(std::uint64_t segment) const;

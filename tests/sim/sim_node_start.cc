@@ -56,7 +56,7 @@ wire::NodeConfig SimNode::node_config() const {
   config.join_token = wire::encode_join_token(token);
   config.raft.disk_stall_timeout_ms = static_cast<std::uint32_t>(plan.disk.stall_limit / 1000);
   config.limits.uncommitted_bytes = plan.raft.uncommitted_bytes_max;
-  config.limits.sessions_max = UINT32_MAX;
+  config.limits.sessions_max = plan.scenario == Scenario::kSessions ? 10 : UINT32_MAX;
   config.limits.session_retention_ms =
       plan.work.session_retention == 0 ? UINT32_MAX : plan.work.session_retention / kMillisecond;
   config.log.segment_bytes = plan.disk.segment_bytes;
@@ -149,6 +149,7 @@ Status SimNode::begin_process() {
   if (standing.verdict != wire::DirectoryVerdict::kJoin) return open_and_run(world_.cluster, {});
   BIB_TRY(process_->joining, startup.plan_join());
   log_id_ = process_->joining->request.node.log_id;
+  world_.trace.line(name_, "asks to join with the log {:016x}", log_id_);
   ask_to_join();
   return {};
 }
@@ -236,6 +237,9 @@ void SimNode::on_join_reply(const wire::JoinReply& reply) {
   if (!process_->joining) return;
   if (reply.error.code != ErrorCode::kNone) {
     world_.trace.line(name_, "may not join: {}", reply.error.message);
+    if (reply.error.code == ErrorCode::kRefused) {
+      violated("join", "{} lost nothing and may not join: {}", name_, reply.error.message);
+    }
     return;
   }
   world_.trace.line(name_, "is welcome");

@@ -317,6 +317,7 @@ void Workload::take_error(std::size_t index, const wire::ErrorReply& error) {
     case ErrorCode::kOverloaded:
       return retry(index, any_node(), random_.below(50 * kMillisecond));
     case ErrorCode::kRevisionConflict:
+      if (plan_.scenario == Scenario::kOldDuplicates) repeat_later(index);
       if (client.kind == Kind::kSet) {
         oracle_.on_conflict(client.began, client.key, error.current_revision);
       }
@@ -339,6 +340,17 @@ void Workload::take_error(std::size_t index, const wire::ErrorReply& error) {
   trace_.line("", "client {} is refused: {}", index, error.message);
   ++answered_;
   finish(index);
+}
+
+// The network keeps a copy, which comes when its client has long gone on.
+void Workload::repeat_later(std::size_t index) {
+  const Client& client = clients_[index];
+  if (client.frame != wire::FrameKind::kCommand) return;
+  oracle_.on_refused(client.id, wire::RequestSequence(client.sequence));
+  for (int i = 0; i < 3; ++i) {
+    queue_.after(random_.between(100 * kMillisecond, 3 * kSecond), *this, kArrives,
+                 arrivals_.add({index, client.request, any_node(), client.frame, client.body}));
+  }
 }
 
 void Workload::on_event(std::uint32_t code, std::uint64_t argument) {

@@ -112,6 +112,7 @@ class Workload final : public EventTarget, public Clients {
   void take_answer(Answer&& answer);
   void take_read(const Answer& answer, Client& client);
   void make_query(Client& client);
+  void repeat_later(std::size_t index);
   void take_error(std::size_t index, const wire::ErrorReply& error);
   NodeIndex any_node() { return static_cast<NodeIndex>(random_.below(nodes_.size())); }
 

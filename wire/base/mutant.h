@@ -73,6 +73,17 @@
   M(29, kStuckPipelineUnnoticed, "lost appends are not missed while heartbeats are answered")    \
   M(30, kAppliedIndexApart, "the applied index is written apart from the rows")                  \
   M(31, kFreezesInsideEntry, "rows go to the store between the events of one entry")             \
+  M(32, kAnswersAllReads, "one confirmed read has all that wait answered")                       \
+  M(32, kCarriesBeyondLog, "rows go to the store before the log that they come from is durable") \
+  M(32, kCheckpointsBeyondLog, "a snapshot is made of rows whose log is not durable")            \
+  M(32, kFeedSkipsRest, "a feed that stops within an entry goes on after it")                    \
+  M(32, kFeedsUncommitted, "a feed sends what its node has on its disk, committed or not")       \
+  M(32, kForgetsJoining, "a node that asks to join again has another log than it said")          \
+  M(32, kFullQueueDrops, "what the log has no room for is dropped")                              \
+  M(32, kLeaderReadsAnywhere, "a follower answers reads that only a leader may")                 \
+  M(32, kReadsWhileExchanging, "rows are read while they are exchanged for a snapshot")          \
+  M(32, kStopStoresAhead, "a node that stops stores rows although its log failed")               \
+  M(32, kUnconfirmedRefusals, "a refusal is answered by a leader that nobody has confirmed")     \
   M(32, kFeedsBeyondDisk, "a feed reads entries that its node's own disk does not have yet")     \
   M(32, kLeaderReadsUnapplied, "a new leader answers reads before it has applied the old log")   \
   M(32, kStopDropsQueue, "a node that stops leaves out what its log had no room for yet")        \

@@ -1,0 +1,122 @@
+#include "scenarios.h"
+
+#include <algorithm>
+#include <array>
+
+namespace bib::sim {
+
+namespace {
+
+constexpr std::array kScenarios = {
+    ScenarioInfo{
+        Scenario::kStaleAfterStart, "stale-after-start", "history",
+        "stale reads go back when a node is started again: its rows are older than what it "
+        "had shown"},
+    ScenarioInfo{Scenario::kClockAndExpiry, "clock-and-expiry", "once",
+                 "a clock that jumps lets records of requests expire while they are repeated"},
+    ScenarioInfo{Scenario::kOldDuplicates, "old-duplicates", "once",
+                 "a request that was refused is carried out when it comes again after its client "
+                 "went on"},
+    ScenarioInfo{
+        Scenario::kLargeValues, "large-values", "frame",
+        "a list of events is bounded by its bytes on disk, compressed, and not by those of "
+        "the answer"},
+    ScenarioInfo{Scenario::kDescriptors, "descriptors", "stopped",
+                 "a node ends when it has no descriptor left for a file"},
+    ScenarioInfo{Scenario::kTermJump, "term-jump", "election",
+                 "a peer's word takes a node to any term"},
+    ScenarioInfo{Scenario::kSessions, "sessions", "bound",
+                 "more records of requests come than expire, whatever limits.sessions_max says"},
+};
+
+// Every fault out of the way that has nothing to do with it.
+void keep_calm(Plan& plan) {
+  const Time duration = plan.duration;
+  FaultPlan none;
+  plan.faults = none;
+  plan.duration = std::max(duration, 20 * kSecond);
+  plan.grows = false;
+  plan.spares = 0;
+  plan.voters = 3;
+  plan.on_rocksdb = false;
+  plan.network.loss_ppm = 0;
+}
+
+}  // namespace
+
+std::span<const ScenarioInfo> scenarios() {
+  return kScenarios;
+}
+
+const ScenarioInfo* find_scenario(std::string_view name) {
+  const auto found = std::find_if(kScenarios.begin(), kScenarios.end(),
+                                  [&](const ScenarioInfo& one) { return one.name == name; });
+  return found == kScenarios.end() ? nullptr : &*found;
+}
+
+void apply_scenario(Scenario scenario, Plan& plan) {
+  plan.scenario = scenario;
+  switch (scenario) {
+    case Scenario::kNone:
+      return;
+    case Scenario::kStaleAfterStart:
+      plan.faults.kill = 2 * kSecond;
+      plan.work.write_ppm = 400'000;
+      return;
+    case Scenario::kClockAndExpiry:
+      keep_calm(plan);
+      plan.faults.clock_jump = kSecond;
+      plan.faults.kill = 4 * kSecond;
+      plan.network.loss_ppm = 200'000;
+      plan.work.attempts_max = 12;
+      plan.work.patience = 300 * kMillisecond;
+      plan.work.duplicate_ppm = 300'000;
+      plan.work.session_retention = 60 * kSecond;
+      return;
+    case Scenario::kOldDuplicates:
+      keep_calm(plan);
+      plan.faults.kill = 3 * kSecond;
+      plan.work.conditional_ppm = 700'000;
+      plan.work.write_ppm = 900'000;
+      plan.work.keys = 1;
+      plan.work.clients = 5;
+      return;
+    case Scenario::kLargeValues:
+      keep_calm(plan);
+      plan.duration = 15 * kSecond;
+      plan.work.value_bytes_max = (1U << 20) - 100;
+      plan.work.clients = 3;
+      plan.work.think_min = 20 * kMillisecond;
+      plan.work.think_max = 100 * kMillisecond;
+      plan.work.patience = 2 * kSecond;
+      plan.work.write_ppm = 900'000;
+      plan.work.other_ppm = 0;
+      plan.work.feeds = 2;
+      plan.raft.uncommitted_bytes_max = 64U << 20;
+      plan.driver.cache_bytes = 16U << 20;
+      plan.driver.apply_bytes_per_turn = 512U << 10;
+      plan.driver.read_bytes = 1U << 20;
+      plan.snapshots.exist = false;
+      return;
+    case Scenario::kDescriptors:
+      keep_calm(plan);
+      plan.work.value_bytes_max = 3000;
+      return;
+    case Scenario::kTermJump:
+      keep_calm(plan);
+      plan.network.through_bytes = true;
+      return;
+    case Scenario::kSessions:
+      keep_calm(plan);
+      plan.duration = 40 * kSecond;
+      plan.work.clients = 5;
+      plan.work.think_min = 0;
+      plan.work.think_max = 5 * kMillisecond;
+      plan.work.write_ppm = 950'000;
+      plan.work.session_retention = 600 * kSecond;
+      plan.snapshots.exist = false;
+      return;
+  }
+}
+
+}  // namespace bib::sim
