@@ -141,11 +141,17 @@ wire::Result<std::uint64_t> Startup::choose_log_id() {
   constexpr std::size_t kDigits = 16;
   BIB_TRY(const bool is_there, has_name(world_.files, config_.data_dir, wire::kJoiningName));
   if (is_there) {
-    BIB_TRY(const auto file, world_.files.open(joining_path(), {OpenMode::kRead, false}));
+    BIB_TRY(const auto file, world_.files.open(joining_path(), {OpenMode::kReadWrite, false}));
     std::array<std::uint8_t, kDigits> text{};
     BIB_TRY(const std::size_t size, file->read(0, text));
     const auto known = wire::parse_node_id(wire::as_text(wire::ByteView(text).first(size)));
-    if (size == kDigits && known && !BIB_MUTANT(kForgetsJoining)) return known->value();
+    if (size == kDigits && known && !BIB_MUTANT(kForgetsJoining)) {
+      // The run that wrote it may have been killed before it was durable.
+      if (BIB_MUTANT(kBelievesUnsyncedNote)) return known->value();
+      BIB_TRY_VOID(file->sync());
+      BIB_TRY_VOID(world_.files.sync_directory(config_.data_dir));
+      return known->value();
+    }
     BIB_TRY_VOID(world_.files.remove(joining_path()));  // torn: nobody was told of it
   }
   const std::uint64_t id = world_.entropy.next() | 1;
