@@ -103,6 +103,7 @@ void Queries::confirm(Asker asker, std::size_t bytes, std::function<void()> read
       waiting_bytes_ + bytes > options_.waiting_bytes_max) {
     return answer_overloaded(asker, "too many reads are waiting");
   }
+  if (BIB_MUTANT(kLinearizableAtOnce)) return read();
   const std::uint64_t token = next_token_++;
   waiting_bytes_ += bytes;
   waiting_.emplace(token,
@@ -146,7 +147,7 @@ void Queries::sweep() {
 }
 
 void Queries::run(Asker asker, const wire::Query& query, Age age) {
-  if (suspended_ && !BIB_MUTANT(kReadsWhileExchanging)) {
+  if (suspended_) {
     return answer(asker,
                   wire::fail(ErrorCode::kOverloaded,
                              "this node is putting a snapshot in place; try again in a moment, or "

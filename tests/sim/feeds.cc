@@ -74,7 +74,10 @@ void Feeds::on_event(std::uint32_t code, std::uint64_t argument) {
     wire::ReadEvents request;
     request.from = feed.next;
     request.follow = feed.follows;
-    request.limit = feed.follows ? 0 : static_cast<std::uint32_t>(random_.between(1, 100));
+    request.limit =
+        feed.follows
+            ? 0
+            : static_cast<std::uint32_t>(random_.between(1, random_.below(2) == 0 ? 3 : 100));
     request.consistency = feed.consistency;
     wire::ClientEncoder encoder;
     const wire::ByteView body = encoder.encode(request);

@@ -82,7 +82,7 @@
   M(32, kForgetsJoining, "a node that asks to join again has another log than it said")           \
   M(32, kFullQueueDrops, "what the log has no room for is dropped")                               \
   M(32, kLeaderReadsAnywhere, "a follower answers reads that only a leader may")                  \
-  M(32, kReadsWhileExchanging, "rows are read while they are exchanged for a snapshot")           \
+  M(32, kLinearizableAtOnce, "a linearizable read is answered without asking the leader")         \
   M(32, kStopStoresAhead, "a node that stops stores rows although its log failed")                \
   M(32, kUnconfirmedRefusals, "a refusal is answered by a leader that nobody has confirmed")      \
   M(32, kFeedsBeyondDisk, "a feed reads entries that its node's own disk does not have yet")      \
