@@ -5,113 +5,17 @@
 #include <catch2/catch.hpp>
 #include <string>
 
+#include "one_raft.h"
 #include "support/test_support.h"
 #include "wire/base/prng.h"
 
-namespace bib::consensus {
-
-namespace {
+namespace bib::consensus::test {
 
 using wire::LogIndex;
-using wire::Membership;
 using wire::MessageKind;
 using wire::NodeId;
 using wire::PeerMessage;
 using wire::Term;
-
-Membership of_voters(std::initializer_list<std::uint64_t> ids) {
-  Membership membership;
-  for (std::uint64_t id : ids) {
-    membership.voters.push_back(NodeId(id));
-    membership.members.push_back({NodeId(id), "", "", true});
-  }
-  return membership;
-}
-
-RaftConfig config_of(std::uint64_t self) {
-  RaftConfig config;
-  config.self = NodeId(self);
-  config.seed = 5;
-  return config;
-}
-
-Restored fresh(std::initializer_list<std::uint64_t> voters) {
-  Restored restored;
-  restored.memberships.push_back({LogIndex(), of_voters(voters)});
-  return restored;
-}
-
-// Takes and syncs until nothing is left; returns all messages.
-std::vector<PeerMessage> drain(Raft& raft) {
-  std::vector<PeerMessage> messages;
-  while (raft.has_effects()) {
-    Effects effects = raft.take_effects();
-    for (auto& message : effects.send_now) messages.push_back(std::move(message));
-    for (auto& message : effects.send_after_sync) messages.push_back(std::move(message));
-    if (effects.commit) raft.applied(*effects.commit);
-    if (effects.write) raft.durable(done(*effects.write));
-  }
-  return messages;
-}
-
-Raft leader_of_one() {
-  Raft raft(config_of(1), fresh({1}));
-  raft.tick();
-  drain(raft);
-  REQUIRE(raft.role() == Role::kLeader);
-  return raft;
-}
-
-PeerMessage from_leader(MessageKind kind) {
-  PeerMessage message;
-  message.kind = kind;
-  message.from = NodeId(2);
-  message.to = NodeId(1);
-  message.term = Term(3);
-  return message;
-}
-
-// Leads term 1 by the vote of 2, which has its first entry; 3 has not answered.
-Raft leader_of_two() {
-  Raft raft(config_of(1), fresh({1, 2, 3}));
-  for (int i = 0; i < 20 && raft.role() == Role::kFollower; ++i) raft.tick();
-  drain(raft);
-  PeerMessage yes = from_leader(MessageKind::kPreVoteReply);
-  yes.term = Term(1);
-  raft.step(yes);
-  drain(raft);
-  yes.kind = MessageKind::kVoteReply;
-  raft.step(yes);
-  drain(raft);
-  REQUIRE(raft.role() == Role::kLeader);
-  PeerMessage has = from_leader(MessageKind::kAppendReply);
-  has.term = Term(1);
-  has.match = LogIndex(1);
-  raft.step(has);
-  drain(raft);
-  REQUIRE(raft.commit() == LogIndex(1));
-  return raft;
-}
-
-// A follower of node 2 in term 3 with entries 1..4 of terms 1, 1, 3, 3; 2 of them committed.
-Raft follower() {
-  Raft raft(config_of(1), fresh({1, 2, 3}));
-  PeerMessage append;
-  append.kind = MessageKind::kAppend;
-  append.from = NodeId(2);
-  append.to = NodeId(1);
-  append.term = Term(3);
-  append.commit = LogIndex(2);
-  for (std::uint64_t i = 1; i <= 4; ++i) {
-    append.entries.push_back({LogIndex(i), Term(i <= 2 ? 1 : 3), 100, std::nullopt});
-  }
-  CHECK(raft.step(append).appended == 4);
-  drain(raft);
-  REQUIRE(raft.commit() == LogIndex(2));
-  return raft;
-}
-
-}  // namespace
 
 TEST_CASE("A single voter leads after its first tick and commits by itself") {
   Raft raft = leader_of_one();
@@ -126,55 +30,6 @@ TEST_CASE("A single voter leads after its first tick and commits by itself") {
   CHECK_FALSE(effects.commit);
   raft.durable(done(*effects.write));
   CHECK(raft.take_effects().commit == LogIndex(2));
-}
-
-TEST_CASE("A node does not campaign by the vote of a disk that it has no more") {
-  Restored restored = fresh({1});
-  restored.memberships.back().membership.members.front().log_id = 7;
-  const auto role_with = [&](std::uint64_t own_log) {
-    RaftConfig config = config_of(1);
-    config.own_log = own_log;
-    Raft raft(config, restored);
-    for (unsigned i = 0; i < 3 * config.election_ticks_min; ++i) raft.tick();
-    drain(raft);
-    if (raft.role() == Role::kFollower) CHECK(raft.term() == Term());
-    return raft.role();
-  };
-  CHECK(role_with(7) == Role::kLeader);
-  CHECK(role_with(8) == Role::kFollower);
-  CHECK(role_with(0) == Role::kLeader);  // not known: proves nothing
-  restored.memberships.back().membership.members.front().log_id = 0;
-  CHECK(role_with(8) == Role::kLeader);
-}
-
-TEST_CASE("Nor by the membership before an uncommitted one, nor when it is handed the leadership") {
-  Restored restored = fresh({1, 2});
-  restored.memberships.back().membership.members.front().log_id = 7;
-  // Its own removal, which it does not know to be committed.
-  restored.terms = {{LogIndex(1), Term(3)}};
-  restored.sizes = {100};
-  restored.hard_state.term = Term(3);
-  restored.memberships.push_back({LogIndex(1), of_voters({2})});
-  PeerMessage hand_over = from_leader(MessageKind::kTimeoutNow);
-  PeerMessage heartbeat = from_leader(MessageKind::kHeartbeat);
-  const auto term_after = [&](std::uint64_t own_log, bool is_handed) {
-    RaftConfig config = config_of(1);
-    config.own_log = own_log;
-    Raft raft(config, restored);
-    if (is_handed) {
-      raft.step(heartbeat);
-      raft.step(hand_over);
-      drain(raft);
-      return raft.term();
-    }
-    for (unsigned i = 0; i < 3 * config.election_ticks_min; ++i) raft.tick();
-    const std::vector<PeerMessage> asked = drain(raft);
-    return asked.empty() ? Term() : asked.front().term;
-  };
-  for (const bool is_handed : {false, true}) {
-    CHECK(term_after(7, is_handed) == Term(4));
-    CHECK(term_after(8, is_handed) < Term(4));
-  }
 }
 
 TEST_CASE("What a truncation takes away is neither sent nor in effect any more") {
@@ -431,87 +286,6 @@ TEST_CASE("Random messages of random fields never trip an assertion") {
   }
 }
 
-TEST_CASE("Hard state that a vote depends on comes back from the disk") {
-  Restored restored = fresh({1, 2, 3});
-  restored.hard_state = {Term(5), NodeId(3)};
-  Raft raft(config_of(1), restored);
-  PeerMessage vote = from_leader(MessageKind::kVote);
-  vote.term = Term(5);
-  raft.step(vote);
-  auto answers = drain(raft);
-  REQUIRE(answers.size() == 1);
-  CHECK(answers[0].rejected);
-  vote.from = NodeId(3);
-  raft.step(vote);
-  answers = drain(raft);
-  REQUIRE(answers.size() == 1);
-  CHECK_FALSE(answers[0].rejected);
-}
-
-TEST_CASE("A vote is neither given nor its term entered while the leader is heard") {
-  Raft raft = follower();
-  PeerMessage vote = from_leader(MessageKind::kVote);
-  vote.from = NodeId(3);
-  vote.term = Term(8);
-  vote.log_index = LogIndex(90);
-  vote.log_term = Term(3);
-  raft.step(vote);
-  CHECK(drain(raft).empty());
-  CHECK(raft.term() == Term(3));
-  CHECK(raft.leader() == NodeId(2));
-  CHECK(raft.dropped(DropReason::kLeaderAlive) == 1);
-  // Unless the leader itself wants it.
-  vote.transfer = true;
-  raft.step(vote);
-  const auto answers = drain(raft);
-  REQUIRE(answers.size() == 1);
-  CHECK_FALSE(answers[0].rejected);
-  CHECK(raft.term() == Term(8));
-}
-
-TEST_CASE("A pre-vote changes no term, no vote and no timer") {
-  Raft raft(config_of(1), fresh({1, 2, 3}));
-  PeerMessage ask = from_leader(MessageKind::kPreVote);
-  ask.term = Term(9);
-  raft.step(ask);
-  const Effects effects = raft.take_effects();
-  REQUIRE(effects.send_now.size() == 1);
-  CHECK_FALSE(effects.send_now[0].rejected);
-  CHECK(effects.send_now[0].term == Term(9));
-  CHECK_FALSE(effects.write);
-  CHECK(raft.term() == Term(0));
-  CHECK(raft.vote() == NodeId());
-  // It asks by itself no later than otherwise.
-  Raft other(config_of(1), fresh({1, 2, 3}));
-  for (int i = 0; i < 40; ++i) {
-    raft.tick();
-    other.tick();
-    CHECK(raft.role() == other.role());
-    raft.step(ask);
-  }
-}
-
-TEST_CASE("Who has given its vote waits a whole election timeout before it asks itself") {
-  for (std::uint64_t seed = 0; seed < 30; ++seed) {
-    RaftConfig config = config_of(1);
-    config.seed = seed;
-    Raft raft(config, fresh({1, 2, 3}));
-    for (unsigned i = 1; i < config.election_ticks_min; ++i) raft.tick();
-    PeerMessage vote = from_leader(MessageKind::kVote);
-    raft.step(vote);
-    CHECK(raft.vote() == NodeId(2));
-    for (unsigned i = 1; i < config.election_ticks_min; ++i) raft.tick();
-    CHECK(raft.role() == Role::kFollower);
-    // A vote that is refused leaves the timer alone.
-    vote.from = NodeId(3);
-    for (int i = 0; i < 11 && raft.role() == Role::kFollower; ++i) {
-      raft.step(vote);
-      raft.tick();
-    }
-    CHECK(raft.role() == Role::kPreCandidate);
-  }
-}
-
 TEST_CASE("What cannot be restored is refused with a reason") {
   const RaftConfig config = config_of(1);
   Restored restored = fresh({1, 2, 3});
@@ -566,4 +340,4 @@ TEST_CASE("A write that is reported with another end is stopped") {
   CHECK(printed);
 }
 
-}  // namespace bib::consensus
+}  // namespace bib::consensus::test

@@ -99,15 +99,15 @@ class Story {
     for (std::string word; in >> word;) words.push_back(word);
     const std::string verb = words.front();
     words.erase(words.begin());
-    const auto known = verbs().find(verb);
-    if (known == verbs().end()) wrong("unknown: " + verb);
+    const auto known = kVerbs.find(verb);
+    if (known == kVerbs.end()) wrong("unknown: " + verb);
     if (!cluster_ && verb != "cluster") wrong("a story begins with a cluster");
     known->second(*this, words);
   }
 
  private:
   using Verb = std::function<void(Story&, const Words&)>;
-  static const std::map<std::string, Verb>& verbs();
+  static const std::map<std::string, Verb> kVerbs;
 
   // ---- setting ----
 
@@ -336,117 +336,112 @@ class Story {
   std::unique_ptr<MemoryCluster> cluster_;
 };
 
-const std::map<std::string, Story::Verb>& Story::verbs() {
-  static const std::map<std::string, Verb> kVerbs = {
-      {"cluster", &Story::make_cluster},
-      {"tick", &Story::tick},
-      {"run", &Story::run},
-      {"elect", &Story::elect},
-      {"settle", [](Story& s, const Words&) { s.cluster_->settle(); }},
-      {"deliver", &Story::deliver},
-      {"lose",
-       [](Story& s, const Words& w) {
-         const auto [from, to] = pair_of(w.at(0), "->");
-         if (s.cluster_->link(from, to).empty()) wrong("nothing is under way");
-         s.cluster_->link(from, to).clear();
-       }},
-      {"repeat",
-       [](Story& s, const Words& w) {
-         const auto [from, to] = pair_of(w.at(0), "->");
-         s.cluster_->deliver(from, to, 0, true);
-       }},
-      {"reverse",
-       [](Story& s, const Words& w) {
-         const auto [from, to] = pair_of(w.at(0), "->");
-         auto& packets = s.cluster_->link(from, to);
-         std::reverse(packets.begin(), packets.end());
-       }},
-      {"cut",
-       [](Story& s, const Words& w) {
-         const auto [a, b] = pair_of(w.at(0), "-");
+const std::map<std::string, Story::Verb> Story::kVerbs = {
+    {"cluster", &Story::make_cluster},
+    {"tick", &Story::tick},
+    {"run", &Story::run},
+    {"elect", &Story::elect},
+    {"settle", [](Story& s, const Words&) { s.cluster_->settle(); }},
+    {"deliver", &Story::deliver},
+    {"lose",
+     [](Story& s, const Words& w) {
+       const auto [from, to] = pair_of(w.at(0), "->");
+       if (s.cluster_->link(from, to).empty()) wrong("nothing is under way");
+       s.cluster_->link(from, to).clear();
+     }},
+    {"repeat",
+     [](Story& s, const Words& w) {
+       const auto [from, to] = pair_of(w.at(0), "->");
+       s.cluster_->deliver(from, to, 0, true);
+     }},
+    {"reverse",
+     [](Story& s, const Words& w) {
+       const auto [from, to] = pair_of(w.at(0), "->");
+       auto& packets = s.cluster_->link(from, to);
+       std::reverse(packets.begin(), packets.end());
+     }},
+    {"cut",
+     [](Story& s, const Words& w) {
+       const auto [a, b] = pair_of(w.at(0), "-");
+       s.cluster_->cut(a, b);
+       s.lose_between(a, b);
+     }},
+    {"isolate",
+     [](Story& s, const Words& w) {
+       s.each_link(node_id(w.at(0)), [&](NodeId a, NodeId b) {
          s.cluster_->cut(a, b);
          s.lose_between(a, b);
-       }},
-      {"isolate",
-       [](Story& s, const Words& w) {
-         s.each_link(node_id(w.at(0)), [&](NodeId a, NodeId b) {
-           s.cluster_->cut(a, b);
-           s.lose_between(a, b);
-         });
-       }},
-      {"mend",
-       [](Story& s, const Words& w) {
-         if (w.empty()) return s.cluster_->mend_all();
-         const auto [a, b] = pair_of(w[0], "-");
-         s.cluster_->mend(a, b);
-       }},
-      {"closes",
-       [](Story& s, const Words& w) {
-         const auto [a, b] = pair_of(w.at(0), "-");
-         s.close(a, b);
-       }},
-      {"opens",
-       [](Story& s, const Words& w) {
-         const auto [a, b] = pair_of(w.at(0), "-");
-         s.cluster_->connect(a, b);
-         s.cluster_->connect(b, a);
-       }},
-      {"stall",
-       [](Story& s, const Words& w) { s.cluster_->node(node_id(w.at(0))).disk_is_stalled = true; }},
-      {"unstall",
-       [](Story& s, const Words& w) {
-         s.cluster_->node(node_id(w.at(0))).disk_is_stalled = false;
-       }},
-      {"sync",
-       [](Story& s, const Words& w) {
-         for (std::uint64_t i = w.size() > 1 ? number(w[1]) : 1; i > 0; --i) {
-           if (!s.cluster_->sync_one(node_id(w.at(0)))) wrong("nothing waits for the disk");
-         }
-       }},
-      {"crash",
-       [](Story& s, const Words& w) {
-         s.cluster_->crash(node_id(w.at(0)), w.size() > 1 ? number(w[1]) : 0,
-                           w.size() > 2 ? number(w[2]) : 0);
-       }},
-      {"kill",
-       [](Story& s, const Words& w) {
-         const NodeId dead = node_id(w.at(0));
-         s.cluster_->crash(dead);
-         s.each_link(dead, [&](NodeId a, NodeId b) { s.close(a, b); });
-       }},
-      {"restart", [](Story& s, const Words& w) { s.cluster_->restart(node_id(w.at(0))); }},
-      {"silent",
-       [](Story& s, const Words& w) {
-         const auto [at, peer] = pair_of(w.at(0), "->");
-         s.cluster_->silence(at, peer);
-       }},
-      {"notice-stall",
-       [](Story& s, const Words& w) { s.cluster_->notice_stall(node_id(w.at(0)), true); }},
-      {"notice-recovery",
-       [](Story& s, const Words& w) { s.cluster_->notice_stall(node_id(w.at(0)), false); }},
-      {"propose", &Story::propose},
-      {"change",
-       [](Story& s, const Words& w) {
-         if (const auto status = s.change(w); !status) wrong(status.error().message);
-       }},
-      {"refused", &Story::refused},
-      {"transfer",
-       [](Story& s, const Words& w) {
-         s.cluster_->transfer(node_id(w.at(0)),
-                              w.size() > 1 ? std::optional(node_id(w[1])) : std::nullopt);
-       }},
-      {"read", [](Story& s,
-                  const Words& w) { s.cluster_->request_read(node_id(w.at(0)), number(w.at(1))); }},
-      {"compact",
-       [](Story& s, const Words& w) {
-         s.cluster_->compact(node_id(w.at(0)), LogIndex(number(w.at(1))));
-       }},
-      {"expect", &Story::expect},
-      {"expect-leader", &Story::expect_leader},
-      {"expect-link", &Story::expect_link},
-  };
-  return kVerbs;
-}
+       });
+     }},
+    {"mend",
+     [](Story& s, const Words& w) {
+       if (w.empty()) return s.cluster_->mend_all();
+       const auto [a, b] = pair_of(w[0], "-");
+       s.cluster_->mend(a, b);
+     }},
+    {"closes",
+     [](Story& s, const Words& w) {
+       const auto [a, b] = pair_of(w.at(0), "-");
+       s.close(a, b);
+     }},
+    {"opens",
+     [](Story& s, const Words& w) {
+       const auto [a, b] = pair_of(w.at(0), "-");
+       s.cluster_->connect(a, b);
+       s.cluster_->connect(b, a);
+     }},
+    {"stall",
+     [](Story& s, const Words& w) { s.cluster_->node(node_id(w.at(0))).disk_is_stalled = true; }},
+    {"unstall",
+     [](Story& s, const Words& w) { s.cluster_->node(node_id(w.at(0))).disk_is_stalled = false; }},
+    {"sync",
+     [](Story& s, const Words& w) {
+       for (std::uint64_t i = w.size() > 1 ? number(w[1]) : 1; i > 0; --i) {
+         if (!s.cluster_->sync_one(node_id(w.at(0)))) wrong("nothing waits for the disk");
+       }
+     }},
+    {"crash",
+     [](Story& s, const Words& w) {
+       s.cluster_->crash(node_id(w.at(0)), w.size() > 1 ? number(w[1]) : 0,
+                         w.size() > 2 ? number(w[2]) : 0);
+     }},
+    {"kill",
+     [](Story& s, const Words& w) {
+       const NodeId dead = node_id(w.at(0));
+       s.cluster_->crash(dead);
+       s.each_link(dead, [&](NodeId a, NodeId b) { s.close(a, b); });
+     }},
+    {"restart", [](Story& s, const Words& w) { s.cluster_->restart(node_id(w.at(0))); }},
+    {"silent",
+     [](Story& s, const Words& w) {
+       const auto [at, peer] = pair_of(w.at(0), "->");
+       s.cluster_->silence(at, peer);
+     }},
+    {"notice-stall",
+     [](Story& s, const Words& w) { s.cluster_->notice_stall(node_id(w.at(0)), true); }},
+    {"notice-recovery",
+     [](Story& s, const Words& w) { s.cluster_->notice_stall(node_id(w.at(0)), false); }},
+    {"propose", &Story::propose},
+    {"change",
+     [](Story& s, const Words& w) {
+       if (const auto status = s.change(w); !status) wrong(status.error().message);
+     }},
+    {"refused", &Story::refused},
+    {"transfer",
+     [](Story& s, const Words& w) {
+       s.cluster_->transfer(node_id(w.at(0)),
+                            w.size() > 1 ? std::optional(node_id(w[1])) : std::nullopt);
+     }},
+    {"read",
+     [](Story& s, const Words& w) { s.cluster_->request_read(node_id(w.at(0)), number(w.at(1))); }},
+    {"compact",
+     [](Story& s, const Words& w) {
+       s.cluster_->compact(node_id(w.at(0)), LogIndex(number(w.at(1))));
+     }},
+    {"expect", &Story::expect},
+    {"expect-leader", &Story::expect_leader},
+    {"expect-link", &Story::expect_link},
+};
 
 // "" or where and why the story goes wrong.
 std::string tell_story(const std::filesystem::path& file) {
