@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Formats, checks the arrows, builds and tests. What CI runs.
+# Formats, checks the arrows and the sizes, builds and tests. What CI runs.
 #
 # usage: tools/check.sh [STEP]
 #
-#   (none)     deps, format-check, arrows, build (preset dev) and test
+#   (none)     deps, format-check, arrows, sizes, build (preset dev) and test
 #   full       the same, then asan and tsan
 #   format     rewrites our files in the house's format
 #   format-check  says which files are not in it
 #   arrows     who includes whom
+#   sizes      which files, functions and classes are too long
 #   build      configures and builds preset dev
 #   test       builds, and runs the tests of preset dev
 #   asan, tsan, release   builds that preset and runs its tests
@@ -136,6 +137,7 @@ case $what in
     step deps deps
     step format format_check
     step arrows tools/arrows.sh
+    step sizes tools/sizes.sh
     build_and_test dev
     if [[ $what == full ]]; then
       build_and_test asan
@@ -145,6 +147,7 @@ case $what in
   format) step deps deps; step format format ;;
   format-check) step deps deps; step format format_check ;;
   arrows) step arrows tools/arrows.sh ;;
+  sizes) step deps deps; step sizes tools/sizes.sh ;;
   build) step deps deps; step "build dev" build dev ;;
   test) step deps deps; build_and_test dev ;;
   asan | tsan | release) step deps deps; build_and_test "$what" ;;

@@ -38,6 +38,7 @@ test=(
   catch2                  # unit tests
   openssl                 # certificates made by tests/cluster
   procps                  # tests/cluster looks at the processes it started
+  universal-ctags         # tools/sizes.sh: where functions end
   iproute2                # networks for the nodes of bib_nemesis (a proxy without it)
 )
 bench=(
