@@ -79,7 +79,7 @@ std::vector<MemberDigests> settle_digests(const Context& context, const ClusterV
 
 std::string verdict_of(const std::vector<MemberDigests>& all) {
   if (all.empty() || !comparable(all)) {
-    return "not comparable: the members do not stand at one index";
+    return "not comparable: the members are not at the same index";
   }
   const std::string index = std::to_string(all.front().view->applied.value());
   return equal_digests(all) ? "equal at index " + index : "DIFFERENT at index " + index;

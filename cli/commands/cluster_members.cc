@@ -60,11 +60,11 @@ wire::Status ask_until_done(const Context& context, const Request& request, cons
     if (visit(*reply)) return {};
     std::string waits_for(reply->waits_for);
     if (Clock::now() >= deadline) {
-      return wire::fail(ErrorCode::kTimeout,
-                        "not done within {}; it waits for {}. What was begun goes on by itself: "
-                        "see `bib cluster member list`, or ask again with more --timeout",
-                        wire::format_duration(static_cast<std::uint64_t>(context.timeout.count())),
-                        waits_for);
+      return wire::fail(
+          ErrorCode::kTimeout,
+          "not done within {}; it waits for {}. What was started continues by itself: "
+          "see `bib cluster member list`, or ask again with more --timeout",
+          wire::format_duration(static_cast<std::uint64_t>(context.timeout.count())), waits_for);
     }
     if (waits_for != told) context.note("waiting for " + printable(waits_for));
     told = std::move(waits_for);
@@ -156,7 +156,7 @@ ExitCode emit_members_change(const Context& context, std::string_view what,
   const Json data = {
       {"changed", asked->changed}, {"membership_index", index}, {"joint", asked->reply.joint}};
   std::string text = asked->changed ? fmt::format("{} (entry {})\n", what, index)
-                                    : fmt::format("{}: it was so already\n", what);
+                                    : fmt::format("{}: nothing to change\n", what);
   if (asked->reply.joint) text += "The joint phase lasts until `bib cluster member leave-joint`.\n";
   context.emit(data, text);
   return ExitCode::kOk;
@@ -329,11 +329,12 @@ void add_cluster_member_commands(Commands& commands, CLI::App& cluster) {
   commands.on(*update_command, [&] { return update(context, options); });
 
   CLI::App* several = member->add_subcommand("change", "Several changes in one step");
-  several->add_option("--add-voter", options.add_voters, "Non-voters that shall vote")
+  several->add_option("--add-voter", options.add_voters, "Non-voters to promote")->type_name("ID");
+  several->add_option("--demote", options.demote, "Voters to demote to non-voters")
       ->type_name("ID");
-  several->add_option("--demote", options.demote, "Voters that shall only listen")->type_name("ID");
-  several->add_option("--remove", options.remove, "Members that shall go")->type_name("ID");
-  several->add_option("--leave", options.leave, "Of the joint phase: automatic or explicit")
+  several->add_option("--remove", options.remove, "Members to remove")->type_name("ID");
+  several
+      ->add_option("--leave", options.leave, "How the joint phase is left: automatic or explicit")
       ->check(CLI::IsMember({"automatic", "explicit"}));
   add_force(*several, options);
   commands.on(*several, [&] { return change_several(context, options); });

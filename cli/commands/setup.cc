@@ -93,7 +93,7 @@ bool ask_questions(const Context& context, SetupOptions& options) {
     return true;
   }
   context.note(
-      "Connections are not encrypted or authenticated yet (no TLS): whoever reaches these "
+      "Connections are not encrypted or authenticated yet (no TLS): anyone who reaches these "
       "ports can read and change everything.");
   const auto answer = ask(context, "Listen there nevertheless? yes or no", "no");
   options.insecure = answer == "yes" || answer == "y";
@@ -205,7 +205,7 @@ ExitCode setup(const Context& context, SetupCommand& command) {
     return context.report(ExitCode::kUsage,
                           fmt::format("--cluster-join needs a token, and '{}' is an option",
                                       printable(*command.join)),
-                          "Put the token behind it, or - to read it from standard input");
+                          "Give the token after it, or - to read it from standard input");
   }
   if (command.join) options.join_token = read_token_text(context, *command.join);
   const bool input_is_free = !command.join || *command.join != "-";

@@ -183,7 +183,7 @@ class Loader {
       const std::string full =
           name.empty() ? item.first.Scalar() : name + "." + item.first.Scalar();
       if (!seen.insert(full).second) {
-        problem_at(item.first.Mark(), full, "stands twice; keep one");
+        problem_at(item.first.Mark(), full, "is given twice; keep one");
         continue;
       }
       read_item(item.first, item.second, name, full);

@@ -64,7 +64,7 @@ wire::Status settle_door(const Door& door, bool insecure, const MachineAddress& 
   if (!wire::is_loopback(listen.host) && !insecure) {
     return wire::fail(ErrorCode::kConfig,
                       "{} {} is beyond loopback, and connections are not encrypted or "
-                      "authenticated yet (no TLS): whoever reaches the port can read and change "
+                      "authenticated yet (no TLS): anyone who reaches the port can read and change "
                       "everything. Nothing was written. Accept that with --insecure, or listen on "
                       "127.0.0.1",
                       door.listen_option, door.listen);

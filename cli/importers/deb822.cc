@@ -58,7 +58,7 @@ class Stanza {
       return fail(line, "not a line of the form 'Field: value'");
     }
     const std::string_view name = line.text.substr(0, colon);
-    if (find(name) != nullptr) return fail(line, fmt::format("the field {} stands twice", name));
+    if (find(name) != nullptr) return fail(line, fmt::format("the field {} is given twice", name));
     Field field;
     field.name_begin = text_.size();
     field.name_size = name.size();

@@ -104,7 +104,7 @@ void ClientSide::add_counters(wire::StatusReply& reply) const {
         {kRaftNames.at(i), raft.dropped(static_cast<consensus::DropReason>(i))});
   }
   reply.counters.push_back({"raft.pipelines_restarted", raft.pipelines_restarted()});
-  reply.counters.push_back({"raft.dropped.behind_read", parts_.driver->appends_dropped()});
+  reply.counters.push_back({"raft.dropped.after_read", parts_.driver->appends_dropped()});
   reply.counters.push_back({"api.overloaded.reads", parts_.queries->overloaded()});
   reply.counters.push_back({"api.overloaded.commands", parts_.commands->overloaded()});
 }

@@ -42,7 +42,7 @@ struct CommandsOptions {
 
 class Commands {
  public:
-  // The tokens of the desk's reads lie above; others take theirs from below.
+  // The tokens of Commands' own reads are at or above this one; others use lower ones.
   static constexpr std::uint64_t kReadTokens = std::uint64_t{1} << 63U;
 
   Commands(CommandsOptions options, RaftDriver& driver, projections::Projector& projector,
@@ -50,7 +50,7 @@ class Commands {
 
   void on_command(Asker asker, const wire::Command& command);
   void on_outcomes(std::span<const projections::Outcome> outcomes);
-  // What the driver says of a read; tokens that are not the desk's are of no interest to it.
+  // What the driver says of a read. Tokens of other askers are ignored.
   void on_read_ready(std::uint64_t token);
   void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason);
   // Whoever waits is told. If the projections cannot forget what was on its way: failure().

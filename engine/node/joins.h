@@ -30,7 +30,7 @@ class Joins {
 
   // The cluster's first token is on its way in this entry: before it is applied, no token is called
   // unknown, and whoever asks tries again.
-  void expect_token_in(wire::LogIndex index) { token_index_ = index; }
+  void set_first_token_entry(wire::LogIndex index) { token_index_ = index; }
 
   void on_join_request(const wire::JoinRequest& request, Reply reply);
   // Once per turn: answers those whose membership entry is committed.

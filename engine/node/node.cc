@@ -183,7 +183,7 @@ void Node::issue_first_token() {
   const bool decided = parts_.commands->decide_own(
       wire::IssueJoinToken{wire::ByteView(hash), parts_.world.clock.now_us() + kTokenLifeUs});
   if (!decided) return;
-  parts_.joins->expect_token_in(parts_.driver->raft().next_index());
+  parts_.joins->set_first_token_entry(parts_.driver->raft().next_index());
   parts_.world.turns.continue_soon();
 }
 

@@ -186,10 +186,10 @@ void Queries::run_page(Asker asker, const wire::Query& query, Age age) {
       [self = std::weak_ptr<Queries*>(alive_), asker, page] {
         const auto alive = self.lock();
         if (!alive) return;
-        Queries& desk = **alive;
-        --desk.pages_under_way_;
-        if (*page) return desk.clients_.answer(asker, FrameKind::kQueryReply, **page);
-        desk.answer(asker, tl::unexpected(page->error()), std::nullopt);
+        Queries& queries = **alive;
+        --queries.pages_under_way_;
+        if (*page) return queries.clients_.answer(asker, FrameKind::kQueryReply, **page);
+        queries.answer(asker, tl::unexpected(page->error()), std::nullopt);
       });
 }
 

@@ -72,7 +72,7 @@ void RaftDriver::on_durable(std::uint64_t append_sequence) {
     writes_.pop_front();
   }
   cache_.trim(raft_.durable_index());
-  settle_install();
+  report_durable_install();
 }
 
 void RaftDriver::on_log_read(std::uint64_t token, wire::Result<std::vector<Bytes>> entries) {
@@ -200,12 +200,12 @@ void RaftDriver::finish_install(LogPosition last, const consensus::MembershipAt&
   BIB_CHECK(installing_ == last && !exchanged_, "a snapshot at {} was installed that nobody began",
             last.index.value());
   exchanged_ = Exchanged{last, membership};
-  settle_exchange();
+  report_exchanged_state();
 }
 
 // Consensus is told of the new state, except where this node has come to lead meanwhile: then its
 // log includes the snapshot, and nothing is applied until as much is committed.
-void RaftDriver::settle_exchange() {
+void RaftDriver::report_exchanged_state() {
   if (!exchanged_) return;
   const LogPosition last = exchanged_->last;
   if (raft_.role() == consensus::Role::kLeader && raft_.commit() < last.index) {
@@ -234,7 +234,7 @@ void RaftDriver::settle_exchange() {
 
 // The reset, and whatever of the log up to the snapshot was not durable yet, goes out with the
 // first effects after the installation.
-void RaftDriver::settle_install() {
+void RaftDriver::report_durable_install() {
   if (!installed_ || installed_sequence_ == 0) return;
   if (!writes_.empty() && writes_.front().append_sequence <= installed_sequence_) return;
   const LogPosition last = *std::exchange(installed_, std::nullopt);
@@ -249,13 +249,13 @@ wire::Status RaftDriver::run_effects() {
   // turn's inputs.
   do {
     while (raft_.has_effects()) take_effects();
-    settle_exchange();
+    report_exchanged_state();
     while (raft_.has_effects()) take_effects();
     BIB_TRY_VOID(apply_committed());
   } while (raft_.has_effects() && !more_to_apply_);
   if (installed_ && installed_sequence_ == 0) {
     installed_sequence_ = std::max<std::uint64_t>(last_sequence_, 1);
-    settle_install();
+    report_durable_install();
   }
   if (failure_) return tl::unexpected(*failure_);
   return {};
@@ -343,7 +343,7 @@ void RaftDriver::send(PeerMessage&& message) {
     peers_.send(message);
     return;
   }
-  enqueue_behind_read(std::move(message));
+  enqueue_after_read(std::move(message));
 }
 
 bool RaftDriver::attach_from_cache(PeerMessage& message) const {
@@ -356,7 +356,7 @@ bool RaftDriver::attach_from_cache(PeerMessage& message) const {
   return true;
 }
 
-void RaftDriver::enqueue_behind_read(PeerMessage&& message) {
+void RaftDriver::enqueue_after_read(PeerMessage&& message) {
   const NodeId peer = message.to;
   Backlog& backlog = backlogs_[peer];
   if (backlog.messages.size() >= options_.waiting_appends_max) {

@@ -167,7 +167,7 @@ class RaftDriver {
   void build_noops(const std::vector<wire::LogPosition>& places);
   void send(wire::PeerMessage&& message);
   bool attach_from_cache(wire::PeerMessage& message) const;
-  void enqueue_behind_read(wire::PeerMessage&& message);
+  void enqueue_after_read(wire::PeerMessage&& message);
   void read_for(wire::NodeId peer, Backlog& backlog);
   void continue_backlog(wire::NodeId peer, const std::vector<wire::Bytes>& entries);
   void submit(const consensus::LogWrite& write);
@@ -178,8 +178,8 @@ class RaftDriver {
   wire::Status apply_committed();
   bool take_entry_to_apply(wire::LogIndex index, wire::Bytes& entry);
   void answer_reads();
-  void settle_exchange();
-  void settle_install();
+  void report_exchanged_state();
+  void report_durable_install();
   wire::EntryStamp stamp_for(wire::LogPosition place) const;
   std::uint64_t steady_us() const;
 

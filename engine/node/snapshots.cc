@@ -44,7 +44,7 @@ Snapshots::Snapshots(SnapshotsOptions options, std::vector<SnapshotManifest> fou
       host_(host),
       clock_(clock),
       store_(files, executor, places_.snapshots, std::move(found), options_.retain_count,
-             [this](const wire::Error& error) { host_.on_snapshot_news(error.message, true); }),
+             [this](const wire::Error& error) { host_.log_snapshot_event(error.message, true); }),
       sender_(options_.sender, store_, executor, port,
               [this](NodeId to, bool ok) { driver_->snapshot_sent(to, ok); }),
       fetcher_(fetcher_options(options_, places_), files, executor, port,
@@ -159,9 +159,9 @@ void Snapshots::on_checkpoint(Result<projections::StateMark> mark) {
 void Snapshots::on_sealed(Result<SnapshotManifest> manifest) {
   if (!manifest) return finish_making(tl::unexpected(manifest.error()));
   const SnapshotPtr made = store_.add(*std::move(manifest));
-  host_.on_snapshot_news(fmt::format("made snapshot {} of {} bytes in {} files", name_of(*made),
-                                     made->bytes(), made->files.size()),
-                         false);
+  host_.log_snapshot_event(fmt::format("made snapshot {} of {} bytes in {} files", name_of(*made),
+                                       made->bytes(), made->files.size()),
+                           false);
   finish_making(made);
 }
 
@@ -171,8 +171,8 @@ void Snapshots::finish_making(Result<SnapshotPtr> result) {
     ticks_since_made_ = 0;
   } else {
     retry_in_ticks_ = options_.retry_ticks;
-    host_.on_snapshot_news(fmt::format("no snapshot could be made: {}", result.error().message),
-                           true);
+    host_.log_snapshot_event(fmt::format("no snapshot could be made: {}", result.error().message),
+                             true);
   }
   const auto waiting = std::exchange(waiting_, {});
   for (const Made& done : waiting) done(result);
@@ -251,14 +251,14 @@ void Snapshots::receive_snapshot(NodeId from, LogPosition last) {
     return;
   }
   fetch_source_ = from;
-  host_.on_snapshot_news(fmt::format("fetching snapshot {} from {}",
-                                     wire::snapshot_name(last.index, last.term), to_string(from)),
-                         false);
+  host_.log_snapshot_event(fmt::format("fetching snapshot {} from {}",
+                                       wire::snapshot_name(last.index, last.term), to_string(from)),
+                           false);
 }
 
 void Snapshots::on_fetched(Result<SnapshotManifest> manifest) {
   if (!manifest) {
-    host_.on_snapshot_news(
+    host_.log_snapshot_event(
         fmt::format("the snapshot could not be fetched: {}", manifest.error().message), true);
     return;
   }
@@ -295,9 +295,9 @@ void Snapshots::install(const SnapshotPtr& snapshot, NodeId source) {
           installing_ = false;
           installing_pin_ = {};
           driver_->cancel_install();
-          host_.on_snapshot_news(fmt::format("snapshot {} could not be put in place: {}",
-                                             name_of(*snapshot), prepared.error().message),
-                                 true);
+          host_.log_snapshot_event(fmt::format("snapshot {} could not be put in place: {}",
+                                               name_of(*snapshot), prepared.error().message),
+                                   true);
           return tell(source, *snapshot, SnapshotRequestKind::kGivenUp);
         }
         host_.exchange_state(
@@ -314,9 +314,9 @@ void Snapshots::install(const SnapshotPtr& snapshot, NodeId source) {
               ticks_since_made_ = 0;
               driver_->finish_install(position_of(*snapshot),
                                       {snapshot->membership_index, snapshot->membership});
-              host_.on_snapshot_news(fmt::format("snapshot {} of {} is in place",
-                                                 name_of(*snapshot), to_string(source)),
-                                     false);
+              host_.log_snapshot_event(fmt::format("snapshot {} of {} is in place",
+                                                   name_of(*snapshot), to_string(source)),
+                                       false);
               tell(source, *snapshot, SnapshotRequestKind::kInstalled);
             });
       });

@@ -51,7 +51,7 @@ class SnapshotHost {
   // The node must stop.
   virtual void on_snapshot_failure(const wire::Error& error) = 0;
   // For the node's log.
-  virtual void on_snapshot_news(const std::string& text, bool is_problem) = 0;
+  virtual void log_snapshot_event(const std::string& text, bool is_problem) = 0;
 };
 
 struct SnapshotsOptions {

@@ -92,7 +92,7 @@ wire::Result<OpenedState> Startup::open(wire::ClusterId cluster) {
   state_options_.cluster = cluster;
   BIB_TRY(RecoveredState recovered, recover_state(world_.files, state_options_, log));
   if (!empty) {
-    world_.logger.info("node", "log: entries {} to {}, {}; rows stand at {}",
+    world_.logger.info("node", "log: entries {} to {}, {}; rows are at {}",
                        log.log.first_index().value(), log.log.last_index().value(),
                        log.closed_cleanly ? "closed cleanly" : "not closed cleanly",
                        recovered.projector->applied_index().value());

@@ -15,7 +15,7 @@ StateKeeper::StateKeeper(NodeParts& parts)
 
 StateKeeper::~StateKeeper() = default;
 
-void StateKeeper::on_snapshot_news(const std::string& text, bool is_problem) {
+void StateKeeper::log_snapshot_event(const std::string& text, bool is_problem) {
   if (is_problem) {
     parts_.world.logger.warn("snapshot", "{}", text);
   } else {

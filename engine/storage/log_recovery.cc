@@ -138,7 +138,7 @@ class Recovery final : public wire::LogVisitor {
     if (segment.debris_end == segment.end_offset) return;
     contents.torn = fmt::format(
         "{}: {} bytes at offset {} are the rest of a write that did not complete; nothing that "
-        "was durable is missing, the log goes on at entry {}",
+        "was durable is missing, the log continues at entry {}",
         wire::segment_file_name(segment.number), segment.debris_end - segment.end_offset,
         segment.end_offset, contents.locations->last().index.value() + 1);
   }

@@ -34,7 +34,7 @@ Result<wire::SnapshotFileMeasure> measure(FileSystem& files, const std::string& 
 
 Status remove_tree_below(FileSystem& files, const std::string& directory, int depth) {
   if (depth > kDepthMax) {
-    return wire::fail(ErrorCode::kIo, "cannot remove {}: it lies too deep", directory);
+    return wire::fail(ErrorCode::kIo, "cannot remove {}: it is nested too deep", directory);
   }
   BIB_TRY(const auto names, files.list(directory));
   for (const std::string& name : names) {

@@ -54,7 +54,7 @@ Status check_versions(const wire::SnapshotManifest& manifest) {
 Status check_against_manifest(const StateMark& mark, const wire::SnapshotManifest& manifest) {
   if (mark.applied_index != manifest.index || mark.applied_term != manifest.term) {
     return wire::fail(ErrorCode::kCorrupt,
-                      "The snapshot's rows stand at entry {} of term {}, its manifest says {} of "
+                      "The snapshot's rows are at entry {} of term {}, its manifest says {} of "
                       "term {}.",
                       mark.applied_index.value(), mark.applied_term.value(), manifest.index.value(),
                       manifest.term.value());

@@ -69,12 +69,12 @@ std::optional<Refusal> check_revision(std::optional<wire::Revision> expected,
   if (current == wire::Revision()) {
     return refuse(ErrorCode::kRevisionConflict, current,
                   "{} does not exist, but revision {} was expected. Nothing was changed; read it "
-                  "again and decide anew.",
+                  "again and decide again.",
                   stream, expected->value());
   }
   return refuse(ErrorCode::kRevisionConflict, current,
                 "{} is at revision {}, but {} was expected: somebody else changed it. Nothing was "
-                "changed; read it again and decide anew.",
+                "changed; read it and decide again.",
                 stream, current.value(),
                 *expected == wire::Revision() ? std::string("that it does not exist")
                                               : fmt::format("revision {}", expected->value()));

@@ -116,7 +116,7 @@ TEST_CASE("a bad stanza is reported with its place, and the others go on") {
   REQUIRE(parsed.problems[3].rfind("input:13: ", 0) == 0);
   REQUIRE(parsed.problems[4].rfind("input:18: not a line", 0) == 0);
   REQUIRE(parsed.problems[5].rfind("input:21: a continued line", 0) == 0);
-  REQUIRE(parsed.problems[6].rfind("input:26: the field Version stands twice", 0) == 0);
+  REQUIRE(parsed.problems[6].rfind("input:26: the field Version is given twice", 0) == 0);
 }
 
 TEST_CASE("a line or a record beyond all measure is a bad record, not a full memory") {

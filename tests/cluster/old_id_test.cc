@@ -92,7 +92,7 @@ TEST_CASE("an id whose member was removed is a new member's, who is told nothing
   require_done(cluster, {"config", "set", "k", "2"});
 }
 
-TEST_CASE("the old disk of a member that has joined anew under its id is refused") {
+TEST_CASE("the old disk of a member that has joined again under its id is refused") {
   Cluster cluster(quick_timeouts());
   cluster.form(3);
   const std::size_t old = (leader_of(cluster) + 1) % 3;

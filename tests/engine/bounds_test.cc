@@ -1,5 +1,5 @@
 // Whoever asks too much is told so, before memory runs out: each limit of the driver and of the
-// desks for commands and queries, on a leader of one whose disk and rows the test holds back.
+// answerers of commands and queries, on a leader of one whose disk and rows the test holds back.
 #include <catch2/catch.hpp>
 #include <functional>
 #include <memory>
@@ -247,7 +247,7 @@ TEST_CASE("reads that are confirmed and wait for rows are bounded in the driver"
   REQUIRE(rig.loop.run());
 }
 
-TEST_CASE("reads that wait at the desk are bounded by number") {
+TEST_CASE("reads that wait for the leader are bounded by number") {
   RigLimits limits;
   limits.applies = false;
   limits.queries.waiting_max = 3;
@@ -258,7 +258,7 @@ TEST_CASE("reads that wait at the desk are bounded by number") {
   CHECK(outcome.last_error.find("too many reads are waiting") != std::string::npos);
 }
 
-TEST_CASE("reads that wait at the desk are bounded by their bytes") {
+TEST_CASE("reads that wait for the leader are bounded by their bytes") {
   RigLimits limits;
   limits.applies = false;
   limits.queries.waiting_bytes_max = 4000;

@@ -1,4 +1,4 @@
-// The command desk over the real driver and projector, with a store whose reads can fail.
+// Commands over the real driver and projector, with a store whose reads can fail.
 #include "engine/node/commands.h"
 
 #include <catch2/catch.hpp>
@@ -95,7 +95,7 @@ struct Leader final : Applier, ClientServer::Handler {
   std::unique_ptr<projections::Projector> projector;
   std::unique_ptr<RaftDriver> driver;
   std::unique_ptr<ClientServer> clients;
-  std::unique_ptr<Commands> desk;
+  std::unique_ptr<Commands> commands;
   wire::ClientEncoder encoder;
   std::uint64_t next_sequence = 0;
 
@@ -116,7 +116,7 @@ struct Leader final : Applier, ClientServer::Handler {
     clients = std::make_unique<ClientServer>(
         loop, logger, ClientServerOptions{},
         ClientListeners{Listener::open(loop, "127.0.0.1:0").value(), nullptr}, this);
-    desk = std::make_unique<Commands>(CommandsOptions{}, *driver, *projector, *clients, clock);
+    commands = std::make_unique<Commands>(CommandsOptions{}, *driver, *projector, *clients, clock);
     for (int i = 0; i < 10'000 && !driver->is_ready_to_decide(); ++i) {
       driver->tick();
       settle();
@@ -142,11 +142,11 @@ struct Leader final : Applier, ClientServer::Handler {
     const std::vector<std::uint8_t> body(bytes.begin(), bytes.end());
     const auto decoded = wire::decode_command(body);
     REQUIRE(decoded);
-    desk->on_command({}, *decoded);
+    commands->on_command({}, *decoded);
   }
   // Everything that follows from what was decided: written, durable, committed, applied.
   void settle() {
-    desk->propose_open_batch();
+    commands->propose_open_batch();
     std::uint64_t durable = 0;
     do {
       durable = log.last;
@@ -169,17 +169,17 @@ struct Leader final : Applier, ClientServer::Handler {
   // ---- Applier
   wire::Status apply(const wire::Bytes& entry) override {
     BIB_TRY(const projections::Applied applied, projector->apply(entry, true));
-    desk->on_outcomes(applied.outcomes);
+    commands->on_outcomes(applied.outcomes);
     return {};
   }
   void on_role(const consensus::RoleChange& change) override {
-    if (change.role == consensus::Role::kFollower && desk) desk->on_leadership_lost();
+    if (change.role == consensus::Role::kFollower && commands) commands->on_leadership_lost();
   }
   void on_snapshots(Asker, const wire::Snapshots&) override {}
   void on_membership(const wire::Membership&) override {}
-  void on_read_ready(std::uint64_t token) override { desk->on_read_ready(token); }
+  void on_read_ready(std::uint64_t token) override { commands->on_read_ready(token); }
   void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) override {
-    desk->on_read_refused(token, reason);
+    commands->on_read_refused(token, reason);
   }
   // ---- ClientServer::Handler: nobody connects
   wire::ServerHello hello() override { return {}; }
@@ -199,46 +199,46 @@ TEST_CASE("a leader that loses its place forgets what was on its way and goes on
   Leader leader;
   leader.set_config("first");
   leader.settle();
-  CHECK(leader.desk->waiting() == 0);
+  CHECK(leader.commands->waiting() == 0);
   leader.set_config("second");
-  CHECK(leader.desk->waiting() == 1);
-  leader.desk->on_leadership_lost();
-  CHECK_FALSE(leader.desk->failure());
-  CHECK(leader.desk->waiting() == 0);
+  CHECK(leader.commands->waiting() == 1);
+  leader.commands->on_leadership_lost();
+  CHECK_FALSE(leader.commands->failure());
+  CHECK(leader.commands->waiting() == 0);
   CHECK_FALSE(leader.projector->has_open_batch());
   leader.set_config("third");
-  CHECK(leader.desk->waiting() == 1);
+  CHECK(leader.commands->waiting() == 1);
 }
 
 TEST_CASE("a store that cannot be read when leadership is lost is a failure, and nothing follows") {
   Leader leader;
   leader.set_config("key");
-  CHECK(leader.desk->waiting() == 1);
+  CHECK(leader.commands->waiting() == 1);
   leader.store.fails = true;
-  leader.desk->on_leadership_lost();
-  REQUIRE(leader.desk->failure());
-  CHECK(leader.desk->failure()->code == wire::ErrorCode::kIo);
-  CHECK(leader.desk->failure()->message == "the disk does not answer");
-  CHECK(leader.desk->waiting() == 0);  // whoever waited was told
+  leader.commands->on_leadership_lost();
+  REQUIRE(leader.commands->failure());
+  CHECK(leader.commands->failure()->code == wire::ErrorCode::kIo);
+  CHECK(leader.commands->failure()->message == "the disk does not answer");
+  CHECK(leader.commands->waiting() == 0);  // whoever waited was told
 
   leader.store.fails = false;
   leader.set_config("other");
-  CHECK(leader.desk->waiting() == 0);
-  CHECK_FALSE(leader.desk->decide_own(wire::SetConfig{"other", "value"}));
+  CHECK(leader.commands->waiting() == 0);
+  CHECK_FALSE(leader.commands->decide_own(wire::SetConfig{"other", "value"}));
   CHECK_FALSE(leader.projector->has_open_batch());
 }
 
 TEST_CASE("that a value is there already is not said before it is committed") {
   Leader leader;
   leader.set_config("key");
-  leader.desk->propose_open_batch();
+  leader.commands->propose_open_batch();
   REQUIRE(leader.driver->run_effects());
   // The same again, decided against an entry that is not durable yet.
   leader.set_config("key");
   REQUIRE(leader.driver->run_effects());
-  CHECK(leader.desk->waiting() == 2);
+  CHECK(leader.commands->waiting() == 2);
   leader.settle();
-  CHECK(leader.desk->waiting() == 0);
+  CHECK(leader.commands->waiting() == 0);
 }
 
 TEST_CASE("what is not logged is answered only once a majority has confirmed the leader") {
@@ -246,7 +246,7 @@ TEST_CASE("what is not logged is answered only once a majority has confirmed the
   leader.set_config("key");
   leader.settle();
   leader.peers_consent();
-  REQUIRE(leader.desk->waiting() == 0);
+  REQUIRE(leader.commands->waiting() == 0);
   leader.peers.said.clear();
 
   leader.set_config("key");                                      // nothing to change
@@ -254,9 +254,9 @@ TEST_CASE("what is not logged is answered only once a majority has confirmed the
   leader.ask(wire::SetConfig{"key", "new"}, wire::Revision(7));  // a conflict
   leader.settle();
   // Another node may lead by now and have other values.
-  CHECK(leader.desk->waiting() == 3);
+  CHECK(leader.commands->waiting() == 3);
   leader.peers_consent();
-  CHECK(leader.desk->waiting() == 0);
+  CHECK(leader.commands->waiting() == 0);
 }
 
 TEST_CASE("a leader that was deposed without knowing does not acknowledge what its rows say") {
@@ -268,7 +268,7 @@ TEST_CASE("a leader that was deposed without knowing does not acknowledge what i
 
   leader.set_config("key");
   leader.settle();
-  CHECK(leader.desk->waiting() == 1);
+  CHECK(leader.commands->waiting() == 1);
   wire::PeerMessage heartbeat;
   heartbeat.kind = wire::MessageKind::kHeartbeat;
   heartbeat.from = wire::NodeId(2);
@@ -278,15 +278,15 @@ TEST_CASE("a leader that was deposed without knowing does not acknowledge what i
   leader.settle();
   // Told to ask the new leader.
   CHECK(leader.driver->raft().role() == consensus::Role::kFollower);
-  CHECK(leader.desk->waiting() == 0);
+  CHECK(leader.commands->waiting() == 0);
   // What the peers said before comes too late.
   leader.peers_consent();
-  CHECK(leader.desk->waiting() == 0);
+  CHECK(leader.commands->waiting() == 0);
 }
 
 TEST_CASE("a node that joins before the first token is committed is told to try again") {
   Leader leader;
-  Joins joins("cluster", {}, *leader.driver, *leader.projector, *leader.desk, leader.clock,
+  Joins joins("cluster", {}, *leader.driver, *leader.projector, *leader.commands, leader.clock,
               leader.logger);
   std::vector<wire::ErrorCode> answers;
   const auto ask = [&](const std::string& token) {
@@ -298,9 +298,9 @@ TEST_CASE("a node that joins before the first token is committed is told to try 
   };
   const std::string secret = "the first token";
   const auto hash = wire::sha256(wire::as_bytes(secret));
-  REQUIRE(leader.desk->decide_own(
+  REQUIRE(leader.commands->decide_own(
       wire::IssueJoinToken{wire::ByteView(hash), leader.clock.now_us() + 1'000'000}));
-  joins.expect_token_in(leader.driver->raft().next_index());
+  joins.set_first_token_entry(leader.driver->raft().next_index());
   ask(secret);
   ask("another one");
   CHECK(answers == std::vector{wire::ErrorCode::kNoQuorum, wire::ErrorCode::kNoQuorum});
@@ -320,20 +320,20 @@ TEST_CASE(
   Leader leader;
   const auto taken_in_a_turn = [&](std::size_t at_most) {
     std::size_t taken = 0;
-    while (taken < at_most && !leader.desk->has_enough_for_a_turn()) {
+    while (taken < at_most && !leader.commands->has_enough_for_a_turn()) {
       leader.set_config(fmt::format("key {}", leader.next_sequence));
       ++taken;
     }
-    leader.desk->propose_open_batch();
+    leader.commands->propose_open_batch();
     return taken;
   };
   CHECK(taken_in_a_turn(1000) == 32);
   // Nothing is answered, so each turn finds more of them waiting.
   for (int turn = 0; turn < 7; ++turn) CHECK(taken_in_a_turn(1000) >= 32);
-  CHECK(leader.desk->waiting() > 256);
+  CHECK(leader.commands->waiting() > 256);
   CHECK(taken_in_a_turn(1000) >= 128);
   leader.settle();
-  CHECK(leader.desk->waiting() == 0);
+  CHECK(leader.commands->waiting() == 0);
   // What was is forgotten in time.
   for (int turn = 0; turn < 40; ++turn) {
     taken_in_a_turn(1);

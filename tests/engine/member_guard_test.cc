@@ -156,7 +156,7 @@ TEST_CASE("a node that was removed is told so, a node that this one does not kno
   CHECK(verdict(guard, stranger) == HelloRefusal::kNone);
 }
 
-TEST_CASE("a node that joined anew under its old id is welcome with its new log only") {
+TEST_CASE("a node that joined again under its old id is welcome with its new log only") {
   test::RaftRig rig(3);
   rig.elect(1);
   const wire::PeerHello old = hello_of(rig, 3);
@@ -174,7 +174,8 @@ TEST_CASE("a node that joined anew under its old id is welcome with its new log 
 }
 
 TEST_CASE(
-    "whoever has joined anew, unknown to a follower that lags, may lead it and is not counted") {
+    "a node that has joined again, unknown to a follower that lags, may lead it and is not "
+    "counted") {
   test::RaftRig rig(3);
   MemberGuard guard(rig.at(2));
   wire::PeerHello anew = hello_of(rig, 3);

@@ -291,7 +291,7 @@ TEST_CASE("rows ahead of the log that no installation explains are damage") {
   const auto started = start(scene.files);
   REQUIRE_FALSE(started);
   CHECK(started.error().code == wire::ErrorCode::kCorrupt);
-  CHECK(started.error().message.find("stand at entry 12") != std::string::npos);
+  CHECK(started.error().message.find("are at entry 12") != std::string::npos);
 }
 
 TEST_CASE("an installation whose snapshot is gone stops the start with an explanation") {

@@ -1,4 +1,4 @@
-// The snapshot desk alone, beside a follower's driver: when it makes a snapshot, and how far it
+// Snapshots alone, beside a follower's driver: when it makes a snapshot, and how far it
 // cuts the log.
 #include "engine/node/snapshots.h"
 
@@ -67,13 +67,13 @@ class Follower final : public LogSink,
     options.retry_ticks = 5;
     std::vector<SnapshotManifest> manifests;
     for (const std::uint64_t index : found) manifests.push_back(snapshot_at(index));
-    desk = std::make_unique<Snapshots>(options, std::move(manifests), files, executor, *this, *this,
-                                       clock);
+    snapshots = std::make_unique<Snapshots>(options, std::move(manifests), files, executor, *this,
+                                            *this, clock);
     RaftDriverOptions driving;
     driving.cluster = options.cluster;
-    driver =
-        std::make_unique<RaftDriver>(config, restored, driving, *this, *this, *this, *desk, clock);
-    desk->attach(*driver);
+    driver = std::make_unique<RaftDriver>(config, restored, driving, *this, *this, *this,
+                                          *snapshots, clock);
+    snapshots->attach(*driver);
     append_all(commit);
     REQUIRE(driver->raft().applied() == LogIndex(commit));
   }
@@ -100,7 +100,7 @@ class Follower final : public LogSink,
   }
   void compact_log(LogIndex index) override { cuts.push_back(index.value()); }
   void on_snapshot_failure(const wire::Error& error) override { FAIL(error.message); }
-  void on_snapshot_news(const std::string&, bool is_problem) override { problems += is_problem; }
+  void log_snapshot_event(const std::string&, bool is_problem) override { problems += is_problem; }
   void send(const wire::SnapshotRequest&) override {}
   void send(const wire::SnapshotPart&) override {}
 
@@ -111,7 +111,7 @@ class Follower final : public LogSink,
   std::vector<std::uint64_t> cuts;
   std::vector<std::function<void(wire::Result<projections::StateMark>)>> checkpoints;
   int problems = 0;
-  std::unique_ptr<Snapshots> desk;
+  std::unique_ptr<Snapshots> snapshots;
   std::unique_ptr<RaftDriver> driver;
 };
 
@@ -121,50 +121,50 @@ using Cuts = std::vector<std::uint64_t>;
 
 TEST_CASE("the log is cut behind the newest snapshot, less what stays, and once") {
   Follower all(8, {3, 6});
-  all.desk->on_tick();
-  all.desk->on_tick();
+  all.snapshots->on_tick();
+  all.snapshots->on_tick();
   CHECK(all.cuts == Cuts{6});
   Follower some(8, {3, 6}, Follower::kThreshold, 5);
-  some.desk->on_tick();
+  some.snapshots->on_tick();
   CHECK(some.cuts == Cuts{5});
   Follower enough(8, {3, 6}, Follower::kThreshold, Follower::kEntries);
-  enough.desk->on_tick();
+  enough.snapshots->on_tick();
   CHECK(enough.cuts.empty());
 }
 
 TEST_CASE("a fetched snapshot that is ahead of what is applied is no reason to cut the log") {
   Follower lags(8, {9});
-  lags.desk->on_tick();
+  lags.snapshots->on_tick();
   CHECK(lags.cuts.empty());
   Follower has_older(8, {3, 9});
-  has_older.desk->on_tick();
+  has_older.snapshots->on_tick();
   CHECK(has_older.cuts == Cuts{3});
   // Not even one whose place the log has: nobody has said yet that it is committed.
   Follower has_nothing(0, {9});
-  has_nothing.desk->on_tick();
+  has_nothing.snapshots->on_tick();
   CHECK(has_nothing.cuts.empty());
 }
 
 TEST_CASE("a snapshot is made when enough was applied since the last one") {
   Follower enough(8, {3}, 5);
-  enough.desk->on_tick();
+  enough.snapshots->on_tick();
   CHECK(enough.executor.waiting() == 1);
   Follower too_little(8, {3}, 6);
-  too_little.desk->on_tick();
+  too_little.snapshots->on_tick();
   CHECK(too_little.executor.waiting() == 0);
   Follower ahead(8, {9}, 1);
-  ahead.desk->on_tick();
+  ahead.snapshots->on_tick();
   CHECK(ahead.executor.waiting() == 0);
 }
 
 TEST_CASE("one snapshot is made at a time, and one that fails is tried again after a pause") {
   Follower follower(8, {}, 5);
-  for (int i = 0; i < 3; ++i) follower.desk->on_tick();
+  for (int i = 0; i < 3; ++i) follower.snapshots->on_tick();
   CHECK(follower.executor.waiting() == 1);
   follower.executor.run_all();
   REQUIRE(follower.checkpoints.size() == 1);
   std::vector<wire::ErrorCode> told;
-  follower.desk->make([&](const wire::Result<SnapshotPtr>& made) {
+  follower.snapshots->make([&](const wire::Result<SnapshotPtr>& made) {
     REQUIRE_FALSE(made);
     told.push_back(made.error().code);
   });
@@ -173,9 +173,9 @@ TEST_CASE("one snapshot is made at a time, and one that fails is tried again aft
   CHECK(told == std::vector{wire::ErrorCode::kIo});
   CHECK(follower.problems == 1);
   CHECK(follower.cuts.empty());
-  for (int i = 0; i < 4; ++i) follower.desk->on_tick();
+  for (int i = 0; i < 4; ++i) follower.snapshots->on_tick();
   CHECK(follower.executor.waiting() == 0);
-  follower.desk->on_tick();
+  follower.snapshots->on_tick();
   CHECK(follower.executor.waiting() == 1);
 }
 
@@ -183,13 +183,14 @@ TEST_CASE(
     "a snapshot is refused while nothing is applied, and the newest one answers for its place") {
   Follower empty(0, {});
   bool is_refused = false;
-  empty.desk->make([&](const wire::Result<SnapshotPtr>& made) {
+  empty.snapshots->make([&](const wire::Result<SnapshotPtr>& made) {
     is_refused = !made && made.error().code == wire::ErrorCode::kRefused;
   });
   CHECK(is_refused);
   Follower has(8, {8});
   std::uint64_t index = 0;
-  has.desk->make([&](const wire::Result<SnapshotPtr>& made) { index = (*made)->index.value(); });
+  has.snapshots->make(
+      [&](const wire::Result<SnapshotPtr>& made) { index = (*made)->index.value(); });
   CHECK(index == 8);
   CHECK(has.executor.waiting() == 0);
 }

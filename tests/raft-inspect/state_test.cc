@@ -93,8 +93,8 @@ TEST_CASE("rows that are what the log says verify, by digest and by replay") {
   make_node(dir);
   const Outcome outcome = run_inspect({"verify", dir.path(), "--state", "--replay"});
   CHECK(outcome.code == 0);
-  CHECK(has(outcome.out, "Rows        applied to 20: digests computed anew from the rows\n"));
-  CHECK(has(outcome.out, "Replay      digests computed anew from entries 1 to 20\n"));
+  CHECK(has(outcome.out, "Rows        applied to 20: digests recomputed from the rows\n"));
+  CHECK(has(outcome.out, "Replay      digests recomputed from entries 1 to 20\n"));
   CHECK(outcome.out.ends_with("\nclean\n"));
 }
 
@@ -134,7 +134,7 @@ TEST_CASE("a row that was changed behind the digest's back is found by --state")
   const Outcome outcome = run_inspect({"verify", dir.path(), "--state"});
   CHECK(outcome.code == 3);
   CHECK(has(outcome.out, "config at entry 20: the rows have the digest"));
-  CHECK(has(outcome.out, "derives them anew"));
+  CHECK(has(outcome.out, "it rebuilds them"));
 }
 
 TEST_CASE("rows that agree with themselves and not with the log are found by --replay") {
@@ -176,7 +176,7 @@ TEST_CASE("rows that know more than the log are damage: entries are missing") {
   for (const char* command : {"status", "verify"}) {
     const Outcome outcome = run_inspect({command, dir.path()});
     CHECK(outcome.code == 3);
-    CHECK(has(outcome.out + outcome.err, "the rows stand at entry 20, but the log ends at 10"));
+    CHECK(has(outcome.out + outcome.err, "the rows are at entry 20, but the log ends at 10"));
     CHECK(has(outcome.out + outcome.err, "entries from 11 on"));
   }
 }

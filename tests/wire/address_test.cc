@@ -30,7 +30,7 @@ TEST_CASE("what is not an address is refused with the part that is wrong") {
       {"host:080", "port '080'"},
       {"host:4000 ", "port '4000 '"},
       {"host:0x10", "port '0x10'"},
-      {"::1:4000", "stands in brackets"},
+      {"::1:4000", "put an IPv6 address in brackets"},
       {"[::1:4000", "bracket"},
       {"[::1]4000", "bracket"},
       {"[host]:4000", "not an IPv6"},

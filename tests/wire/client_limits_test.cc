@@ -242,7 +242,7 @@ TEST_CASE("a message that this build does not know is refused with its number") 
   const auto decoded = decode_query({fbb.GetBufferPointer(), fbb.GetSize()});
   REQUIRE_FALSE(decoded);
   CHECK(decoded.error().code == ErrorCode::kInvalid);
-  CHECK(decoded.error().message == "message number 99 stands where a Query was announced");
+  CHECK(decoded.error().message == "message number 99 where a Query was announced");
 }
 
 std::string refusal(const Query& query) {

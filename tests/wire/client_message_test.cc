@@ -138,7 +138,7 @@ TEST_CASE("a message in a frame of another kind is refused, and both kinds are n
       REQUIRE_FALSE(message);
       CHECK(message.error().code == ErrorCode::kInvalid);
       CHECK(message.error().message ==
-            fmt::format("a {} message stands where a {} was announced", sent.name, expected.name));
+            fmt::format("a {} message where a {} was announced", sent.name, expected.name));
     });
   });
 }

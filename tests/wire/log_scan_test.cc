@@ -253,7 +253,7 @@ TEST_CASE("a block that verifies but does not continue the log is damage") {
   SECTION("its sequence leaves one out") {
     writer.sequence += 1;
     writer.entries(43, 1, 3);
-    expected = "block 102 stands where block 101 belongs";
+    expected = "block 102 is where block 101 belongs";
   }
   SECTION("its entry leaves an index out") {
     writer.entries(44, 1, 3);
@@ -327,7 +327,7 @@ TEST_CASE("a record that does not fit its block is damage though the checksum is
     forge(writer, 0, [](std::uint8_t* at) { at[record + 4] = 4; });
     expected = "unknown kind 4";
   }
-  SECTION("with bytes behind its kind that are not zero") {
+  SECTION("with bytes after its kind that are not zero") {
     forge(writer, 0, [](std::uint8_t* at) { at[record + 6] = 1; });
     expected = "unknown kind";
   }

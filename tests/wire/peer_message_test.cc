@@ -154,7 +154,7 @@ TEST_CASE("entries may come with an append only, and all of them must be there")
   const Bytes entry = sample_entry(44, 5);
   std::vector<std::uint8_t> longer(body.view().begin(), body.view().end());
   longer.insert(longer.end(), entry.view().begin(), entry.view().end());
-  CHECK(mentions(error_of(Bytes::copy_of(longer)), "behind the last entry"));
+  CHECK(mentions(error_of(Bytes::copy_of(longer)), "trailing bytes after the last entry"));
   for (std::size_t size = 0; size < body.size(); ++size) {
     REQUIRE_FALSE(decode_peer_message(Bytes::copy_of(body.view().first(size))));
   }

@@ -107,7 +107,7 @@ TEST_CASE("a manifest with a wrong field under a right checksum is refused and s
   CHECK(mentions(refusal(with(32, std::uint64_t{0})), "no node"));
   CHECK(mentions(refusal(with(40, std::uint64_t{0})), "no entry"));
   CHECK(mentions(refusal(with(48, std::uint64_t{0})), "no entry"));
-  CHECK(mentions(refusal(with(64, std::uint64_t{8193})), "behind its last one"));
+  CHECK(mentions(refusal(with(64, std::uint64_t{8193})), "after its last one"));
   CHECK(mentions(refusal(with(72, std::uint32_t{0})), "membership"));
   CHECK(mentions(refusal(with(72, std::uint32_t{0xfffffff8})), "membership"));
   CHECK(mentions(refusal(with(76, std::uint32_t{257})), "projections"));

@@ -55,9 +55,9 @@ void define(CLI::App& app, Options& options) {
       app.add_subcommand("verify", "Checks checksums, continuity, identity and every event");
   add_common(*verify, options);
   verify->add_flag("--state", options.verify.state,
-                   "Also compute the digests of the node's rows anew");
+                   "Also recompute the digests of the node's rows");
   verify->add_flag("--replay", options.verify.replay,
-                   "Also derive the rows anew from the log, in memory (implies --state)");
+                   "Also rebuild the rows from the log, in memory (implies --state)");
 }
 
 // CLI11 takes "-20" for an option; behind "--" nothing is one.

@@ -16,8 +16,7 @@ namespace {
 
 constexpr std::size_t kPieceBytes = 1U << 20;
 constexpr char kAdvice[] =
-    "a node goes on without this snapshot as long as its log and its rows are whole: stop the "
-    "node, "
+    "a node needs no snapshot as long as its log and its rows are whole: stop the node, "
     "move the snapshot's directory away, start it again and make a new one (`bib snapshot create`)";
 
 void damage(const std::string& path, const SnapshotManifest* manifest, std::string what,

@@ -25,7 +25,7 @@ constexpr int kOpensMax = 3;
 
 std::string how_to_rebuild(const StateSource& state) {
   return "the rows are derived from the log: stop the node, move " + state.path +
-         " away and start it again, and it derives them anew";
+         " away and start it again, and it rebuilds them";
 }
 
 Finding undone(const StateSource& state, std::string what) {
@@ -204,11 +204,10 @@ std::optional<LogIndex> check_replay(const StateSource& state, const Survey& sur
     const auto found = begin_from_snapshot(snapshots, survey, until, memory);
     if (!found || !*found) {
       findings.push_back(undone(
-          state,
-          fmt::format("the log starts after entry {} and cannot be replayed from its first "
-                      "entry; {}",
-                      survey.log.base().index.value(),
-                      found ? "no snapshot here goes on to the rows" : found.error().message)));
+          state, fmt::format("the log starts after entry {} and cannot be replayed from its first "
+                             "entry; {}",
+                             survey.log.base().index.value(),
+                             found ? "no snapshot here reaches the rows" : found.error().message)));
       return std::nullopt;
     }
     begin = **found;

@@ -82,7 +82,7 @@ struct Outcome {
   Survey survey;
   StateSource state;
   SnapshotSource snapshots;
-  std::optional<wire::LogIndex> replayed_behind;
+  std::optional<wire::LogIndex> replayed_from;
   std::uint64_t events_checked = 0;
   Findings findings;  // all of them
 };
@@ -130,14 +130,14 @@ std::string checked_text(const VerifyOptions& options, const Outcome& outcome) {
   if (!outcome.state.mark) return text;
   const std::string at = count_text(outcome.state.mark->applied_index.value());
   std::string rows = "applied to " + at;
-  if (options.state) rows += ": digests computed anew from the rows";
+  if (options.state) rows += ": digests recomputed from the rows";
   text += field_line("Rows", rows);
-  if (outcome.replayed_behind == wire::LogIndex(0)) {
-    text += field_line("Replay", "digests computed anew from entries 1 to " + at);
-  } else if (outcome.replayed_behind) {
-    text += field_line("Replay", fmt::format("digests computed anew from the snapshot at entry {} "
+  if (outcome.replayed_from == wire::LogIndex(0)) {
+    text += field_line("Replay", "digests recomputed from entries 1 to " + at);
+  } else if (outcome.replayed_from) {
+    text += field_line("Replay", fmt::format("digests recomputed from the snapshot at entry {} "
                                              "and the entries to {}",
-                                             count_text(outcome.replayed_behind->value()), at));
+                                             count_text(outcome.replayed_from->value()), at));
   }
   return text;
 }
@@ -166,8 +166,7 @@ void print_json(const Outcome& outcome, const Console& console) {
   json["events_checked"] = outcome.events_checked;
   const auto& mark = outcome.state.mark;
   json["snapshots"] = outcome.snapshots.snapshots.size();
-  json["replayed_behind"] =
-      outcome.replayed_behind ? Json(outcome.replayed_behind->value()) : Json();
+  json["replayed_from"] = outcome.replayed_from ? Json(outcome.replayed_from->value()) : Json();
   json["applied_index"] = mark ? Json(mark->applied_index.value()) : Json();
   json["findings"] = Json::array();
   for (const Finding& finding : outcome.findings) {
@@ -183,8 +182,7 @@ void check_state(const VerifyOptions& options, Outcome& outcome) {
   if (!options.state) return;
   check_rows(outcome.state, findings);
   if (!options.replay) return;
-  outcome.replayed_behind =
-      check_replay(outcome.state, outcome.survey, outcome.snapshots, findings);
+  outcome.replayed_from = check_replay(outcome.state, outcome.survey, outcome.snapshots, findings);
 }
 
 }  // namespace

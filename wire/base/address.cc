@@ -67,7 +67,7 @@ Result<Address> parse_address(std::string_view text) {
     host = host.substr(1, host.size() - 2);
     if (!parse_ip<16>(host)) return bad_address(text, "'{}' is not an IPv6 address", host);
   } else if (host.find(':') != std::string_view::npos) {
-    return bad_address(text, "an IPv6 address stands in brackets before the port");
+    return bad_address(text, "put an IPv6 address in brackets: [::1]:4002");
   } else if (is_digits_and_dots(host) ? !parse_ip<4>(host) : !is_name(host)) {
     return bad_address(text, "'{}' is not a host name or an IPv4 address", host);
   }

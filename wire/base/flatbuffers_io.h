@@ -22,7 +22,7 @@
 namespace bib::wire {
 
 static_assert(std::endian::native == std::endian::little,
-              "lists of ids are copied as they lie in the buffer");
+              "lists of ids are copied as they are in the buffer");
 
 using Fbb = flatbuffers::FlatBufferBuilder;
 using FbText = flatbuffers::Offset<flatbuffers::String>;

@@ -15,11 +15,11 @@
   M(1, kCommitsForeignTerm, "a leader commits an entry of an earlier term by counting")           \
   M(2, kVotesBeforeDurable, "answers leave before term and vote are durable")                     \
   M(2, kForgetsVote, "a vote is forgotten by a restart in its term")                              \
-  M(3, kPreVoteRaisesTerm, "whoever is asked for a pre-vote enters the term asked about")         \
-  M(3, kPreVoteResetsTimer, "granting a pre-vote starts the election timer anew")                 \
+  M(3, kPreVoteRaisesTerm, "a node asked for a pre-vote enters the term asked about")             \
+  M(3, kPreVoteResetsTimer, "granting a pre-vote restarts the election timer")                    \
   M(3, kPreVoteRefusalHidesTerm, "the refusal of a pre-vote does not teach its term")             \
   M(4, kPreVoteComparesLengths, "pre-votes go to the longer log, whatever its last term")         \
-  M(5, kLeadsWithoutQuorum, "a leader that no quorum answers goes on leading")                    \
+  M(5, kLeadsWithoutQuorum, "a leader that no quorum answers keeps leading")                      \
   M(6, kAcknowledgesWholeLog, "an answer covers the follower's log, not what was proven")         \
   M(6, kAcknowledgesBeforeDurable, "an answer covers what is not on the disk yet")                \
   M(7, kFollowerCommitsUnproven, "a follower commits up to its log's end, proven or not")         \
@@ -30,7 +30,7 @@
   M(11, kLeaderCountsUnsynced, "a leader counts itself for what its disk does not have yet")      \
   M(12, kTruncatesOnlyDurable, "what is on its way to the disk is not truncated there")           \
   M(13, kSnapshotKeepsConflict, "a log that disagrees with an installed snapshot stays")          \
-  M(13, kSnapshotDropsLog, "a snapshot from within the log drops what the log has behind it")     \
+  M(13, kSnapshotDropsLog, "a snapshot from within the log drops what the log has after it")      \
   M(13, kInstallsUndecided, "a crash while a snapshot is put in place is not completed")          \
   M(14, kPromotesDuringSnapshot, "a learner gets its vote while a snapshot is on its way to it")  \
   M(14, kWaitsForOldLeader,                                                                       \
@@ -41,9 +41,9 @@
   M(16, kChangesTwiceAtOnce, "a membership follows one that is not committed")                    \
   M(16, kTruncatedChangeStays, "a membership stays in effect when its entry is truncated")        \
   M(17, kRemovedLeaderCounts, "a leader that is no voter any more counts itself")                 \
-  M(17, kRemovedLeaderStays, "a leader goes on when its removal is committed")                    \
-  M(18, kOutsiderDoesNotCampaign, "whoever an uncommitted change removes does not campaign")      \
-  M(18, kOutsiderDoesNotVote, "whoever is no voter by its own log does not vote")                 \
+  M(17, kRemovedLeaderStays, "a leader keeps leading when its removal is committed")              \
+  M(18, kOutsiderDoesNotCampaign, "a node that an uncommitted change removes does not campaign")  \
+  M(18, kOutsiderDoesNotVote, "a node that is no voter by its own log does not vote")             \
   M(19, kWritesDuringTransfer, "a leader takes writes while it hands over")                       \
   M(19, kTransferNeverEnds, "a transfer to a node that does not answer has no end")               \
   M(19, kTransfersToNonVoter, "the leadership is handed to a node that has no vote")              \
@@ -52,7 +52,7 @@
   M(21, kAgesByWallClock, "the age of rows is taken from a clock that jumps")                     \
   M(22, kTornTailIsDamage, "a write that did not complete is taken for damage")                   \
   M(22, kDamageIsTornTail, "a damaged middle is taken for a write that did not complete")         \
-  M(22, kDebrisStays, "what a torn write left behind the log's end is not cleared")               \
+  M(22, kDebrisStays, "what a torn write left after the log's end is not cleared")                \
   M(23, kNoDirectorySync, "a new segment's name is not synced")                                   \
   M(23, kSnapshotNameUnsynced, "the name of a finished snapshot is not synced")                   \
   M(23, kBelievesNames, "a segment is taken for the one that its file's name says")               \
@@ -67,8 +67,8 @@
   M(25, kTakesOtherBoots, "a message of another run of its sender is taken")                      \
   M(25, kForgetsRequests, "a follower does not remember requests, and carries one out again")     \
   M(25, kExpiresLiveSessions, "requests are forgotten while their clients may repeat them")       \
-  M(26, kSeenTermIsVote, "whoever brings a higher term has this node's vote in it")               \
-  M(27, kStaleLeaderResetsTimer, "a message of a deposed leader starts the election timer anew")  \
+  M(26, kSeenTermIsVote, "the sender of a higher term has this node's vote in it")                \
+  M(27, kStaleLeaderResetsTimer, "a message of a deposed leader restarts the election timer")     \
   M(28, kSuspectRefusesPreVotes, "a node that suspects its leader still refuses pre-votes")       \
   M(29, kStuckPipelineUnnoticed, "lost appends are not missed while heartbeats are answered")     \
   M(30, kAppliedIndexApart, "the applied index is written apart from the rows")                   \

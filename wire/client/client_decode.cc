@@ -243,7 +243,7 @@ Result<Query> decode_query(ByteView body) {
   check.query_key("the query's key", query.key.value_or(""));
   check.query_key("the query's scope", query.scope);
   check.query_key("the query's prefix", query.prefix);
-  check.query_key("the key after which the query goes on", query.after);
+  check.query_key("the key after which the query continues", query.after);
   check.require("the query's limit", query.key || query.limit != 0,
                 "is 0; ask for at least one row");
   check.at_most("the query's limit", query.limit, kQueryLimitMax);

@@ -44,7 +44,7 @@ static_assert(
       }
       return true;
     }(),
-    "a table's number is its place in the list, counted from 1: what lies between the first and "
+    "a table's number is its place in the list, counted from 1: what is between the first and "
     "the "
     "last is a table");
 

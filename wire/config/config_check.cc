@@ -35,7 +35,7 @@ void check_door(const Door& door, bool insecure, std::vector<ConfigMismatch>& fo
     found.push_back(
         {{door.listen_key, "insecure"},
          fmt::format("'{}' is beyond loopback, and connections are not encrypted or authenticated "
-                     "yet (no TLS): whoever reaches the port can read and change everything. "
+                     "yet (no TLS): anyone who reaches the port can read and change everything. "
                      "Listen on 127.0.0.1, or accept the risk with `insecure: true` or `bibd "
                      "--insecure`",
                      to_string(*listen))});

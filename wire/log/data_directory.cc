@@ -156,21 +156,20 @@ RowsStanding judge_rows(const RowsFacts& facts) {
   const std::uint64_t rows = facts.rows.value();
   if (facts.rows > facts.log_last) {
     return {RowsState::kAhead,
-            fmt::format("the rows stand at entry {}, but the log ends at {}: entries that were "
+            fmt::format("the rows are at entry {}, but the log ends at {}: entries that were "
                         "durable are missing",
                         rows, facts.log_last.value()),
             fmt::format("if the disk or its snapshot was rolled back, stop this node, {}",
                         kHowToRejoin)};
   }
   if (facts.rows >= facts.log_base.index) return {};
-  const std::string what = fmt::format(
-      "the rows stand at entry {}, but the log starts after "
-      "entry {}",
-      rows, facts.log_base.index.value());
+  const std::string what =
+      fmt::format("the rows are at entry {}, but the log starts after entry {}", rows,
+                  facts.log_base.index.value());
   if (facts.has_snapshot_for_log) {
     return {RowsState::kBelowLog, what, {}};
   }
-  return {RowsState::kLost, what + ", and no snapshot goes on to there",
+  return {RowsState::kLost, what + ", and no snapshot reaches that far",
           fmt::format("stop this node, {}", kHowToRejoin)};
 }
 

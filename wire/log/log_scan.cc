@@ -96,12 +96,12 @@ Result<Scanner::Step> Scanner::read_block() {
     return Step::kEnd;
   }
   if (!is_ours(rest.data()) || block->sequence < scan_.next_sequence) {
-    end_without_block(fmt::format("an older block stands there (log {:016x}, segment {}, block {})",
+    end_without_block(fmt::format("an older block is there (log {:016x}, segment {}, block {})",
                                   block->log_id, block->segment, block->sequence));
     return Step::kEnd;
   }
   if (block->sequence > scan_.next_sequence) {
-    damaged(offset, fmt::format("block {} stands where block {} belongs", block->sequence,
+    damaged(offset, fmt::format("block {} is where block {} belongs", block->sequence,
                                 scan_.next_sequence));
     return Step::kEnd;
   }

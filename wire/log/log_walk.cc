@@ -407,7 +407,7 @@ void LogWalk::take_end(WalkedSegment& segment, const SegmentScan& scan, ByteView
   segment.end = SegmentEnd::kTorn;
   find({LogFlaw::kTorn, segment.number, scan.end_offset, next_index(),
         fmt::format("the last write, block {}, did not complete: {} bytes that were never durable "
-                    "and that nobody was told about; the node clears them at its next start",
+                    "and never acknowledged; the node clears them at its next start",
                     scan.next_sequence, segment.debris_end - scan.end_offset)});
 }
 

@@ -105,7 +105,7 @@ Result<SnapshotFile> read_file(Reader& reader) {
   }
   file.name = as_text(item.subspan(kFileHeadSize));
   if (!is_snapshot_file_name(file.name)) {
-    return bad_manifest("a file's name is none that a snapshot may hold");
+    return bad_manifest("a file's name is not one that a snapshot may hold");
   }
   return file;
 }
@@ -146,7 +146,7 @@ Status check_numbers(const SnapshotManifest& manifest) {
     return bad_manifest("it names no entry");
   }
   if (manifest.membership_index > manifest.index) {
-    return bad_manifest("its membership is of entry {}, behind its last one, {}",
+    return bad_manifest("its membership is of entry {}, after its last one, {}",
                         manifest.membership_index.value(), manifest.index.value());
   }
   return {};

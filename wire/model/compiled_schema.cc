@@ -101,7 +101,7 @@ class SchemaCheck {
   Status check_table_field(const SchemaObject& object, std::size_t i) const {
     const SchemaField& field = object.fields[i];
     if (field.offset < kFirstFieldOffset || field.offset % 2 != 0) {
-      return wrong(object, field, "has a place that is none");
+      return wrong(object, field, "has an offset that no field can have");
     }
     const SchemaType& type = field.type;
     if (type.kind == SchemaKind::kUnion) return check_union_field(object, i);

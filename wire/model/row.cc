@@ -123,7 +123,7 @@ EncodedBody put_body(Fbb& fbb, const JobRow& row) {
 
 Result<Row> read_body(const fbs::Topic& table) {
   if (table.status() > static_cast<std::uint8_t>(TopicStatus::kArchived)) {
-    return fail(ErrorCode::kCorrupt, "a topic's row has status {}, which is none", table.status());
+    return fail(ErrorCode::kCorrupt, "a topic's row has unknown status {}", table.status());
   }
   return TopicRow{.path = text_of(table.path()),
                   .description = text_of(table.description()),
@@ -172,7 +172,7 @@ Result<Row> read_body(const fbs::Task& table) {
 
 Result<Row> read_body(const fbs::Job& table) {
   if (table.state() > static_cast<std::uint8_t>(JobState::kCancelled)) {
-    return fail(ErrorCode::kCorrupt, "a job's row has state {}, which is none", table.state());
+    return fail(ErrorCode::kCorrupt, "a job's row has unknown state {}", table.state());
   }
   return JobRow{.id = text_of(table.id()),
                 .task = text_of(table.task()),

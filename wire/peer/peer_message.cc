@@ -152,7 +152,7 @@ Result<ReceivedPeerMessage> decode_peer_message(const Bytes& body) {
     message.entries.push_back(std::move(info));
   }
   if (at != body.size()) {
-    return bad_message("{} bytes behind the last entry", body.size() - at);
+    return bad_message("{} trailing bytes after the last entry", body.size() - at);
   }
   return ReceivedPeerMessage{.envelope = head.envelope, .message = std::move(head.message)};
 }

@@ -95,7 +95,7 @@ Result<SnapshotRequest> decode_snapshot_request(ByteView body) {
   alignas(8) Aligned aligned;
   std::size_t size = 0;
   BIB_TRY(const auto* table, open_head<fb::peer::SnapshotRequest>(body, aligned, size));
-  if (size != body.size()) return bad("{} bytes behind the request", body.size() - size);
+  if (size != body.size()) return bad("{} trailing bytes after the request", body.size() - size);
   SnapshotRequest request;
   BIB_TRY_VOID(read_common(*table, request));
   request.length = table->length();

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Checks that what people read, the texts in the code and the documents, is free of phrases that are
+# not plain English. Comments are not looked at.
+#
+# usage: check_words.sh ROOT
+#
+# Exit code: 0 none is there, 1 some are (printed), 2 wrong usage, or nothing to check in ROOT.
+set -euo pipefail
+
+if [[ $# -ne 1 || ! -d $1 ]]; then
+  sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//;p}' "$0" >&2
+  exit 2
+fi
+cd "$1"
+
+# A phrase, and what to say instead.
+phrases=(
+  'for ever' 'always, or say until when'
+  'anew' 'again, or re-: recomputed, rebuilt, restarted'
+  '(that|which) is none' 'name what is wrong: invalid, unknown, not a member'
+  'stands? twice' 'is given twice'
+  'begins? behind' 'starts after'
+  'bytes behind' 'trailing bytes after'
+  'shall' 'say what it does, or to and the verb'
+  'so already' 'nothing to change'
+  'whoever' 'anyone who, or the one that is meant'
+)
+
+code=() texts=()
+for folder in cli engine wire consensus projections tools; do
+  if [[ -d $folder ]]; then code+=("$folder"); fi
+done
+for text in README.md CHANGELOG.md docs; do
+  if [[ -e $text ]]; then texts+=("$text"); fi
+done
+if [[ ${#code[@]} -eq 0 || ${#texts[@]} -eq 0 ]]; then
+  echo "no code, or no documents, in $1" >&2
+  exit 2
+fi
+
+found=0
+for ((i = 0; i < ${#phrases[@]}; i += 2)); do
+  phrase="\\b(${phrases[i]})\\b"
+  lines=$(
+    # A literal is what is between quotes on a line that is no comment.
+    grep -HrniE --include='*.h' --include='*.cc' "^[^\"]*(\"[^\"]*\"[^\"]*)*\"[^\"]*$phrase" "${code[@]}" |
+      grep -vE '^[^:]*:[0-9]+: *//' || true
+    grep -HrniE --include='*.md' "$phrase" "${texts[@]}" || true
+  )
+  if [[ -n $lines ]]; then
+    printf '%s\n  the lines above say "%s"; better: %s\n' "$lines" "${phrases[i]}" "${phrases[i + 1]}"
+    found=1
+  fi
+done
+exit "$found"
