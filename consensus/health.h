@@ -1,4 +1,4 @@
-// Health: whether a membership could go on deciding with the voters that are healthy now.
+// Health: whether a membership could still decide with the voters that are healthy now.
 //
 // Pure functions; no state. A change that enters a membership without a majority of healthy voters
 // would be in effect at once and could not even be undone, since undoing it needs that majority,

@@ -287,7 +287,7 @@ class Raft {
   Transfer transfer_;
   Reads reads_;
 
-  // On their way out.
+  // Effects on their way out.
   Effects effects_;
   RoleChange told_;  // the last one that went out
   bool flush_is_wanted_ = false;

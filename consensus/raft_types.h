@@ -48,7 +48,7 @@ struct RaftConfig {
 // above that of the hard state, which was to be written next when the node crashed.
 struct Restored {
   wire::HardState hard_state;
-  wire::LogPosition base;      // the entry before the log's first; (0, 0): none
+  wire::LogPosition base;  // the entry before the log's first; (0, 0): none
   // Runs of the log's entries; the first starts at base.index + 1.
   std::vector<wire::TermRun> terms;
   std::vector<std::uint32_t> sizes;  // one for each entry
@@ -80,10 +80,10 @@ struct Accepted {
 };
 
 enum class DropReason : std::uint8_t {
-  kMisaddressed,   // not to this node, or from nobody
+  kMisaddressed,   // not to this node, or from no one
   kMalformed,      // a kind or fields that no correct peer sends
   kStaleTerm,      // from a term that has passed
-  kUnexpected,     // not for this role, or an answer that nobody waits for
+  kUnexpected,     // not for this role, or an answer that is not awaited
   kUnknownPeer,    // an answer from outside the membership
   kLeaderAlive,    // a vote wanted while this node hears a leader
   kContradiction,  // a second leader in one term, or against what is committed or proven

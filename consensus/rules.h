@@ -259,7 +259,7 @@ inline bool needs_snapshot(LogIndex next, LogIndex base) {
   return next <= base && !BIB_MUTANT(kIgnoresCutLog);
 }
 
-// A log that has the last entry of an installed snapshot goes on after it; any other is dropped as
+// A log that has the last entry of an installed snapshot stays as it is; any other is dropped as
 // a whole (Raft figure 13, steps 6 and 7).
 struct Installed {
   LogIndex snapshot, last;
@@ -278,7 +278,7 @@ inline bool may_answer_reads(LogIndex commit, LogIndex term_start) {
   return commit >= term_start || BIB_MUTANT(kReadsBeforeNoop);
 }
 
-// After the read was asked a quorum has answered a heartbeat. No clock stands in for that.
+// After the read was asked a quorum has answered a heartbeat. No clock replaces that.
 inline bool answers_read(std::uint64_t asked_in_round, std::uint64_t confirmed_round) {
   return asked_in_round <= confirmed_round || BIB_MUTANT(kReadsByLease);
 }
@@ -295,7 +295,7 @@ inline bool may_take_over(bool has_vote) {
   return has_vote || BIB_MUTANT(kTransfersToNonVoter);
 }
 
-// When it takes too long, the leader goes on.
+// When it takes too long, the leader resumes.
 inline bool transfer_has_failed(unsigned ticks, unsigned ticks_max) {
   return ticks >= ticks_max && !BIB_MUTANT(kTransferNeverEnds);
 }

@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t kQueuedBytesMax = 4U
                                         << 20;  // beyond, requests wait in memory once, not twice
-constexpr std::size_t kWindowFactor = 64;       // answered requests held behind a straggler
+constexpr std::size_t kWindowFactor = 64;       // answered requests that wait for an older one
 constexpr std::chrono::milliseconds kOverloadPauseMin{20};
 constexpr unsigned kOverloadDoublingsMax = 5;  // to 640 ms
 // So long without an answer, and the other nodes are asked who leads.

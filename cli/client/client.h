@@ -1,12 +1,12 @@
-// Client: requests to a cluster, answered exactly once, whoever leads.
+// Client: requests to a cluster, answered exactly once, under any leader.
 //
 // Owned by one thread. A command gets a random client id and a sequence, and is encoded once; after
 // a lost connection, a try that takes too long, or a node that cannot serve now, the same bytes go
 // to another member, until the answer is there or `timeout` is over. A leader that does not answer
 // soon is not waited for idly: the other members are asked meanwhile, and if they know a later
-// leader, that one gets them. Unanswered requests are sent
-// again in their order. Requests under way at the same time may be decided in another order than
-// they were submitted if some are retried; whoever depends on an answer waits for it.
+// leader, that one gets them. Unanswered requests are sent again in their order. Requests under way
+// at the same time may be decided in another order than they were submitted if some are retried;
+// a caller that depends on an answer waits for it.
 //
 // Pipelining: submit() while can_submit(), then poll() for completions. Everything submitted
 // between two polls leaves in one write. call() is one request and its answer.
@@ -71,7 +71,7 @@ class Client {
                   std::optional<wire::Revision> expected_revision = std::nullopt);
   Completion call(const wire::Query& query);
   Completion call_status();
-  // Of the node that is connected; asking again is safe.
+  // From the connected node; asking again is safe.
   Completion call(const wire::Snapshots& request);
   // These may be asked again as they are, so that they need no sequence.
   Completion call(const wire::ChangeMembership& request);

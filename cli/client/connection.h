@@ -19,7 +19,7 @@ namespace bib::cli {
 
 using Clock = std::chrono::steady_clock;
 
-// Until the deadline, for poll(2); never negative, and rounded up so that it is not 0 early.
+// The time to the deadline, for poll(2); never negative, and rounded up so that it is not 0 early.
 int poll_timeout(Clock::time_point deadline);
 
 class Connection {
@@ -38,7 +38,7 @@ class Connection {
   void queue(wire::FrameKind kind, std::uint64_t id, wire::ByteView body);
   std::size_t queued_bytes() const { return out_.size() - out_begin_; }
 
-  // What the socket waits for, for poll(2).
+  // The events that the socket waits for, for poll(2).
   short events() const;
   // Sends and receives what the socket takes and has.
   wire::Status flush();

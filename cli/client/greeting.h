@@ -1,7 +1,7 @@
 // Greeting: a node that is being dialled and greeted, without waiting for it.
 //
 // Owned by a NodeFinder; one thread. Several may be under way at once, so that a node that does not
-// answer holds nobody up.
+// answer does not delay the others.
 #pragma once
 
 #include <memory>
@@ -21,7 +21,7 @@ struct MemberAddress {
   bool voter = true;
 };
 
-// What a node said of itself and its cluster when it was greeted.
+// A node's answer to the greeting: itself and its cluster.
 struct ServerInfo {
   ServerAddress address;
   std::string version;

@@ -23,7 +23,7 @@ std::string no_leader_text(const ServerInfo& server, const std::string& leader) 
       fmt::format("{} knows no leader that can be reached", to_string(server.address));
   if (leader.empty()) return text;
   // The leader has told the others an address that leads to somebody else: who looks for the leader
-  // there meets the wrong node for ever.
+  // there always meets the wrong node.
   const auto address = parse_server_address(leader);
   if (address && *address == server.address) {
     return text + fmt::format(

@@ -32,7 +32,7 @@ class NodeFinder {
   explicit NodeFinder(Options options);
 
   // Searches until a node is found, all have been asked, or the deadline (one turn at least). Null:
-  // not found yet; problem() says what the matter was, and what is under way goes on with the next
+  // not found yet; problem() says why. Attempts that are under way continue with the next
   // call.
   std::unique_ptr<Connection> search(Clock::time_point deadline);
 
@@ -51,14 +51,14 @@ class NodeFinder {
   void suggest(std::string_view api_address);
   // The current node is of no use now: the next attempt is at another one.
   void step_back();
-  // The current node answers requests: waiting times and detours begin anew.
+  // The current node answers requests: waiting times and detours start over.
   void settled();
 
   // The node that was found last, before that the last one greeted; nullopt before the first.
   const std::optional<ServerInfo>& server() const { return server_; }
   // All servers were tried, and none has ever answered.
   bool unreachable() const;
-  // Whoever waited was told so: the next search begins anew.
+  // The caller was told so: the next search starts over.
   void begin_anew();
   // Why nothing is found. kNoQuorum: nodes were reached, but no leader.
   const std::optional<wire::Error>& problem() const { return problem_; }

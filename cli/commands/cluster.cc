@@ -24,7 +24,7 @@ struct MemberDigests {
   wire::Result<ClusterView> view;
 };
 
-// The member's own view: whoever else answers at its address proves nothing about it.
+// The member's own view: another node that answers at its address proves nothing about it.
 wire::Result<ClusterView> fetch_member_view(const Context& context, const MemberView& member) {
   BIB_TRY(const ServerAddress address, parse_server_address(member.api_address));
   BIB_TRY(ClusterView view, fetch_node_view(context, address));

@@ -1,7 +1,7 @@
 // bib cluster member list | remove | promote | demote | replace | update | change | leave-joint,
 // and bib cluster transfer.
 //
-// A change is a request to the leader that says how things shall be. The leader answers within a
+// A change is a request to the leader that names the wanted state. The leader answers within a
 // second, either "done" or with what it waits for; the same request is then sent again until it is
 // done or --timeout is over. So it does not matter who leads meanwhile.
 #include <poll.h>

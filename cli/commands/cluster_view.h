@@ -65,7 +65,7 @@ struct ClusterView {
 
 ClusterView to_view(const wire::StatusReply& reply);
 
-// What the voters can bear. `known` is false when no leader said who is healthy.
+// How many voters may fail. `known` is false when no leader said who is healthy.
 struct Quorum {
   std::size_t voters = 0;
   std::size_t needed = 0;
@@ -86,10 +86,10 @@ Json to_json(const ClusterView& view);
 std::string to_text(const ClusterView& view);
 
 wire::Result<ClusterView> fetch_cluster_view(const Context& context);
-// From this node and no other.
+// Asks this node and no other.
 wire::Result<ClusterView> fetch_node_view(const Context& context, const ServerAddress& address);
 
-// A leader without a majority takes a request and cannot answer it. Whoever waited in vain is told
+// A leader without a majority takes a request and cannot answer it. One that waited in vain is told
 // so, as far as a node that can be reached knows: kTimeout becomes kNoQuorum. Asks for at most a
 // second; other errors stay as they are.
 wire::Error explained(const Context& context, wire::Error error);

@@ -83,7 +83,7 @@ std::string bash_script(const std::vector<Words>& all) {
         fmt::format("    '{}') offers='{}' ;;\n", words.path, joined_words(words, all.front()));
     for (const OptionWord& option : words.options) {
       if (!option.takes_value) continue;
-      // The options of bib itself may stand behind every command.
+      // The options of bib itself may follow every command.
       values += fmt::format("    {}' {}') offers='{}' ;;\n",
                             &words == &all.front() ? "*" : "'" + words.path + "'", option.name,
                             fmt::join(option.values, " "));

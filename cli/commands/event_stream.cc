@@ -28,7 +28,7 @@ class EventStream {
       if (finished_ || status) continue;
       if (!can_retry(status.error().code)) return tl::unexpected(status.error());
       remember(status.error());
-      // Whoever follows may have waited for days: this trouble is a new one.
+      // A follower may have waited for days: this trouble is a new one.
       if (Clock::now() - began >= context_.timeout) give_up_at_.reset();
       if (!give_up_at_) give_up_at_ = Clock::now() + context_.timeout;
       if (Clock::now() >= *give_up_at_) return tl::unexpected(no_leader_.value_or(status.error()));

@@ -119,7 +119,7 @@ ExitCode tail(const Context& context, const EventOptions& options) {
   wire::ReadEvents request;
   request.limit = options.limit;
   request.follow = true;
-  // What comes later cannot be confirmed now; and whoever watches wants to see a cluster that has
+  // What comes later cannot be confirmed now; and a watcher wants to see a cluster that has
   // lost its quorum, too.
   request.consistency = wire::Consistency::kStale;
   request.stream_prefix = options.stream;

@@ -92,7 +92,7 @@ class ImportRun {
     return {};
   }
 
-  // kInvalid: it cannot be read, in half a sentence that stands behind its name.
+  // kInvalid: it cannot be read, in half a sentence that follows its name.
   wire::Status import_file(const std::string& file, const std::string& name) {
     if (file == "-") return import_stream(context_.in, name, 0);
     std::ifstream stream(file, std::ios::binary);

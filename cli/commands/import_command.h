@@ -11,7 +11,7 @@ namespace bib::cli {
 
 void add_import_command(Commands& commands, CLI::App& catalog);
 
-// Node ids of --holder; kInvalid names the one that is none.
+// Node ids of --holder; kInvalid names the one that is not an id.
 wire::Result<std::vector<wire::NodeId>> parse_holders(const std::vector<std::string>& texts);
 
 }  // namespace bib::cli

@@ -9,7 +9,7 @@ constexpr std::size_t kChunkSize = 256U << 10;
 
 }  // namespace
 
-// Appends a chunk behind what is left; false at the end.
+// Appends a chunk to what is left; false at the end.
 bool LineReader::fill() {
   buffer_.erase(0, begin_);
   begin_ = 0;

@@ -1,7 +1,7 @@
 // RecordSource: a catalogue in someone else's format, as one dataset version after another.
 //
 // Owned by the import; one thread. Memory is bounded by one record, whatever the input's size. A
-// bad record is an ordinary value with its place; the source goes on behind it.
+// bad record is an ordinary value with its place; the source continues after it.
 #pragma once
 
 #include <cstdint>
@@ -47,7 +47,7 @@ struct SourceOptions {
 };
 
 // Detects the format where it is not given. kInvalid says what the input looks like instead, in
-// half a sentence that stands behind its name.
+// half a sentence that follows its name.
 wire::Result<std::unique_ptr<RecordSource>> open_source(std::istream& in, SourceOptions options);
 
 }  // namespace bib::cli

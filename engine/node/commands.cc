@@ -162,7 +162,7 @@ void Commands::propose_open_batch() {
   const consensus::Raft& raft = driver_.raft();
   const bool fits = raft.role() == consensus::Role::kLeader && raft.next_index() == batch_index_;
   if (fits && driver_.propose(projector_.seal(options_.cluster, raft.term()))) return;
-  // Leadership is gone or being handed over: whoever waits asks again.
+  // Leadership is gone or being handed over: those who wait ask again.
   driver_.decide_only_after_log();
   on_leadership_lost();
 }

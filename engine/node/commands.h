@@ -4,12 +4,12 @@
 // turn decided becomes one entry (propose_open_batch(), once per turn and before any other
 // proposal). The client is answered when the entry is applied. While a new leader is not ready yet,
 // commands are parked, within bounds; a node that does not lead names the leader. When leadership
-// is lost, whoever waits is told so and asks the next leader with the same bytes: exactly once.
+// is lost, waiting clients are told so and ask the next leader with the same bytes: exactly once.
 //
-// What is not logged (a refusal, or "nothing to change") is an answer about the state all the same:
+// An answer that is not logged (a refusal, "nothing to change") speaks of the state all the same:
 // it was decided against entries that may never be committed, by a node that may lead no longer. It
 // is held back until that state is applied and a majority has confirmed the leader since, as for a
-// linearizable read. Otherwise a deposed leader would acknowledge a write that nobody has.
+// linearizable read. Otherwise a deposed leader would acknowledge a write that no other node has.
 #pragma once
 
 #include <cstdint>
@@ -53,7 +53,7 @@ class Commands {
   // What the driver says of a read. Tokens of other askers are ignored.
   void on_read_ready(std::uint64_t token);
   void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason);
-  // Whoever waits is told. If the projections cannot forget what was on its way: failure().
+  // Those who wait are told. If the projections cannot forget what was on its way: failure().
   void on_leadership_lost();
 
   // The leader's own command, without a client. False: not now.

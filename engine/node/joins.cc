@@ -30,7 +30,7 @@ void Joins::on_join_request(const wire::JoinRequest& request, Reply reply) {
     const wire::Member* leader = raft.membership().find(raft.leader());
     const bool is_removed = raft.membership().find(raft.self()) == nullptr;
     if (leader == nullptr && is_removed && !raft.membership().voters.empty()) {
-      // A node that was removed hears no leader any more, but knows whom it left behind.
+      // A node that was removed hears no leader any more, but knows whom it left.
       leader = raft.membership().find(raft.membership().voters.front());
     }
     answer.error = {leader == nullptr ? ErrorCode::kNoQuorum : ErrorCode::kNotLeader,

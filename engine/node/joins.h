@@ -28,8 +28,8 @@ class Joins {
   Joins(std::string cluster_name, wire::ClusterId cluster, RaftDriver& driver,
         projections::Projector& projector, Commands& commands, Clock& clock, Logger& logger);
 
-  // The cluster's first token is on its way in this entry: before it is applied, no token is called
-  // unknown, and whoever asks tries again.
+  // The entry of the cluster's first token, on its way: before it is applied, no token is called
+  // unknown, and nodes that ask try again.
   void set_first_token_entry(wire::LogIndex index) { token_index_ = index; }
 
   void on_join_request(const wire::JoinRequest& request, Reply reply);

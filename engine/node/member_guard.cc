@@ -92,7 +92,7 @@ std::optional<MemberGuard::Refusal> MemberGuard::check(const PeerHello& hello) c
   return check_memory(hello);
 }
 
-// Whoever knows a later membership than this node may be in it.
+// A node that knows a later membership than this one may be in it.
 std::optional<MemberGuard::Refusal> MemberGuard::check_membership(const PeerHello& hello) const {
   const consensus::MembershipAt* committed = raft_.committed_membership();
   if (committed == nullptr || committed->index <= hello.membership_index) return std::nullopt;
@@ -106,7 +106,7 @@ std::optional<MemberGuard::Refusal> MemberGuard::check_membership(const PeerHell
                               to_string(hello.from), committed->index.value())}};
 }
 
-// Whoever knows a later membership may have joined anew in it, with this log, and may even lead: it
+// One that knows a later membership may have joined again in it, with this log, and may lead: it
 // must be able to bring that membership here. Its answers do not count until then.
 std::optional<MemberGuard::Refusal> MemberGuard::check_log(const PeerHello& hello) const {
   const consensus::MembershipAt* committed = raft_.committed_membership();

@@ -3,7 +3,7 @@
 //
 // Lives on the node loop; plain logic. Every node asks it about every node that greets. What it
 // knows: the membership in effect, which is durable and names the log with which each member joined
-// (a wiped disk has another one, whoever leads and however often all restart); and, as long as this
+// (a wiped disk has another one, under any leader and after any restart); and, as long as this
 // process lives, the highest term that each peer has shown to have on its disk, and what each peer
 // has acknowledged to this node while it leads (a disk that was rolled back has less).
 #pragma once
@@ -22,7 +22,7 @@ class MemberGuard {
   explicit MemberGuard(const consensus::Raft& raft) : raft_(raft) {}
 
   // A message of a peer, checked to be its own. False: it must not count. The peer was let in by a
-  // node that did not know yet with which log it is a member, or that it has joined anew.
+  // node that did not know yet with which log it is a member, or that it has joined again.
   bool on_message(const wire::PeerMessage& message);
 
   struct Refusal {

@@ -1,7 +1,7 @@
 // MemberPlan: what is left to do of the membership changes that somebody asked for.
 //
-// Pure functions over the membership in effect; no state. A request says how things shall be, so
-// that it may be repeated after a failover: what is so already is left out, and an empty plan means
+// Pure functions over the membership in effect; no state. A request names the wanted state, so
+// that it may be repeated after a failover: what is already so is left out, and an empty plan means
 // that nothing remains but to wait for the commit.
 #pragma once
 

@@ -36,7 +36,7 @@ class MembershipChanges {
 
   void on_change_membership(Asker asker, const wire::ChangeMembership& request);
   void on_transfer(Asker asker, const wire::TransferLeadership& request);
-  // Once per turn, behind the driver's effects. True: the driver has more of them.
+  // Once per turn, after the driver's effects. True: the driver has more of them.
   bool step();
   void on_leadership_lost();
 

@@ -283,7 +283,7 @@ void Node::check_failures() {
 
 void Node::finish() {
   finished_ = true;
-  if (!failure_) parts_.commands->on_leadership_lost();  // whoever still waits asks another node
+  if (!failure_) parts_.commands->on_leadership_lost();  // those who still wait ask another node
   if (!failure_) failure_ = parts_.commands->failure();
   parts_.world.clients.flush();
   wire::Status status = parts_.log->stop();

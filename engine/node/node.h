@@ -21,7 +21,7 @@
 
 namespace bib::engine {
 
-// What a node begins with: its log as it was read, and the rows that stand in the store.
+// The state that a node begins with: its log as it was read, and the rows in the store.
 struct NodeStart {
   wire::ClusterId cluster;
   std::uint64_t log_id = 0;
@@ -31,7 +31,7 @@ struct NodeStart {
   projections::ProjectorOptions projector_options;
   std::unique_ptr<projections::Projector> projector;
   std::vector<wire::SnapshotManifest> snapshots;  // ascending by index
-  std::vector<wire::Member> first_members;        // whom to dial while the log names nobody
+  std::vector<wire::Member> first_members;        // whom to dial while the log names no one
 };
 
 // The core's options that a configuration does not name, as the simulator draws them.

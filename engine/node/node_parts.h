@@ -35,7 +35,7 @@
 
 namespace bib::engine {
 
-// How often a node looks at what nobody tells it, and how much waits for that.
+// How often a node looks at what it is not told of, and how much waits for that.
 struct NodePace {
   std::uint64_t expiry_ms = 60'000;  // between two looks for records of requests that expire
   std::size_t expire_max = 1000;     // records in one event
@@ -46,7 +46,7 @@ struct NodePace {
   std::uint64_t hand_over_ms = 1000;  // that a node which stops waits for its successor
 };
 
-// What a node lives in; outlives it. A process has one kind (bibd/uv_node.h), the simulator
+// A node's world; outlives it. A process has one kind (bibd/uv_node.h), the simulator
 // another.
 struct NodeWorld {
   Turns& turns;
@@ -60,7 +60,7 @@ struct NodeWorld {
   Entropy& entropy;
   Logger& logger;
   const NodePace& pace;
-  NodeObserver* observer = nullptr;  // null: nobody watches
+  NodeObserver* observer = nullptr;  // null: none
   std::function<std::uint64_t()> resident_bytes = [] { return 0; };
 };
 

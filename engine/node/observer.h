@@ -21,7 +21,7 @@ class NodeObserver {
   // Consensus is about to be told that this peer's connection has closed, or that it is silent.
   virtual void before_suspicion(wire::NodeId) {}
   virtual void before_tick() {}
-  // On its way to the log.
+  // It is on its way to the log.
   virtual void on_written(const consensus::LogWrite&, const std::vector<wire::Bytes>&) {}
   virtual void on_applied(const wire::Bytes&, const projections::StateMark&) {}
   virtual void on_role(const consensus::RoleChange&) {}

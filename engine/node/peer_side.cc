@@ -93,7 +93,7 @@ void PeerSide::on_refused(wire::NodeId by, const wire::PeerHelloReply& reply) {
   }
 }
 
-// A founder whose disk was lost founds a second cluster, with nobody in it, under the same name.
+// A founder whose disk was lost founds a second, empty cluster under the same name.
 void PeerSide::on_claimed(const wire::PeerHello& hello) {
   const wire::NodeConfig& config = parts_.config;
   if (!config.founds_cluster() || parts_.driver->raft().membership().members.size() != 1) return;

@@ -15,7 +15,7 @@ class PeerSide final : public PeerEvents {
  public:
   explicit PeerSide(NodeParts& parts) : parts_(parts) {}
 
-  // In the order of the log, from the first membership that it has.
+  // The memberships in the order of the log, from the first membership that it has.
   void learn_own_part(const consensus::MembershipAt& committed);
   bool names_this_node(const wire::Membership& membership) const;
   bool is_removed() const { return removed_; }

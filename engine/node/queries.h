@@ -30,7 +30,7 @@ namespace bib::engine {
 struct QueriesOptions {
   std::size_t waiting_max = 16384;
   std::size_t waiting_bytes_max = 32U << 20;
-  std::size_t pages_max = 256;                  // on the pool or behind it
+  std::size_t pages_max = 256;                  // on the pool or waiting for it
   std::size_t outgoing_bytes_max = 256U << 20;  // to all clients together
   std::uint64_t wait_ms = 5000;                 // for a read-index round
 };
@@ -81,7 +81,7 @@ class Queries {
   using Age = std::optional<std::uint64_t>;
 
   bool must_confirm(wire::Consistency consistency) const;
-  // Without a read-index round. False: the asker was told to ask the leader.
+  // Answers without a read-index round. False: the asker was told to ask the leader.
   bool may_answer_at_once(Asker asker, wire::Consistency consistency);
   void run_stale(Asker asker, const wire::Query& query);
   void confirm(Asker asker, const wire::Query& query);

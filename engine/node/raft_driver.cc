@@ -81,8 +81,8 @@ void RaftDriver::on_log_read(std::uint64_t token, wire::Result<std::vector<Bytes
     const NodeId peer = for_peer->second;
     reads_for_peers_.erase(for_peer);
     if (entries) return continue_backlog(peer, *entries);
-    // Truncated since it was asked for: whoever leads now sends what is needed. Or compacted: Raft
-    // finds that when it starts the peer anew.
+    // Truncated since it was asked for: the present leader sends what is needed. Or compacted: Raft
+    // finds that when it restarts the peer.
     if (entries.error().code == wire::ErrorCode::kNotFound) {
       backlogs_.erase(peer);
       raft_.peer_connected(peer);
@@ -144,7 +144,7 @@ void RaftDriver::promote_learners() {
   }
 }
 
-// A vote that nobody asks for at this moment can wait until the voters are there: in effect as soon
+// A vote that is not asked for now can wait until the voters are there: in effect as soon
 // as it is in the log, it would make the quorum larger that is missed.
 bool RaftDriver::keeps_quorum_in_reach(const wire::Membership& next) const {
   std::vector<NodeId> in_reach{raft_.self()};
@@ -197,7 +197,7 @@ void RaftDriver::cancel_install() {
 }
 
 void RaftDriver::finish_install(LogPosition last, const consensus::MembershipAt& membership) {
-  BIB_CHECK(installing_ == last && !exchanged_, "a snapshot at {} was installed that nobody began",
+  BIB_CHECK(installing_ == last && !exchanged_, "a snapshot at {} was installed that never began",
             last.index.value());
   exchanged_ = Exchanged{last, membership};
   report_exchanged_state();
@@ -414,7 +414,7 @@ void RaftDriver::continue_backlog(NodeId peer, const std::vector<Bytes>& entries
     first = false;
     if (!whole) break;
   }
-  if (first) backlog.messages.clear();  // the log has changed meanwhile: Raft asks anew
+  if (first) backlog.messages.clear();  // the log has changed meanwhile: Raft asks again
   if (!backlog.messages.empty()) return read_for(peer, backlog);
   backlogs_.erase(peer);
 }

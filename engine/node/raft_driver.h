@@ -24,7 +24,7 @@
 
 namespace bib::engine {
 
-// Where durable things go. Asynchronous: answers come as on_durable() and on_log_read().
+// The log, for what must be durable. Asynchronous: answers come as on_durable() and on_log_read().
 class LogSink {
  public:
   virtual ~LogSink() = default;
@@ -61,7 +61,7 @@ class SnapshotKeeper {
   // Follower: `from` offers a snapshot that is ahead of this node. It is fetched, and then put in
   // place between begin_install() and finish_install(); or ignored, where one is under way.
   virtual void receive_snapshot(wire::NodeId from, wire::LogPosition last) = 0;
-  // The log durably stands at or behind the installed snapshot: whatever would complete the
+  // The log durably is at or after the installed snapshot: whatever would complete the
   // installation after a crash is not needed any more.
   virtual void on_install_durable(wire::LogPosition last) = 0;
 };
@@ -69,10 +69,10 @@ class SnapshotKeeper {
 struct RaftDriverOptions {
   wire::ClusterId cluster;
   std::size_t cache_bytes = 16U << 20;
-  // Applying stops for this turn behind so many bytes, so that a heartbeat is never late.
+  // Applying stops for this turn after so many bytes, so that a heartbeat is never late.
   std::size_t apply_bytes_per_turn = 512U << 10;
   std::size_t read_bytes = 1U << 20;  // one read from the log's files
-  // Per peer, behind such a read; more are dropped and counted.
+  // Per peer, waiting for such a read; more are dropped and counted.
   std::size_t waiting_appends_max = 256;
   unsigned promote_every_ticks = 10;      // how often learners are looked at
   std::size_t reads_waiting_max = 65536;  // confirmed, for entries that are not applied yet
@@ -123,9 +123,9 @@ class RaftDriver {
   // The state is as it was.
   void cancel_install();
   // The state stands at `last`, durably, and a crash from now on is completed at the next start:
-  // the log is reset behind it where it does not go on from there.
+  // the log is reset after it where it does not continue from there.
   void finish_install(wire::LogPosition last, const consensus::MembershipAt& membership);
-  // The log's files now begin behind `base` (applied, durable, and in a snapshot).
+  // The log's files now begin after `base` (applied, durable, and in a snapshot).
   void on_log_compacted(wire::LogIndex base) { raft_.compacted_to(base); }
 
   // ---- once per turn
@@ -147,7 +147,7 @@ class RaftDriver {
   void decide_only_after_log();
   // The members' contact lines of the membership in effect.
   const std::vector<wire::Member>& members() const { return raft_.membership().members; }
-  // Of waiting_appends_max.
+  // Appends dropped by waiting_appends_max.
   std::uint64_t appends_dropped() const { return appends_dropped_; }
   // How old the rows are at most; nullopt: not known (freshness.h).
   std::optional<std::uint64_t> age_us() const;
@@ -157,7 +157,7 @@ class RaftDriver {
     std::uint64_t append_sequence;
     std::vector<wire::PeerMessage> messages;
   };
-  // Appends to one peer that wait for entries from the log's files; later ones queue behind.
+  // Appends to one peer that wait for entries from the log's files; later ones queue up.
   struct Backlog {
     std::deque<wire::PeerMessage> messages;
     std::uint64_t read_token = 0;  // 0: none under way

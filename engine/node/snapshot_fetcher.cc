@@ -93,7 +93,7 @@ void SnapshotFetcher::fail(const wire::Error& error) {
   on_ended_(tl::unexpected(error));
 }
 
-// Behind a job that still runs, the next begin() or the next start does it.
+// While a job still runs, the next begin() or the next start does it.
 void SnapshotFetcher::clean_up() {
   if (job_is_running_) return;
   job_is_running_ = true;

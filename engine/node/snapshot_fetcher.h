@@ -1,4 +1,4 @@
-// SnapshotFetcher: asks another node for a snapshot, part by part, until it lies here whole,
+// SnapshotFetcher: asks another node for a snapshot, part by part, until it is here whole,
 // checked and under its name.
 //
 // Lives on the node loop; files are written, and everything is checked, on an executor. One
@@ -9,7 +9,7 @@
 //
 // Failure modes:
 //   - a request or a part is lost, or the other side is busy: asked again after a while, so often;
-//   - the other side is gone, falls silent, or has the snapshot no more: it ends; whoever leads
+//   - the other side is gone, falls silent, or has the snapshot no more: it ends; the leader
 //     offers one again;
 //   - what came is not what the manifest says: it ends, with a warning, and nothing is kept;
 //   - a crash: the half-made directory is removed at the next start.
@@ -57,7 +57,7 @@ class SnapshotFetcher {
   ~SnapshotFetcher();
 
   bool is_busy() const { return fetch_ != nullptr; }
-  // Which one, of whom; only while busy.
+  // The snapshot and its sender; only while busy.
   wire::NodeId source() const;
   wire::LogPosition place() const;
 

@@ -59,7 +59,7 @@ void SnapshotSender::on_request(const SnapshotRequest& request) {
       if (known) end(request.from, request.kind == SnapshotRequestKind::kInstalled);
       return;
   }
-  // Whoever asks is served, whether this node has offered it or an earlier run of it has.
+  // Any node that asks is served, whether this node has offered it or an earlier run of it has.
   const SnapshotPtr snapshot = known ? transfer->second.snapshot : store_.find(position);
   if (!snapshot) return refuse(request, SnapshotPartStatus::kGone);
   if (reads_ >= options_.reads_max || (!known && transfers_.size() >= options_.peers_max)) {

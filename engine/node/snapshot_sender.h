@@ -38,7 +38,7 @@ class SnapshotSender {
   void on_peer_disconnected(wire::NodeId peer);
   void on_tick();
 
-  // The lowest index that somebody is fetching now: behind it the log must stay.
+  // The lowest index that is being fetched now: the log after it must stay.
   std::optional<wire::LogIndex> lowest_under_way() const;
 
  private:

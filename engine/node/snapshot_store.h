@@ -2,7 +2,7 @@
 //
 // Lives on the node loop and does not block: it knows the manifests; what touches files runs on an
 // executor (snapshot_files.h). Of the snapshots `retain_count` are kept, the newest; an older one
-// that is pinned (it is being sent, or put in place) goes when nobody needs it any more.
+// that is pinned (it is being sent, or put in place) is removed when it is no longer needed.
 #pragma once
 
 #include <cstdint>

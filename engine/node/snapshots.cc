@@ -130,7 +130,7 @@ void Snapshots::begin_making() {
 
 void Snapshots::on_checkpoint(Result<projections::StateMark> mark) {
   if (!mark) return finish_making(tl::unexpected(mark.error()));
-  // The log still holds that place: it is cut behind snapshots only, and this one is the newest.
+  // The log still holds that place: it is cut after snapshots only, and this one is the newest.
   const consensus::MembershipAt* membership = driver_->raft().membership_at(mark->applied_index);
   if (membership == nullptr || mark->applied_index == LogIndex()) {
     return finish_making(wire::fail(ErrorCode::kRefused,

@@ -1,12 +1,12 @@
 // Snapshots: decides when snapshots are made, sent, fetched and put in place, and when the log
-// is cut behind them. The raft driver's SnapshotKeeper.
+// is cut after them. The raft driver's SnapshotKeeper.
 //
 // Lives on the node loop and never blocks: what does runs on an executor (files) or at the host's
 // store thread (the state). Driven by ticks; the same class runs in a node and in a simulation.
 //
-// Rules: one snapshot is made at a time, always of the state as it stands behind a whole entry. One
+// Rules: one snapshot is made at a time, always of the state as it is after a whole entry. One
 // is fetched at a time; a new leader's offer replaces it until it is being put in place. The log is
-// cut to the newest snapshot of what is applied here, less `trailing_logs`, and not behind one that
+// cut to the newest snapshot of what is applied here, less `trailing_logs`, and not after one that
 // is being sent. Where the state is large and the threshold is reached at once, a pause of four
 // times what the last one took comes first. What cannot be made or fetched is a warning and is
 // tried again; a failure between the decision to install and its end stops the node, and its next
@@ -60,7 +60,7 @@ struct SnapshotsOptions {
   wire::NodeId node;
   std::uint64_t threshold = 8192;         // entries since the last one
   std::uint64_t interval_ticks = 180000;  // since the last one, if anything was applied
-  std::uint64_t trailing_logs = 10000;    // entries kept in the log behind a snapshot
+  std::uint64_t trailing_logs = 10000;    // entries kept that a snapshot includes
   std::uint32_t retain_count = 3;
   unsigned retry_ticks = 1000;  // after one that could not be made
   SnapshotSenderOptions sender;

@@ -152,7 +152,7 @@ wire::Result<std::uint64_t> Startup::choose_log_id() {
       BIB_TRY_VOID(world_.files.sync_directory(config_.data_dir));
       return known->value();
     }
-    BIB_TRY_VOID(world_.files.remove(joining_path()));  // torn: nobody was told of it
+    BIB_TRY_VOID(world_.files.remove(joining_path()));  // torn: it was never relied on
   }
   const std::uint64_t id = world_.entropy.next() | 1;
   BIB_TRY(const auto file, world_.files.open(joining_path(), {OpenMode::kCreate, false}));

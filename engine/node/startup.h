@@ -53,11 +53,11 @@ class Startup {
   // `config.data_dir` exists.
   Startup(World world, const wire::NodeConfig& config);
 
-  // What configuration and defaults say; a simulation changes some of it before open().
+  // The values of configuration and defaults; a simulation changes some of it before open().
   LogStoreOptions& log_options() { return log_options_; }
   StateRecoveryOptions& state_options() { return state_options_; }
 
-  // What is to be done with the directory. Looks before anything is written, founded or joined; an
+  // The next step for the directory. Looks before anything is written, founded or joined; an
   // error where the node must not start on it.
   struct Standing {
     wire::DirectoryVerdict verdict{};  // never kRefuse

@@ -2,7 +2,7 @@
 //
 // Lives on the node loop; what blocks runs on the store's thread, one job at a time. Rows go to the
 // store only once the log that they come from is durable: a crash must not take away the log of
-// rows that are there. While the state is being exchanged for a snapshot nobody reads it.
+// rows that are there. While the state is being exchanged for a snapshot it is not read.
 #pragma once
 
 #include <functional>
@@ -55,10 +55,10 @@ class StateKeeper final : public SnapshotHost {
   void on_expired(const wire::Result<projections::ExpiredSessions>& found);
 
   NodeParts& parts_;
-  // What waits for the store's thread to be free.
+  // Work that waits for the store's thread to be free.
   std::optional<WantedCheckpoint> wanted_checkpoint_;
   std::optional<WantedExchange> wanted_exchange_;
-  bool exchanging_ = false;  // the store is closed, or about to be: nobody may read it
+  bool exchanging_ = false;  // the store is closed, or about to be: it must not be read
   bool expiry_under_way_ = false;
   bool finished_ = false;
   std::uint64_t last_expiry_ms_ = 0;

@@ -16,7 +16,7 @@ namespace bib::engine {
 // Numbers a session for the life of the process.
 enum class SessionId : std::uint64_t {};
 
-// Where an answer belongs.
+// The request that an answer belongs to.
 struct Asker {
   SessionId session{};
   std::uint64_t request = 0;
@@ -35,7 +35,7 @@ class ClientPort {
   virtual bool is_open(SessionId session) const = 0;
   // Bytes that wait to leave for this session; 0 when it is gone.
   virtual std::size_t outgoing_bytes(SessionId session) const = 0;
-  // For all sessions together.
+  // The same for all sessions together.
   virtual std::size_t outgoing_bytes() const = 0;
   virtual void stop_listening() = 0;
   virtual void flush() = 0;
@@ -56,7 +56,7 @@ class ClientEvents {
   virtual void on_change_membership(Asker asker, const wire::ChangeMembership& request) = 0;
   virtual void on_transfer(Asker asker, const wire::TransferLeadership& request) = 0;
   virtual void on_session_end(SessionId session) = 0;
-  // What was sent to the session has left memory.
+  // The bytes sent to the session have left memory.
   virtual void on_session_drained(SessionId session) = 0;
 };
 

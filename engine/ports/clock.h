@@ -8,7 +8,7 @@ namespace bib::engine {
 class Clock {
  public:
   virtual ~Clock() = default;
-  // Microseconds since 1970-01-01 UTC. May jump; nothing's safety leans on it.
+  // Microseconds since 1970-01-01 UTC. May jump; nothing relies on it for safety.
   virtual std::int64_t now_us() const = 0;
   // Microseconds that only grow, also while the machine sleeps; from anywhere. A clock that has no
   // other kind of time gives its only one.

@@ -12,7 +12,7 @@ class Executor {
  public:
   virtual ~Executor() = default;
   // `work` runs where it may block, beside others, and must own what it touches. `done` runs on the
-  // caller's loop, behind it and never from inside run(); it may find its owner gone.
+  // caller's loop, after it and never from inside run(); it may find its owner gone.
   virtual void run(std::function<void()> work, std::function<void()> done) = 0;
 };
 

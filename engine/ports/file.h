@@ -51,7 +51,7 @@ class File {
 
   // Reads up to out.size() bytes; fewer only where the file ends. Returns how many.
   virtual wire::Result<std::size_t> read(std::uint64_t offset, std::span<std::uint8_t> out) = 0;
-  // Writes all the parts, one behind the other. With direct I/O (is_direct()) the offset and every
+  // Writes all the parts, one after another. With direct I/O (is_direct()) the offset and every
   // part's address and size must be multiples of direct_alignment().
   virtual wire::Status write(std::uint64_t offset, std::span<const wire::ByteView> parts) = 0;
   wire::Status write(std::uint64_t offset, wire::ByteView bytes) {
@@ -102,7 +102,7 @@ class FileSystem {
   virtual wire::Status make_directories(const std::string& path) = 0;
   // The names in the directory, sorted. An absent directory is an empty one.
   virtual wire::Result<std::vector<std::string>> list(const std::string& directory) = 0;
-  // What the name itself is: links are not followed. kAbsent is no error.
+  // The kind of the name itself: links are not followed. kAbsent is no error.
   virtual wire::Result<wire::FileKind> kind(const std::string& path) = 0;
   // Atomic; replaces `to`, if that is a file. Durable after sync_directory() of the parent.
   virtual wire::Status rename(const std::string& from, const std::string& to) = 0;

@@ -16,7 +16,7 @@
 
 namespace bib::engine {
 
-// A snapshot was installed: the log is empty and goes on after `position`. Where that is the log's
+// A snapshot was installed: the log is empty and starts after `position`. Where that is the log's
 // last entry already, the log stays as it is: it is the same up to there (Raft §5.3).
 struct LogReset {
   wire::LogPosition position;

@@ -40,7 +40,7 @@ class PeerPort : public PeerSender, public SnapshotPort {
   // A connection to the peer is established.
   virtual bool is_connected(wire::NodeId peer) const = 0;
   virtual void flush() = 0;
-  // What was dropped and why, for the status. Names are static.
+  // Counts of drops by reason, for the status. Names are static.
   virtual void count(std::vector<wire::Counter>& counters) const = 0;
 };
 
@@ -54,7 +54,7 @@ class PeerEvents {
   virtual void on_peer_disconnected(wire::NodeId peer) = 0;
   // Once in each silence: this run of the peer does not answer.
   virtual void on_peer_silent(wire::NodeId peer) = 0;
-  // What snapshot_message.h says: not for consensus.
+  // A message of snapshot_message.h: not for consensus.
   virtual void on_snapshot_request(const wire::SnapshotRequest& request) = 0;
   virtual void on_snapshot_part(wire::SnapshotPart&& part) = 0;
   // `reply` may be called later, once; it does nothing if the asker is gone by then.

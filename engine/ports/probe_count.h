@@ -1,7 +1,7 @@
 // ProbeCount: whether a peer lets too many probes go unanswered.
 //
 // Counts turns, not time. A node that has itself been stopped for a while takes one turn when it
-// goes on, and reads what has come meanwhile before the next: it blames nobody for its own pause.
+// resumes, and reads what has come meanwhile before the next: it blames no peer for its own pause.
 #pragma once
 
 #include <cstdint>

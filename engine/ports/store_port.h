@@ -10,7 +10,7 @@ class StorePort : public Executor {
  public:
   // A job was asked for and its end was not told yet.
   virtual bool is_busy() const = 0;
-  // Blocks until the jobs that were asked for have run; nobody is told of them any more.
+  // Blocks until the jobs that were asked for have run; their ends are no longer reported.
   virtual void stop() = 0;
 };
 

@@ -1,4 +1,4 @@
-// Data directory: what lies in a node's directory, as the judge of it wants to know
+// Data directory: what is in a node's directory, as the judge of it wants to know
 // (wire/log/data_directory.h).
 //
 // Blocks; runs on the thread that opens the node, before anything there is changed, and changes

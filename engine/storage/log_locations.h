@@ -1,4 +1,4 @@
-// LogLocations: where each durable entry stands in the log's files, and its term.
+// LogLocations: where each durable entry is in the log's files, and its term.
 //
 // Shared between the log thread, which alone changes it (after the sync, so that whatever is found
 // here can be read), and any number of readers; a mutex inside. Eight bytes an entry, and runs for

@@ -70,7 +70,7 @@ void slice(const Bytes& stretch, std::span<const EntryLocation> part, std::vecto
     }
     return;
   }
-  // Mostly padding, which nobody should keep in memory.
+  // Mostly padding, which is not worth keeping in memory.
   Bytes::Builder builder(size_of(part));
   std::size_t end = 0;
   for (const EntryLocation& location : part) {

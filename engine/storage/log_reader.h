@@ -33,7 +33,7 @@ class LogReader {
   wire::LogIndex first_index() const { return locations_->base().index + 1; }
   // Successive whole entries from `first` on: up to `last`, up to the durable end, and up to
   // `bytes_max` in all, but at least one. kNotFound when `first` is at or below the base (also when
-  // it has come to lie there a moment ago, and its file is gone) or not durable yet; kCorrupt when
+  // it was moved there a moment ago, and its file is gone) or not durable yet; kCorrupt when
   // the file does not hold what was written.
   //
   // The answer is the log as it was durable at the time of the call. Who may have truncated since

@@ -3,7 +3,7 @@
 // Runs before the log thread starts, on the thread that opens the node. Reads one segment at a time
 // into memory. Changes nothing in the directory: LogStore::open() repairs what may be repaired.
 //
-// What is damage and what a crash leaves legally is the walk's to say (wire/log/log_walk.h); here
+// The walk says what is damage and what a crash leaves legally (wire/log/log_walk.h); here
 // the files are read and the first damage is worded: it is kCorrupt and the node must not start.
 // The message names file, offset and the first index that is affected, and says what to do.
 #pragma once
@@ -27,7 +27,7 @@ namespace bib::engine {
 wire::Result<std::optional<wire::LogIdentity>> read_identity(FileSystem& files,
                                                              const std::string& directory);
 
-// Where the log stood at the beginning of a segment, by its header.
+// The log's state at the beginning of a segment, by its header.
 struct SegmentStart {
   std::uint64_t number = 0;
   wire::LogPosition previous;
@@ -38,11 +38,11 @@ struct LogContents {
   wire::LogIdentity identity;
   wire::HardState hard_state;
   std::unique_ptr<LogLocations> locations;
-  // By index, ascending. The first may lie at or below the base.
+  // By index, ascending. The first may be at or below the base.
   std::vector<wire::LoggedMembership> memberships;
   std::vector<SegmentStart> starts;  // of all segments, ascending
 
-  // The segment to go on with.
+  // The segment to continue with.
   wire::SegmentHeader last_header;
   std::uint64_t last_segment_bytes = 0;
   std::uint64_t end_offset = 0;
@@ -51,9 +51,9 @@ struct LogContents {
   // Bytes after end_offset that are not zero end here; end_offset when there are none. They were
   // never durable and must be cleared before anything is appended (see LogStore::open()).
   std::uint64_t debris_end = 0;
-  std::string torn;  // for a person: what the last write left behind; empty when it was complete
+  std::string torn;  // for a person: what the last write left; empty when it was complete
 
-  // Files that a crash left behind, to be removed: temporary ones, a segment that was created when
+  // Files that a crash left, to be removed: temporary ones, a segment that was created when
   // the one before was not sealed yet, and segments below the log's start (log_start.h).
   std::vector<std::string> leftovers;
 };

@@ -39,7 +39,7 @@ class LogSegment {
                                                           const std::string& directory,
                                                           PreparedSegment prepared,
                                                           const wire::SegmentHeader& header);
-  // An existing one, to go on at `end_offset`.
+  // An existing one, to continue at `end_offset`.
   static wire::Result<std::unique_ptr<LogSegment>> reopen(FileSystem& files,
                                                           const std::string& directory,
                                                           const wire::SegmentHeader& header,
@@ -55,7 +55,7 @@ class LogSegment {
   wire::Status append(wire::ByteView block);
   // The block is durable when it returns; earlier ones need their own sync().
   wire::Status append_durably(wire::ByteView block);
-  // Writes behind the end and does not move it: the next append overwrites it.
+  // Writes after the end and does not move it: the next append overwrites it.
   wire::Status write_at_end(wire::ByteView block);
   // Overwrites [end_offset, end) with zeros; not synced.
   wire::Status clear_to(std::uint64_t end);

@@ -123,7 +123,7 @@ Status LogStore::continue_log(LogContents& contents) {
   BIB_TRY(segment_, LogSegment::reopen(files_, directory_, contents.last_header,
                                        contents.end_offset, contents.last_segment_bytes));
   builder_ = std::make_unique<wire::BlockBuilder>(segment_->alignment());
-  // A block behind the end that did reach the disk would be taken for the successor of the next
+  // A block after the end that did reach the disk would be taken for the successor of the next
   // one, if that happened to end where it begins.
   if (contents.debris_end > contents.end_offset && !BIB_MUTANT(kDebrisStays)) {
     BIB_TRY_VOID(segment_->clear_to(contents.debris_end));
@@ -136,7 +136,7 @@ Status LogStore::continue_log(LogContents& contents) {
 }
 
 // The block that seals it may have been written and not synced; every earlier segment's was synced
-// before the one behind it was begun.
+// before the one after it was begun.
 Status LogStore::sync_previous_segment() {
   if (starts_.size() < 2) return {};
   const std::uint64_t number = starts_[starts_.size() - 2].number;
@@ -320,7 +320,7 @@ wire::SegmentHeader LogStore::next_header() const {
   header.cluster = identity_.cluster;
   header.node = identity_.node;
   header.log_id = identity_.log_id;
-  header.first_sequence = next_sequence_ + 1;  // behind the block that seals this segment
+  header.first_sequence = next_sequence_ + 1;  // after the block that seals this segment
   header.previous_index = last_.index;
   header.previous_term = last_.term;
   header.hard_state = hard_state_;

@@ -7,7 +7,7 @@
 // append() has returned for is durable, and published in locations() for readers.
 //
 // Any failed write or sync leaves the store failed: that call and every later one returns the same
-// error. Nothing is retried, because after a failed sync nobody knows what is on the disk; a new
+// error. Nothing is retried, because after a failed sync no one knows what is on the disk; a new
 // open() finds out.
 #pragma once
 
@@ -33,9 +33,9 @@
 
 namespace bib::engine {
 
-// What was taken off the log's beginning: files that nobody needs any more, lowest number first.
+// What was taken off the log's beginning: files that are no longer needed, lowest number first.
 struct RetiredSegments {
-  wire::LogPosition base;  // the log begins behind it now
+  wire::LogPosition base;  // the log begins after it now
   std::vector<std::string> paths;
 };
 
@@ -70,7 +70,7 @@ class LogStore {
   // All the writes in their order, then one sync. Entries that do not follow the log's last entry
   // or a truncation below the base are our own bug and abort.
   wire::Status append(std::span<const LogStoreWrite> writes);
-  // Takes whole sealed segments off the log's beginning as far as all their entries lie at or below
+  // Takes whole sealed segments off the log's beginning as far as all their entries are at or below
   // `index`, which must be durable, applied, and in a durable snapshot. The new beginning is on the
   // disk when it returns (log_start.h); the files are the caller's to give to retire_segments(), or
   // to leave: the next open() finishes that. `paths` is empty when nothing could go.
@@ -151,7 +151,7 @@ class LogStore {
   std::vector<SegmentStart> starts_;  // of all segments, ascending; the last is the open one
   struct Change;
   std::vector<Change> changes_;    // written, not yet published
-  std::size_t block_changes_ = 0;  // the first of them that stands in the unfinished block
+  std::size_t block_changes_ = 0;  // the first of them that is in the unfinished block
 
   std::uint64_t next_sequence_ = 0;
   std::uint64_t durable_sequence_ = 0;
@@ -167,13 +167,13 @@ struct LogStore::Recovered {
   wire::HardState hard_state;
   consensus::LogView log;  // base, terms and sizes
   std::vector<wire::LoggedMembership>
-      memberships;  // ascending; the first may lie at or below the base
+      memberships;  // ascending; the first may be at or below the base
   bool is_new = false;
   bool closed_cleanly = false;
-  std::string torn;  // what a torn last write left behind, for the node's log; empty: nothing
+  std::string torn;  // what a torn last write left, for the node's log; empty: nothing
 };
 
-// What consensus starts from, with rows that stand at `applied`.
+// What consensus starts from, with rows at `applied`.
 consensus::Restored restored_from(const LogStore::Recovered& log, wire::LogIndex applied);
 
 }  // namespace bib::engine

@@ -1,4 +1,4 @@
-// Snapshot files: how snapshots lie on the disk, as functions that block.
+// Snapshot files: how snapshots are laid out on the disk, as functions that block.
 //
 //   snapshots/<index>-<term>/manifest     wire/log/snapshot_manifest.h
 //   snapshots/<index>-<term>/state/...    the files of a RocksDB checkpoint
@@ -25,7 +25,7 @@ namespace bib::engine {
 inline constexpr char kMakingName[] = "making.tmp";
 inline constexpr char kReceivingName[] = "receiving.tmp";
 
-// Where the files of the snapshot (or of the one being made) `name` below `root` lie.
+// The place of the files of the snapshot `name` (or the one being made) below `root`.
 std::string snapshot_state_directory(const std::string& root, const std::string& name);
 
 // Removes the directory and everything in it; nothing when it is absent. Not synced.

@@ -1,6 +1,6 @@
 // State install: a snapshot's files take the place of the state directory, as functions that block.
 //
-// A running node calls them in this order; a crash behind each step leaves:
+// A running node calls them in this order; a crash after each step leaves:
 //
 //   1. prepare_install   state.new/ holds the snapshot's files, durably.
 //                        Crash: the old state. state.new/ is removed at the next start.
@@ -9,7 +9,7 @@
 //                        the snapshot, whatever it finds of them (complete_install).
 //   3. swap_state        the store is closed; state/ goes to state.old/, state.new/ to state/.
 //                        Crash: in between there is no state/, or the new one beside the old log.
-//   4. (the log's reset behind the snapshot is durable: LogStore, by way of consensus)
+//   4. (the log's reset after the snapshot is durable: LogStore, by way of consensus)
 //   5. end_install       snapshots/installing goes, then state.old/.
 //                        Crash: the new state; leftovers are removed at the next start.
 //
@@ -51,7 +51,7 @@ wire::Result<std::optional<wire::LogPosition>> find_install(FileSystem& files,
 // Steps 1 and 3 again, without 2: also for a state that is lost while there is a snapshot.
 wire::Status complete_install(FileSystem& files, const InstallPlaces& places,
                               const wire::SnapshotManifest& manifest);
-// Removes what an installation that was never decided, or has ended, left behind.
+// Removes the remains of an installation that was never decided, or has ended.
 wire::Status remove_install_leftovers(FileSystem& files, const InstallPlaces& places);
 
 }  // namespace bib::engine

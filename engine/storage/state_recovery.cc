@@ -122,7 +122,7 @@ class StateRecovery {
     return nullptr;
   }
 
-  // Rows come from the log; where that begins later, from a snapshot and the log behind it.
+  // Rows come from the log; where that begins later, from a snapshot and the log after it.
   Status restore_rows(const std::string& why) {
     state_.store.reset();
     const SnapshotManifest* snapshot = snapshot_for_log();

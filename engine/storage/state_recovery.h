@@ -1,4 +1,4 @@
-// State recovery: at start, from what lies on the disk to a log and rows that fit each other.
+// State recovery: at start, from what is on the disk to a log and rows that fit each other.
 //
 // Runs on the thread that opens the node, once the log is recovered. Snapshots are found and what a
 // crash left half made is removed; an installation that was decided is completed; rows that are
@@ -40,7 +40,7 @@ struct RecoveredState {
   std::unique_ptr<projections::Projector> projector;
 };
 
-// `log` is changed where it has to be reset behind a snapshot.
+// `log` is changed where it has to be reset after a snapshot.
 wire::Result<RecoveredState> recover_state(FileSystem& files, const StateRecoveryOptions& options,
                                            LogStore::Recovered& log);
 

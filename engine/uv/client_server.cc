@@ -208,7 +208,7 @@ void ClientServer::flush() {
   // Resuming may make more dirty: take what there is now.
   std::vector<SessionId> dirty;
   dirty.swap(dirty_);
-  // Whoever comes first has a whole turn's room to read on into: that is another one each time.
+  // The first session gets a full turn's budget, so who is first rotates.
   if (!dirty.empty()) {
     const auto first = static_cast<std::ptrdiff_t>(++flushes_ % dirty.size());
     std::rotate(dirty.begin(), dirty.begin() + first, dirty.end());

@@ -25,7 +25,7 @@
 
 namespace bib::engine {
 
-// Where clients come in.
+// The listeners that clients come in by.
 struct ClientListeners {
   std::unique_ptr<Listener> tcp;
   std::unique_ptr<Listener> socket;  // null: none

@@ -7,12 +7,12 @@
 //
 // Failure modes. Each closes the handle (closing), and the handler is told from libuv's close
 // callback (closed), which is a step of the loop of its own:
-//   - the name is not known, or nobody answers there;
+//   - the name is not known, or nothing answers there;
 //   - the other side ends the stream, or the stream breaks, in reading or in writing;
 //   - what comes is no frame;
 //   - the other side takes nothing, and too much waits for it.
 //
-// When the owner destroys the Connection, the handle is closed the same way and nobody is told. The
+// When the owner destroys the Connection, the handle is closed the same way, without a report. The
 // State goes when both are done with it: the owner, and libuv.
 #include "engine/uv/connection.h"
 
@@ -46,7 +46,7 @@ struct Connection::State {
   // Libuv's until it is answered; the connection may be given up before that.
   struct Lookup {
     uv_getaddrinfo_t request{};
-    State* asker = nullptr;  // null: nobody wants to know any more
+    State* asker = nullptr;  // null: the asker is gone
   };
 
   State(EventLoop& event_loop, ConnectionLimits limits, uv_handle_type type);

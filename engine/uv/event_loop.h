@@ -9,7 +9,7 @@
 // A loop that sleeps is woken late: on a virtual machine whose core has gone idle, a wake-up takes
 // about as long as a small write to a disk. So a turn that has just sent something off whose answer
 // comes soon says so (poll_soon()), and the loop looks for it for up to kPollTime without sleeping,
-// yielding the core to whoever wants it. Where the answers take longer than that, it soon stops
+// yielding the core to other threads. Where the answers take longer than that, it soon stops
 // trying.
 //
 // A libuv handle's memory is libuv's until its close callback: owners give up a handle with
@@ -58,7 +58,7 @@ class EventLoop final : public Turns {
   const PollCounters& poll_counters() const { return poll_counters_; }
 
   // Runs until stop() was called, then closes the loop's own handles and runs until all handles are
-  // gone. Returns uv_loop_close()'s verdict: kIo if handles were left behind.
+  // gone. Returns uv_loop_close()'s verdict: kIo if handles were left.
   wire::Status run();
   void stop();
 

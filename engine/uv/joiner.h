@@ -1,7 +1,7 @@
 // Joiner: how a new node asks to become a member.
 //
 // Lives on the node loop until it has an answer. Tries the known addresses in turn, follows a
-// node that names its leader, and goes on for ever while nobody answers or there is no leader;
+// node that names its leader, and repeats that as long as no node answers or there is no leader;
 // a refusal that will not change (wrong token, taken id) ends it with that error.
 #pragma once
 

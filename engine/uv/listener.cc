@@ -51,7 +51,7 @@ wire::Error cannot_listen(int status, const std::string& address) {
                                                   : "another process does"));
 }
 
-// A socket file that nobody answers on is left over from a run that did not end well.
+// A socket file that does not answer is left over from a run that did not end well.
 void remove_dead_socket(const std::string& path) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return;
@@ -103,7 +103,7 @@ struct Listener::State {
     stream.handle.data = this;
   }
 
-  // A connection that nobody takes is closed by its destructor.
+  // A connection that is not taken is closed by its destructor.
   static void on_incoming(uv_stream_t* server, int error) {
     auto* self = static_cast<State*>(server->data);
     if (error != 0) return;

@@ -1,7 +1,7 @@
 // Listener: an address that others connect to, as streams of frames (connection.h).
 //
 // Lives on one EventLoop. Listens on TCP "host:port", the host a number or "localhost", or, with a
-// leading '/', on a Unix socket (mode 0600; a socket file that nobody serves is replaced, and the
+// leading '/', on a Unix socket (mode 0600; a socket file that is not served is replaced, and the
 // Listener removes its own). The address is taken from open() on; until serve(), connections are
 // turned away: closed as soon as the loop sees them. May be destroyed in its own callback.
 #pragma once
@@ -18,7 +18,7 @@ namespace bib::engine {
 
 class Listener {
  public:
-  // kInvalid: it is no address. kConfig: it is none to listen on. kIo: the system refuses it.
+  // kInvalid: it is no address. kConfig: one cannot listen on it. kIo: the system refuses it.
   static wire::Result<std::unique_ptr<Listener>> open(EventLoop& loop, const std::string& address);
   ~Listener();
   Listener(const Listener&) = delete;

@@ -1,7 +1,7 @@
 // Listeners: all that a node listens on, open before there is a node.
 //
 // Bibd opens them once the data directory is its own, before it founds a cluster or asks to join
-// one: a node whose address is taken must not become a member that nobody can reach. What it writes
+// one: a node whose address is taken must not become an unreachable member. What it writes
 // and whom it asks comes after. Until PeerNetwork and ClientServer serve them they turn everybody
 // away. They live on the node loop.
 #pragma once

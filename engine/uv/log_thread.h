@@ -1,4 +1,4 @@
-// LogThread: the thread that owns the LogStore and waits for the disk, so that nobody else does.
+// LogThread: the thread that owns the LogStore and waits for the disk, so that no other does.
 //
 // submit(), metrics() and stop() belong to the node loop. Everything that has been submitted while
 // a sync was under way goes into the next one (group commit without a timer). The callbacks run on
@@ -37,7 +37,7 @@ struct LogThreadOptions {
   std::uint64_t batch_bytes_max = 8U << 20;       // of one sync; one write is always taken
   std::chrono::milliseconds watermark_after{50};  // idle time
   std::function<void(const LogDurable&)> on_durable;
-  // The log's files begin behind this entry since compact(); not called where nothing could go.
+  // The log's files begin after this entry since compact(); not called where nothing could go.
   std::function<void(wire::LogPosition base)> on_compacted = {};
   // The disk failed; the node must stop. Called once, and nothing is durable after it.
   std::function<void(const wire::Error&)> on_failed;

@@ -1,5 +1,5 @@
-// PeerNetwork::Link: the outgoing connection to one peer; dials again for ever, with back-off, and
-// probes whoever answers. A part of PeerNetwork; see there.
+// PeerNetwork::Link: the outgoing connection to one peer; dials again and again, with back-off, and
+// probes the node that answers. A part of PeerNetwork; see there.
 #pragma once
 
 #include "engine/ports/probe_count.h"
@@ -22,7 +22,7 @@ class PeerNetwork::Link final : public Connection::Handler {
   void heard() { probes_.heard(); }
   // Every probe interval: asks, and looks whether earlier questions were answered.
   void probe();
-  // The peer was started anew: what this connection leads to is gone.
+  // The peer was restarted: what this connection leads to is gone.
   void dial_anew();
 
   void on_connected() override;

@@ -11,7 +11,7 @@ namespace bib::engine {
 namespace {
 
 constexpr std::uint64_t kGreetingTimeoutMs = 5000;
-// Whoever has dialled probes much more often than that.
+// The node that has dialled probes much more often than that.
 constexpr std::uint64_t kIncomingIdleMs = 60'000;
 
 }  // namespace

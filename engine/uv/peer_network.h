@@ -6,9 +6,9 @@
 // (another cluster, another sender than greeted, another addressee) is dropped and counted.
 //
 // Each node probes the nodes that it dials; the probe is answered by the other's node loop, so that
-// a process that hangs is noticed like a cable that was pulled. Whoever lets several probes in a
+// a process that hangs is noticed like a cable that was pulled. One that lets several probes in a
 // row go unanswered, and is not heard otherwise, is reported as silent; somewhat later the
-// connection is given up and dialled anew, because packets that were lost may be repeated only
+// connection is given up and dialled again, because packets that were lost may be repeated only
 // after many seconds.
 #pragma once
 
@@ -59,7 +59,7 @@ class PeerNetwork final : public PeerPort {
  public:
   using Handler = PeerEvents;
 
-  // Nobody is greeted before there is a handler (attach()).
+  // No peer is greeted before there is a handler (attach()).
   PeerNetwork(EventLoop& loop, Logger& logger, PeerNetworkOptions options,
               std::unique_ptr<Listener> listener, Handler* handler = nullptr);
   ~PeerNetwork() override;

@@ -16,15 +16,15 @@
 namespace bib::projections {
 
 // Flushes the store and links its files into `directory`, which must not exist. The checkpoint
-// stands where the store stood; that mark is returned. Nobody may write to the store meanwhile.
+// is where the store was; that mark is returned. No one may write to the store meanwhile.
 wire::Result<StateMark> create_checkpoint(DurableStore& store, const std::string& directory);
 
-// Opens the files read-only, reads every row and computes the digests anew; nothing is changed.
+// Opens the files read-only, reads every row and recomputes the digests; nothing is changed.
 // kCorrupt names the projection that differs from what the files themselves say.
 wire::Result<StateMark> verify_checkpoint(const std::string& directory,
                                           const RocksOptions& options = {});
 
-// What a manifest says of the rows, and the comparison: kCorrupt unless the state stands at the
+// What a manifest says of the rows, and the comparison: kCorrupt unless the state is at the
 // manifest's entry with the same projections, digests and rows; kUnsupported for other versions.
 std::vector<wire::SnapshotProjection> snapshot_projections(const StateMark& mark);
 // This build can use the rows.

@@ -1,4 +1,4 @@
-// Projector: the state machine behind the log, on the node loop.
+// Projector: the state machine that the log feeds, on the node loop.
 //
 // Leader:  begin_turn(index, time) -> decide(command)* -> seal(cluster, term) -> [consensus] ->
 //          apply(entry) -> outcomes. decide() sees applied rows under the rows of its own earlier
@@ -88,7 +88,7 @@ class Projector {
                                                        const ProjectorOptions& options = {});
   ~Projector();
 
-  // Becomes `other`, which was opened on a store that stands elsewhere (a snapshot was installed):
+  // Becomes `other`, which was opened on a store at another index (a snapshot was installed):
   // layers, clients and all that was on its way are forgotten.
   void replace_with(std::unique_ptr<Projector> other);
 
@@ -129,7 +129,7 @@ class Projector {
   const RowReader& applied_rows() const;
 
   // ---- store
-  // What the store lacks, as it stands after an entry; empty when there is nothing. On the store
+  // The rows that the store lacks, as of an entry's end; empty when there is nothing. On the store
   // thread: store_deltas(deltas, store). One such write at a time; then written().
   std::vector<DeltaPtr> take_for_store();
   // The store has everything up to `index`: the newest delta's mark().applied_index.

@@ -1,4 +1,4 @@
-// Replay and verification: the state anew from the log, and the proof that a state is what its
+// Replay and verification: the state rebuilt from the log, and the proof that a state is what its
 // digests say. For raft-inspect, tests, and nodes that rebuild. Any one thread.
 #pragma once
 
@@ -22,7 +22,7 @@ wire::Result<StateMark> replay(const EntrySource& next, Store& store,
 
 // The mark that the store was left at; all zero in an empty store. kUnsupported as Projector::open.
 wire::Result<StateMark> read_mark(const RowReader& store);
-// Reads all rows and computes the digests anew.
+// Reads all rows and recomputes the digests.
 wire::Result<DigestSet> compute_digests(const StateReader& state);
 // compute_digests against read_mark: kCorrupt names the projection that differs.
 wire::Result<StateMark> verify_state(const StateReader& state);

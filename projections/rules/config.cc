@@ -1,9 +1,9 @@
 // Config: keys and values, and the join tokens hidden among them.
 //
-// A key that is unset leaves its revision behind in a hidden row, so that a stream's revision never
+// A key that is unset leaves its revision in a hidden row, so that a stream's revision never
 // goes back: who saw revision 3 before it was unset cannot take a later key for the one they saw.
 // An expected revision of 0 means "is not set". A token is issued once; issuing it again changes
-// nothing, and its expiry is compared with the clock by whoever looks it up.
+// nothing, and its expiry is compared with the clock by its reader.
 
 #include <string>
 #include <utility>
@@ -51,7 +51,7 @@ class Config final : public Projection {
 
   Status evolve(const wire::Event& event, const EventStamp& stamp, RowWriter& rows) const override {
     if (const auto* set = std::get_if<wire::ConfigSet>(&event.body)) {
-      // Only a key's first revision leaves nothing behind to remove.
+      // Only a key's first revision leaves nothing to remove.
       if (event.revision > Revision(1)) {
         BIB_TRY_VOID(remove_gone(set->key, rows));
       }

@@ -65,13 +65,13 @@ struct DecideInput {
   const RowReader& state;
 };
 
-// Where and when the event stands in the log.
+// The event's place and time in the log.
 struct EventStamp {
   wire::Position position;
   std::int64_t time_us = 0;
 };
 
-// Where evolve() puts rows. find() sees what was put before, by this event too.
+// The rows that evolve() puts. find() sees what was put before, by this event too.
 class RowWriter : public RowReader {
  public:
   using RowReader::find;
@@ -88,7 +88,7 @@ class RowWriter : public RowReader {
   wire::RowEncoder encoder_;
 };
 
-// Where a query's rows lie: below `base` in `family`; a row's key for the client is what follows.
+// A query's rows are below `base` in `family`; a row's key for the client is what follows.
 struct QueryPlan {
   Family family = Family::kMeta;
   std::string base;

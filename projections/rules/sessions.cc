@@ -22,7 +22,7 @@ using wire::Status;
 
 namespace {
 
-// No leader writes more than kForgetMax; far beyond is damage, and would take for ever.
+// No leader writes more than kForgetMax; far beyond is damage, and would take far too long.
 constexpr std::uint64_t kForgetReadMax = 1U << 20;
 
 }  // namespace

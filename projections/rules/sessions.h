@@ -60,7 +60,7 @@ struct ClientState {
 
 class ClientTable {
  public:
-  // From the rows of a state that stands at `applied`.
+  // Reads the rows of a state that is at `applied`.
   wire::Status load(const StateReader& state, wire::LogIndex applied);
 
   ClientState* find(const wire::ClientId& client);

@@ -11,7 +11,7 @@ namespace bib::projections {
 
 struct TaskHead {
   wire::Revision revision;          // 0: no version of the task was registered
-  std::string_view latest_version;  // lies in `row`
+  std::string_view latest_version;  // points into `row`
   RowPtr row;
 };
 

@@ -219,7 +219,7 @@ void Layers::freeze() {
   merge_small_neighbours();
 }
 
-// Each merge at least halves what stands behind it, so a row is copied a logarithmic number of
+// Each merge at least halves what follows it, so a row is copied a logarithmic number of
 // times and the chain has a logarithmic number of links.
 void Layers::merge_small_neighbours() {
   while (frozen_.size() >= 2) {

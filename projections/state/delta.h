@@ -34,7 +34,7 @@
 
 namespace bib::projections {
 
-// Where a state stands: everything up to this entry is in it, and these are its digests.
+// How far a state is: everything up to this entry is in it, and these are its digests.
 struct StateMark {
   wire::LogIndex applied_index;
   wire::Term applied_term;
@@ -94,7 +94,7 @@ struct RowChange {
   bool existed = false;  // there was a row of this key before
 };
 
-// What one entry, or the open batch, changes.
+// The changes of one entry, or of the open batch.
 struct ChangeSet {
   std::vector<RowChange> changes;
   DigestSet difference{};
@@ -154,11 +154,11 @@ class Layers {
   void prefetch_places(Family family, std::uint64_t hash) const;
   void prefetch_rows(Family family, std::uint64_t hash) const;
 
-  // All of the entry's rows are in: the state stands at it now.
+  // All of the entry's rows are in: the state is at it now.
   void set_applied(wire::LogIndex index, wire::Term term);
   const StateMark& mark() const { return mark_; }
 
-  // Makes the active delta a frozen one; small neighbours that nobody writes yet are merged, so the
+  // Makes the active delta a frozen one; small neighbours not being written are merged, so the
   // chain stays short however often lists ask for a view.
   void freeze();
   // Freezes. The same view again while nothing changed and somebody holds it.

@@ -70,7 +70,7 @@ std::string join_token(wire::ByteView secret_sha256);
 // Fixed-size integers in hidden rows.
 void append_u64(std::string& out, std::uint64_t value);
 void append_u32(std::string& out, std::uint32_t value);
-// Precondition: `offset` and the integer lie within `bytes`.
+// Precondition: `offset` and the integer are within `bytes`.
 std::uint64_t read_u64(wire::ByteView bytes, std::size_t offset);
 std::uint32_t read_u32(wire::ByteView bytes, std::size_t offset);
 

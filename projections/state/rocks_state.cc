@@ -118,7 +118,7 @@ std::string incoming_directory(const std::string& directory) {
   return directory + "/incoming";
 }
 
-// What a process left behind that died before they did.
+// The remains of a process that died before they did.
 rocksdb::Status clear_incoming(rocksdb::Env& env, const std::string& directory) {
   const std::string incoming = incoming_directory(directory);
   const rocksdb::Status exists = env.FileExists(incoming);

@@ -1,7 +1,7 @@
 // RocksStore: the state in RocksDB, a derived view of the log.
 //
 // Seven column families beside the default one. The WAL is off: the Raft log is the WAL;
-// atomic_flush keeps the families at one applied index, so that after a crash the store stands as
+// atomic_flush keeps the families at one applied index, so that after a crash the store is as
 // it was after some write() as a whole, and the node replays the log from there. Memory is bounded
 // by the options below, whatever the state's size. open() and destroy() on the starting thread;
 // then as Store says; flush() and checkpoint() on the store thread. Errors: kIo, kCorrupt.

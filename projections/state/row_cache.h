@@ -1,7 +1,7 @@
 // RowCache: applied rows that were read or written lately, so that reading a row again does not go
 // down to RocksDB. Four ways, bounded in bytes; rows above kRowBytesMax are not kept. The node loop
-// owns it. It holds the row as applied, so one hit answers for the
-// active delta, the frozen ones and the store.
+// owns it. It holds the row as applied, so one hit answers for the active delta, the frozen ones
+// and the store.
 #pragma once
 
 #include <array>
@@ -17,7 +17,7 @@ class RowCache {
  public:
   static constexpr std::size_t kRowBytesMax = 4096;
 
-  // As many rows of `row_bytes_expected` have a place.
+  // Has room for as many rows of `row_bytes_expected` as fit.
   RowCache(std::size_t bytes_max, std::size_t row_bytes_expected);
 
   // Null when it is not known here; never a tombstone.

@@ -60,7 +60,7 @@ RowTable::Put RowTable::put(RowPtr row) {
   return {&slot, inserted};
 }
 
-// Rows that stand behind the gap, and whose own place is not between the gap and them, move up: so
+// Rows that follow the gap, and whose own place is not between the gap and them, move up: so
 // every row stays reachable from its place without a break.
 void RowTable::erase(Slot* slot) {
   const std::size_t mask = slots_.size() - 1;

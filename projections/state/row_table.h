@@ -1,7 +1,7 @@
 // RowTable: a hash table of rows by family and key; the active delta, the pending layer and each
 // frozen delta are one. Open addressing with linear probing; erase() shifts back, so there are no
 // graves. Not ordered: a frozen delta sorts its rows when somebody needs the order (delta.h).
-// No locks; whoever owns it says which thread.
+// No locks; its owner says which thread.
 //
 // A table that is larger than the processor's caches costs two waits for memory at each look-up,
 // one for the slot and one for the row. Who knows the keys of several look-ups beforehand lets

@@ -2,7 +2,7 @@
 //
 // A Store keeps one ordered map of bytes for each family: RocksStore (rocks_state.h), or the
 // in-memory twin below. get() and view() are called on the node loop, write() on the store thread;
-// a Store serves these concurrently. A view is one consistent state for ever, may be read on any
+// a Store serves these concurrently. A view never changes, may be read on any
 // threads (a cursor on one), and must not outlive its Store. Errors: kIo and kCorrupt, after which
 // the node stops.
 #pragma once
@@ -60,7 +60,7 @@ class StateReader : public RowReader {
 
 struct ScanRange {
   std::string_view prefix = {};
-  std::optional<std::string_view> after = std::nullopt;  // begin behind this key
+  std::optional<std::string_view> after = std::nullopt;  // begin after this key
   std::size_t limit = SIZE_MAX;
 };
 // Calls `visit` for each row of the range in order, until it returns false.
@@ -75,12 +75,12 @@ class Store : public RowReader {
   virtual wire::Status write(std::span<const RowPtr> rows) = 0;
 };
 
-// A Store whose rows lie in a directory, and outlast the process. After a crash it stands as it was
+// A Store whose rows are in a directory, and outlast the process. After a crash it is as it was
 // after some write() as a whole, not before the last flush().
 class DurableStore : public Store {
  public:
-  // Around an exchange of the directory's files, on the store thread: between the two nobody may
-  // call anything else, and no view may be alive at close(). Nobody may count on what was not
+  // Around an exchange of the directory's files, on the store thread: between the two no one may
+  // call anything else, and no view may be alive at close(). No one may count on what was not
   // flushed.
   virtual void close() = 0;
   virtual wire::Status reopen() = 0;

@@ -1,4 +1,4 @@
-// Directory source: what lies in a data directory, for the judge of it (wire/log/data_directory.h).
+// Directory source: what is in a data directory, for the judge of it (wire/log/data_directory.h).
 //
 // The node looks in the same way before it starts, and does what the judge says; here the verdict
 // becomes a finding. Follows no link. Any one thread.

@@ -1,4 +1,4 @@
-// EventDecoder: events as JSON, by the schema that the segment they stand in carries.
+// EventDecoder: events as JSON, by the schema in the segment that holds them.
 //
 // So it decodes what a newer or an older bibd wrote. What only this build's own types can tell (the
 // stream that an event belongs to) is left out where this build does not know the type. Any one
@@ -29,7 +29,7 @@ struct DecodedEvent {
 
 class EventDecoder {
  public:
-  // The events that follow stand in this segment. kCorrupt when its schema is none.
+  // The events that follow are in this segment. kCorrupt when its schema is invalid.
   wire::Status use_schema_of(const wire::SegmentHeader& segment);
 
   // kCorrupt when the bytes do not verify by the segment's schema, or not by this build's own where

@@ -60,7 +60,7 @@ void define(CLI::App& app, Options& options) {
                    "Also rebuild the rows from the log, in memory (implies --state)");
 }
 
-// CLI11 takes "-20" for an option; behind "--" nothing is one.
+// CLI11 takes "-20" for an option; after "--" nothing is one.
 std::vector<std::string> with_range_last(std::span<const std::string> args) {
   std::vector<std::string> ordered;
   std::vector<std::string> ranges;

@@ -1,4 +1,4 @@
-// Snapshot source: the snapshots that lie in a data directory, and what is wrong with them.
+// Snapshot source: the snapshots in a data directory, and what is wrong with them.
 //
 // A snapshot is <snapshots>/<index>-<term>/ with a manifest (wire/log/snapshot_manifest.h) and the
 // files that it names in state/. What ends in .tmp was not finished, or is leaving, and counts for

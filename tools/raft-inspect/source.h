@@ -63,7 +63,7 @@ wire::FileKind kind_of(const std::string& path);
 // Whether RocksDB keeps rows in the directory.
 bool has_rows(const std::string& state_directory);
 
-// The process that holds the lock, by the kernel's list of locks; nullopt where nobody does. Takes
+// The process that holds the lock, by the kernel's list of locks; nullopt where none does. Takes
 // no lock itself: that could keep a node from starting.
 std::optional<long> lock_holder(const std::string& lock_path);
 

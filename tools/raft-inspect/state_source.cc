@@ -49,7 +49,7 @@ void compare(const StateSource& state, const DigestSet& expected, const DigestSe
   }
 }
 
-// The log's entries behind `after` that are not void, in order, segment by segment.
+// The log's entries after `after` that are not void, in order, segment by segment.
 class EntryFeed {
  public:
   EntryFeed(const Survey& survey, LogIndex after) : survey_(survey), after_(after) {}

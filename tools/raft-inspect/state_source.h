@@ -20,7 +20,7 @@ struct StateSource {
   std::string path;  // empty: not known where it would be
   bool exists = false;
   std::unique_ptr<projections::RocksStore> store;  // null when it could not be opened
-  std::optional<projections::StateMark> mark;      // where it says that it stands
+  std::optional<projections::StateMark> mark;      // where it says that it is
   std::optional<wire::Error> problem;              // why one of them is not there
 };
 
@@ -34,9 +34,9 @@ void check_mark(const StateSource& state, const Survey& survey, const SnapshotSo
                 Findings& findings);
 // Computes the digests over all rows and compares them with those that the store keeps.
 void check_rows(const StateSource& state, Findings& findings);
-// Derives the rows anew, in memory, to where the store stands, and compares the digests: the rows
+// Rebuilds the rows, in memory, to where the store is, and compares the digests: the rows
 // are what the log says, or they are not. From the log's first entry; where the log begins later,
-// from the oldest snapshot that the log goes on from. Returns the entry behind which it began;
+// from the oldest snapshot that the log continues. Returns the entry after which it began;
 // nothing where it could not be done.
 std::optional<wire::LogIndex> check_replay(const StateSource& state, const Survey& survey,
                                            const SnapshotSource& snapshots, Findings& findings);

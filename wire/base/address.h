@@ -21,7 +21,7 @@ struct Address {
 
 // kInvalid says which part is wrong and what is expected.
 Result<Address> parse_address(std::string_view text);
-// What parse_address reads; IPv6 in brackets.
+// The text that parse_address reads; IPv6 in brackets.
 std::string to_string(const Address& address);
 
 // 0.0.0.0 or ::, in any spelling: every interface, and no address to give to others.

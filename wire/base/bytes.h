@@ -1,6 +1,6 @@
 // Bytes: shared, immutable, 64-byte-aligned buffers.
 //
-// One encoding serves the peers, the disk and the history: whoever needs the bytes holds a Bytes,
+// One encoding serves the peers, the disk and the history: each user of the bytes holds a Bytes,
 // which is a reference-counted view. Copying a Bytes copies a pointer and is safe across threads;
 // the content never changes after make().
 #pragma once

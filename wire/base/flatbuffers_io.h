@@ -1,4 +1,4 @@
-// What wire's FlatBuffers encoders and decoders share: text, lists and ids to and from views.
+// Shared by wire's FlatBuffers encoders and decoders: text, lists and ids to and from views.
 //
 // For wire's own .cc files only; the generated accessors do not leave wire. Empty text and empty
 // lists are not written, and absent ones read as empty. Readers take accessors that the FlatBuffers
@@ -65,7 +65,7 @@ inline FbTexts put_texts(Fbb& fbb, const TextList& texts) {
 inline FbBytes put_present_bytes(Fbb& fbb, ByteView bytes) {
   return fbb.CreateVector(bytes.data(), bytes.size());
 }
-// For bytes that are a FlatBuffer themselves: aligned so that they can be read where they lie.
+// For bytes that are a FlatBuffer themselves: aligned so that they can be read in place.
 inline FbBytes put_nested_buffer(Fbb& fbb, ByteView bytes) {
   if (bytes.empty()) return {};
   fbb.ForceVectorAlignment(bytes.size(), 1, kFlatBufferAlignment);
@@ -80,7 +80,7 @@ inline FbIds put_ids(Fbb& fbb, const std::vector<NodeId>& ids) {
   return vector;
 }
 
-// To a schema's `struct Id128`.
+// Converts to a schema's `struct Id128`.
 template <typename FbId, typename Tag>
 FbId to_fb_id(const Id128<Tag>& id) {
   return std::bit_cast<FbId>(id.bytes);
@@ -96,7 +96,7 @@ inline std::optional<std::string_view> optional_text_of(const flatbuffers::Strin
   return text_of(text);
 }
 
-// At most `size_max` elements: whoever has a limit asks for one more than it allows.
+// At most `size_max` elements: a caller with a limit asks for one more than it allows.
 inline TextList texts_of(const flatbuffers::Vector<FbText>* texts, std::size_t size_max) {
   TextList list;
   if (texts == nullptr) return list;
@@ -122,7 +122,7 @@ inline std::vector<NodeId> ids_of(const flatbuffers::Vector<std::uint64_t>* ids,
   return list;
 }
 
-// From a schema's `struct Id128`; none when it is absent.
+// Converts from a schema's `struct Id128`; nullopt when it is absent.
 template <typename Id, typename FbId>
 Id id_of(const FbId* fb_id) {
   static_assert(sizeof(FbId) == sizeof(Id));

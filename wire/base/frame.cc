@@ -124,7 +124,7 @@ Result<std::optional<Frame>> FrameDecoder::take_large_body() {
 Result<std::optional<Frame>> FrameDecoder::take_from_buffer() {
   const std::uint8_t* header = buffer_.data() + begin_;
   const std::size_t available = end_ - begin_;
-  // Whoever speaks another protocol hears of it before a whole header has come.
+  // A peer with another protocol is told so before a whole header has come.
   if (available >= 4 && load_u32(header) != kFrameMagic) {
     return bad_frame("magic {:08x}; the other side speaks another protocol", load_u32(header));
   }

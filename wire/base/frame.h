@@ -1,4 +1,4 @@
-// Frames: how messages stand in a byte stream, for clients and peers alike.
+// Frames: how messages are laid out in a byte stream, for clients and peers alike.
 //
 // Little-endian:
 //   offset size  field
@@ -82,7 +82,7 @@ class FrameDecoder {
  public:
   explicit FrameDecoder(std::uint32_t body_size_max);
 
-  // Where the next bytes of the stream should be written, and how many fit (not always
+  // The place where the next bytes of the stream should be written, and how many fit (not always
   // `size_hint`, never none); then say how many were written. Large bodies are received in place,
   // which begins once next() has seen their header: call next() until nullopt after each commit().
   std::span<std::uint8_t> prepare(std::size_t size_hint);

@@ -78,7 +78,7 @@ struct LogPosition {
   constexpr bool operator==(const LogPosition&) const = default;
 };
 
-// What a node must remember across a crash beside its log (Raft figure 2).
+// The state that a node must remember across a crash beside its log (Raft figure 2).
 struct HardState {
   Term term;
   NodeId vote;  // none: not voted in this term

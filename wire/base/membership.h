@@ -17,7 +17,7 @@ namespace bib::wire {
 // Members in all; far above what one leader can serve.
 inline constexpr std::size_t kMembersMax = 256;
 
-// Where a member is reached. `wants_vote`: promote this learner once it has caught up. `log_id`: of
+// A member and its addresses. `wants_vote`: promote this learner once caught up. `log_id`: of
 // the log with which it joined (log_format.h); a node that comes with another one has lost its
 // disk.
 struct Member {

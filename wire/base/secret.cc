@@ -12,7 +12,7 @@ constexpr std::size_t kBase64SizeMax = 1U << 30;
 
 std::string base64_encode(ByteView bytes) {
   BIB_CHECK(bytes.size() <= kBase64SizeMax / 2);
-  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');  // OpenSSL writes a zero behind it
+  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');  // OpenSSL writes a zero after it
   const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), bytes.data(),
                                    static_cast<int>(bytes.size()));
   text.resize(static_cast<std::size_t>(size));

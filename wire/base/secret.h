@@ -1,6 +1,6 @@
 // Secrets: random bytes, SHA-256, base64 and comparison in constant time, all of OpenSSL.
 //
-// Pure functions, but for random_bytes(), which draws from the system. It stands in the header, so
+// Pure functions, but for random_bytes(), which draws from the system. It is in the header, so
 // that the library itself contains no chance (a test of the walls holds that); who calls it links
 // OpenSSL's crypto library, which comes with bib_wire.
 #pragma once
@@ -31,7 +31,7 @@ std::array<std::uint8_t, 32> sha256(ByteView bytes);
 // Takes the same time wherever the two differ. Their sizes are no secret.
 bool constant_time_equal(ByteView a, ByteView b);
 
-// Fills with bytes that nobody can guess. A system that has none to give ends the program.
+// Fills with bytes that cannot be guessed. A system that has none to give ends the program.
 inline void random_bytes(std::span<std::uint8_t> out) {
   BIB_CHECK(out.size() <= static_cast<std::size_t>(std::numeric_limits<int>::max()));
   BIB_CHECK(RAND_bytes(out.data(), static_cast<int>(out.size())) == 1,

@@ -10,7 +10,7 @@
 
 namespace bib::wire {
 
-// Views; whoever holds the texts outlives the list.
+// Views; the owner of the texts outlives the list.
 using TextList = std::vector<std::string_view>;
 
 struct Character {

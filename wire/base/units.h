@@ -19,7 +19,7 @@ Result<std::uint64_t> parse_size(std::string_view text);
 // Decimal digits only.
 Result<std::uint64_t> parse_count(std::string_view text);
 
-// In the largest unit that loses nothing, as the parsers take it: "90s", "1536KiB".
+// The text in the largest unit that loses nothing, as the parsers take it: "90s", "1536KiB".
 std::string format_duration(std::uint64_t milliseconds);
 std::string format_size(std::uint64_t bytes);
 

@@ -1,6 +1,6 @@
 // Opening a client message's envelope: verified, and of the type that its frame announces.
 //
-// For wire's decoders only; include behind schema/client_generated.h.
+// For wire's decoders only; include after schema/client_generated.h.
 #pragma once
 
 #include "schema/client_generated.h"

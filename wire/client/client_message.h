@@ -47,7 +47,7 @@ inline constexpr std::size_t kValueSizeMax = 1U << 20;
 inline constexpr std::size_t kListSizeMax = 1024;
 inline constexpr std::uint32_t kQueryLimitMax = 10000;
 inline constexpr std::size_t kMemberChangesMax = 64;
-// A query's key, scope, prefix and after: up to three names and what stands between them.
+// A query's key, scope, prefix and after: up to three names and what separates them.
 inline constexpr std::size_t kQueryKeySizeMax = 3 * kNameSizeMax + 16;
 
 struct ClientHello {
@@ -125,7 +125,7 @@ struct SetJobState {
   JobState state = JobState::kSubmitted;
   std::string_view message{};
 };
-// In the order of the schema's union.
+// The order is that of the schema's union.
 using CommandBody =
     std::variant<CreateTopic, UpdateTopic, SetTopicStatus, AddDatasetVersion, SetConfig,
                  UnsetConfig, IssueJoinToken, RegisterTask, SubmitJob, SetJobState>;

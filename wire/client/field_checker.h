@@ -1,7 +1,7 @@
 // FieldChecker: the limits on what a message from outside may say, field by field.
 //
 // For wire's decoders. Each check names its field; the first that fails becomes the message's
-// error, a kInvalid that names the field, what is wrong and what is allowed. Whoever sent a request
+// error, a kInvalid that names the field, what is wrong and what is allowed. The sender
 // reads it, and does not know the schema: there a field is named in words ("the topic's path").
 // A reply is a node's mistake: its fields are named as in the schema, with the message.
 #pragma once

@@ -54,7 +54,7 @@ struct QueryTableWords {
   std::string_view command;
 };
 
-// In the order of the list.
+// The tables, in the order of the list.
 inline constexpr std::array<QueryTableWords, kQueryTables.size()> kQueryTableWords = {{
 #define BIB_QUERY_TABLE(enumerator, number, owner, thing, command) {owner, thing, command},
     BIB_QUERY_TABLES(BIB_QUERY_TABLE)

@@ -35,7 +35,7 @@ enum class ValueKind : std::uint8_t {
 // A key's value by itself: flags, numbers, texts (a node id as its digits, empty for 0), lists.
 using ConfigValue = std::variant<bool, std::uint64_t, std::string, std::vector<std::string>>;
 
-// Where a value of type T lies in a NodeConfig.
+// The place of a value of type T in a NodeConfig.
 template <typename T>
 struct ConfigPlace {
   const T& (*read)(const NodeConfig&);
@@ -58,7 +58,7 @@ struct ConfigKey {
   bool has_effect() const { return !std::holds_alternative<std::monostate>(member); }
 };
 
-// In the order of the file.
+// The keys, in the order of the file.
 std::span<const ConfigKey> config_keys();
 const ConfigKey* find_config_key(std::string_view name);
 std::span<const std::string_view> log_levels();
@@ -68,7 +68,7 @@ std::string environment_name(const ConfigKey& key);
 // "true or false", "a duration of 10ms to 10m (units ms, s, m, h)".
 std::string allowed_text(const ConfigKey& key);
 
-// Of a key that has no effect: its default.
+// The default, for a key that has no effect.
 ConfigValue value_of(const NodeConfig& config, const ConfigKey& key);
 // The value's alternative must be the key's, and check_value() must have let it pass. A key that
 // has no effect keeps nothing.

@@ -1,7 +1,7 @@
 // NodeConfig: everything that a node is told before it starts, as plain values.
 //
 // A value; no file and no text here. `bib setup` and bibd fill it from text (cli/config), tests by
-// hand, and the node reads it as it is. The names, defaults and ranges of the values stand in the
+// hand, and the node reads it as it is. The names, defaults and ranges of the values are in the
 // table of keys (config_key.h) and nowhere else: NodeConfig() has the table's defaults. Durations
 // are milliseconds, sizes bytes.
 #pragma once
@@ -79,7 +79,7 @@ struct NodeConfig {
 
   std::string log_level;  // one of log_levels()
 
-  // What others are told to dial.
+  // The address that others are told to dial.
   const std::string& raft_address() const {
     return advertise_addr.empty() ? listen_addr : advertise_addr;
   }
@@ -90,7 +90,7 @@ struct NodeConfig {
   std::string socket_path() const {
     return api_socket.empty() ? data_dir + "/bibd.sock" : api_socket;
   }
-  // A node that takes part in no cluster has nobody to join.
+  // A node that takes part in no cluster has no one to join.
   bool founds_cluster() const { return bootstrap || !enabled; }
 };
 

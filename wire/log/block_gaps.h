@@ -1,6 +1,6 @@
 // BlockGaps: what of a damaged segment can still be read, and where it is interrupted again.
 //
-// scan_segment() stops at the first damage. This goes on block by block, so that one look tells how
+// scan_segment() stops at the first damage. This goes block by block, so that one look tells how
 // much of a file is gone. A pure function over the file's bytes.
 #pragma once
 

@@ -45,13 +45,13 @@ inline constexpr char kSnapshotStateName[] = "state";
 // Files and directories with this ending are not finished and hold nothing.
 inline constexpr char kTemporarySuffix[] = ".tmp";
 
-// Under its old id a node that forgot what it had voted for and acknowledged could harm the others;
+// A node with its old id that forgot what it had voted for and acknowledged could harm the others;
 // they refuse it.
 inline constexpr std::string_view kHowToRejoin =
     "move its data directory away and let it join the cluster again under a new id (`bib setup "
     "--daemon --cluster-join TOKEN --force`)";
 
-// What a name is itself; links are not followed.
+// The kind of thing that a name is; links are not followed.
 enum class FileKind : std::uint8_t { kAbsent, kRegular, kDirectory, kSocket, kLink, kOther };
 std::string_view to_string(FileKind kind);
 
@@ -60,7 +60,7 @@ std::string installing_note(LogPosition snapshot);
 std::optional<LogPosition> parse_installing_note(std::string_view note);
 inline constexpr std::size_t kInstallingNoteSizeMax = 64;
 
-// What was seen, before anything was changed.
+// The facts that were seen, before anything was changed.
 struct DirectoryFacts {
   std::string path;                       // of the directory, for the words
   std::map<std::string, FileKind> names;  // all that is in it
@@ -103,18 +103,18 @@ DirectoryStanding judge_directory(const DirectoryFacts& facts, const Expected& e
 // kConfig or kCorrupt: "<path>: <what>. <Next step>".
 Error refusal_of(const DirectoryStanding& standing);
 
-// Where the rows stand beside the log. They are taken from a snapshot or from the log where they
+// The rows compared with the log. They are taken from a snapshot or from the log where they
 // are missing.
 struct RowsFacts {
   LogIndex rows;  // applied to here
   LogPosition log_base;
   LogIndex log_last;
-  bool has_snapshot_for_log = false;  // one from which the log goes on
+  bool has_snapshot_for_log = false;  // one that the log continues
 };
 enum class RowsState : std::uint8_t {
-  kFit,       // the log goes on from them
-  kBelowLog,  // the log starts later; a snapshot has what lies between
-  kLost,      // the log starts later, and no snapshot has what lies between
+  kFit,       // the log continues them
+  kBelowLog,  // the log starts later; a snapshot has what is between
+  kLost,      // the log starts later, and no snapshot has what is between
   kAhead,     // they know more than the log does
 };
 struct RowsStanding {

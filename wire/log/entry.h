@@ -1,7 +1,7 @@
 // Entry: a batch of events (or a no-op, or a membership) as one Raft log entry.
 //
 // The leader encodes it once. These bytes are the message to the peers, the record on every disk
-// and the history; nobody re-encodes them. All integers are little-endian.
+// and the history; they are never encoded again. All integers are little-endian.
 //
 //   offset size  field
 //        0    4  magic "BENT"
@@ -61,7 +61,7 @@ struct EntryHeader {
   std::uint64_t checksum = 0;
 };
 
-// Where an entry will stand and when it was made.
+// The place that an entry will have, and when it was made.
 struct EntryStamp {
   ClusterId cluster;
   Term term;
@@ -105,7 +105,7 @@ Result<EntryHeader> verify_entry(ByteView bytes);
 class EntryReader {
  public:
   // Verifies the entry (checksum included unless `checksum_known_good`), decompresses, and walks
-  // the events' frame; each event still has to pass verify_event() (event.h) before it is read.
+  // the events' frame; each event still has to pass read_event() (event.h) before it is read.
   static Result<EntryReader> open(const Bytes& entry, bool checksum_known_good = false);
 
   const EntryHeader& header() const { return header_; }

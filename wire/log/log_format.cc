@@ -165,7 +165,7 @@ BlockBuilder::~BlockBuilder() {
   ::operator delete(data_, kMemoryAlignment);
 }
 
-// Room for `size` more bytes behind size_, and for the padding behind them.
+// Room for `size` more bytes after size_, and for the padding after them.
 std::uint8_t* BlockBuilder::grow(std::size_t size) {
   const std::size_t needed = round_up(size_ + size, alignment_);
   BIB_CHECK(needed <= kBlockSizeMax, "a block of {} bytes", needed);

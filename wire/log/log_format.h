@@ -139,7 +139,7 @@ class BlockBuilder {
 
  private:
   std::uint8_t* grow(std::size_t size);
-  // Where the record's content is to be written.
+  // The place to write the record's content to.
   std::uint8_t* add_record(RecordKind kind, std::size_t content_size);
 
   std::uint32_t alignment_;
@@ -166,7 +166,7 @@ Result<BlockHeader> verify_block(ByteView bytes, std::uint32_t alignment);
 
 struct Record {
   RecordKind kind = RecordKind::kEntry;
-  std::uint64_t file_offset = 0;  // of the record's content (the entry, behind the record header)
+  std::uint64_t file_offset = 0;  // of the record's content (the entry, after the record header)
   ByteView content;
   // kEntry
   EntryHeader entry;
@@ -187,12 +187,12 @@ enum class SegmentEnd : std::uint8_t {
 struct SegmentScan {
   SegmentHeader header;
   SegmentEnd end = SegmentEnd::kTail;
-  std::uint64_t end_offset = 0;     // behind the last valid block: where appending goes on
+  std::uint64_t end_offset = 0;     // after the last valid block: where appending continues
   std::uint64_t next_sequence = 0;  // of the block to be written next
   std::uint64_t blocks = 0;
   std::uint64_t durable_sequence = 0;  // the highest claim of any valid block in the segment
-  LogIndex last_index;                 // of the log behind this segment
-  Term last_term;  // 0 with last_index > 0: the term stands in an earlier segment (term_of)
+  LogIndex last_index;                 // of the log after this segment
+  Term last_term;  // 0 with last_index > 0: the term is in an earlier segment (term_of)
   HardState hard_state;
   // kTorn, kDamaged: where and why. kTorn: nothing that was durable is missing.
   std::uint64_t problem_offset = 0;
@@ -203,19 +203,19 @@ struct SegmentScan {
 struct ScanOptions {
   bool is_last = true;         // the newest segment; an older one must be sealed
   bool verify_entries = true;  // entries' own checksums too
-  // The term of an entry of an earlier segment, for kTruncate records that reach back behind this
+  // The term of an entry of an earlier segment, for kTruncate records that reach back before this
   // one's start. Where it is empty or answers nothing, last_term is 0 until the next entry.
   std::function<std::optional<Term>(LogIndex)> term_of = {};
 };
 
-// Walks a whole segment (its file's bytes, possibly with recycled or zero bytes behind the end).
+// Walks a whole segment (its file's bytes, possibly with recycled or zero bytes after the end).
 // Each record of each valid block is given to `visit` in order (may be empty); an error from
 // `visit` ends the scan and is returned.
 //
 // The rule: at the first block that does not verify, with sequence N, the segment is damaged if and
 // only if (1) it is not the last segment, or (2) any later aligned offset holds a valid block of
 // this log and segment whose durable sequence is at least N. Otherwise the rest was never durable:
-// torn if anything but zeros or bytes of older logs, segments or sequences stands there, else tail.
+// torn if anything but zeros or bytes of older logs, segments or sequences is there, else tail.
 // A block that verifies but breaks continuity (sequence, entry index, term, cluster) is damage.
 //
 // After kTorn the file must be zeroed from end_offset on, and synced, before anything is appended:

@@ -263,7 +263,7 @@ bool Scanner::damaged_by_later_claim(const std::string& why) {
   return false;
 }
 
-// Whether what stands behind the end is the remains of a write of ours, rather than zeros or what
+// Whether what follows the end is the remains of a write of ours, rather than zeros or what
 // a recycled file held before. A write of ours shows in a header with this log, this segment and a
 // sequence that is not older. Bytes without one are the inside of an older block when older blocks
 // follow them, and else a write whose first sector was lost.

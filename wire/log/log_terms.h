@@ -1,9 +1,9 @@
 // LogTerms: the term of each entry of a log. Nearly all neighbours share theirs, so terms are kept
 // as runs.
 //
-// Plain values, no thread of their own: whoever holds one guards it. append and the last entry's
+// Plain values, no thread of their own: its owner guards it. append and the last entry's
 // term are O(1), the term of an index is O(log runs), and O(1) in the last run. The log begins
-// after a base, the entry before its first one: the base's term is known, what lies below it is
+// after a base, the entry before its first one: the base's term is known, what is below it is
 // not.
 #pragma once
 
@@ -38,7 +38,7 @@ class IndexRuns {
   // Ascending; neighbours differ.
   const std::vector<Run>& runs() const { return runs_; }
 
-  // Of an index at or above the first one.
+  // The term of an index at or above the first one.
   const Value& at(LogIndex index) const {
     BIB_CHECK(!runs_.empty() && index >= runs_.front().first);
     // Nearly every question is about the newest run.
@@ -79,7 +79,7 @@ class LogTerms {
   LogPosition base() const { return base_; }
   LogPosition last() const { return last_; }
   bool contains(LogIndex index) const { return index > base_.index && index <= last_.index; }
-  // Of the entries, without the base's.
+  // The entries' terms, without the base's.
   const std::vector<TermRun>& runs() const { return runs_.runs(); }
 
   // Nothing below the base or above the end; the base's own term is known.

@@ -268,7 +268,7 @@ void LogWalk::join(WalkedSegment& segment) {
   }
 }
 
-// After damage: what lies in between is unknown, the log is still the same.
+// After damage: what is in between is unknown, the log is still the same.
 void LogWalk::go_on_at(LogPosition position) {
   LogTerms& terms = state_.terms;
   if (position.index <= terms.base().index) return terms.reset(position);

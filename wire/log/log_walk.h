@@ -14,7 +14,7 @@
 //
 // One judge, two policies (docs/decisions/0018-one-judge-of-a-log.md). kStopAtDamage ends with the
 // first damage: whatever the visitor was shown before it is part of the log. kGoOn finds everything
-// in one walk: after damage, the next segment's header says where the log stands.
+// in one walk: after damage, the next segment's header says where the log is.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@
 
 namespace bib::wire {
 
-// Whose log it is, as every segment's header says.
+// The log's owner, as every segment's header names it.
 struct LogIdentity {
   ClusterId cluster;
   NodeId node;
@@ -44,19 +44,19 @@ struct LogIdentity {
 };
 LogIdentity identity_of(const SegmentHeader& header);
 
-// A membership that stands in the log, or that stood in it before its first entry.
+// A membership that is in the log, or that was in it before its first entry.
 struct LoggedMembership {
   LogIndex index;
   Membership membership;
   std::vector<std::uint8_t> bytes;  // as encoded
 };
 
-// The log as it stands after what has been walked.
+// The log as it is after what has been walked.
 struct LogState {
   std::optional<LogIdentity> identity;
   LogTerms terms;
   HardState hard_state;
-  // Ascending; the first one may lie at or below the base.
+  // Ascending; the first one may be at or below the base.
   std::vector<LoggedMembership> memberships;
   std::uint64_t next_sequence = 0;
 
@@ -120,7 +120,7 @@ struct WalkedRecord {
 class LogVisitor {
  public:
   virtual ~LogVisitor() = default;
-  // The segment's header was judged; `state` stands at its beginning.
+  // The segment's header was judged; `state` is the one at its beginning.
   virtual void begin(const WalkedSegment&, const LogState&) {}
   // The record was judged; `state` is as before it.
   virtual void record(const WalkedRecord&, const LogState&) {}
@@ -195,7 +195,7 @@ class LogWalk {
   LogState state_;
   std::uint64_t ordinal_ = 0;
   bool looks_ahead_ = false;      // next() is the last segment, to see whether it is blank
-  bool state_known_ = false;      // false after damage: the next header says where the log stands
+  bool state_known_ = false;      // false after damage: the next header says where the log is
   bool membership_known_ = true;  // false after one that could not be read
   bool sealed_ = false;
   bool stopped_ = false;

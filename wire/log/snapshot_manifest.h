@@ -80,7 +80,7 @@ struct SnapshotManifest {
   bool operator==(const SnapshotManifest&) const = default;
   // The last entry that the state includes.
   LogPosition position() const { return {index, term}; }
-  // Of all files together.
+  // The bytes of all files together.
   std::uint64_t bytes() const;
 };
 

@@ -11,7 +11,7 @@ namespace {
 constexpr std::size_t kSchemaSizeMax = 1U << 20;
 constexpr flatbuffers::Verifier::Options kVerifierOptions = {
     .max_depth = 16, .max_tables = 65536, .check_alignment = true};
-// A table's vtable begins with two sizes; fields come behind them.
+// A table's vtable begins with two sizes; fields come after them.
 constexpr std::uint16_t kFirstFieldOffset = 4;
 
 SchemaType read_type(const reflection::Type& type) {
@@ -118,7 +118,7 @@ class SchemaCheck {
     return {};
   }
 
-  // A union is two fields: its type, and behind it its value.
+  // A union is two fields: its type, and after it its value.
   Status check_union_field(const SchemaObject& object, std::size_t i) const {
     const SchemaField& field = object.fields[i];
     const SchemaType& type = field.type;

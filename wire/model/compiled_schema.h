@@ -85,7 +85,7 @@ struct CompiledSchema {
   // kUnsupported for a kind of field that this build cannot read.
   static Result<CompiledSchema> read(ByteView bytes);
 
-  // A scalar's or a struct's bytes where it stands; the four of an offset for the rest.
+  // The bytes of a scalar or a struct itself; the four of an offset for the rest.
   std::size_t inline_size(SchemaKind kind, std::size_t index) const;
 };
 

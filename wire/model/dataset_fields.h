@@ -1,4 +1,4 @@
-// A dataset's version stands in an event, a command and a row with the same fields: how they go
+// A dataset's version is in an event, a command and a row with the same fields: how they go
 // into a FlatBuffer and come out of it. For wire's own .cc files only.
 #pragma once
 

@@ -146,7 +146,7 @@ class EventEncoder {
 // kCorrupt on bytes that do not verify, kUnsupported on a body that this build does not know.
 Result<Event> read_event(ByteView bytes);
 
-// The compiled schema (.bfbs) of events that this build writes, as it stands in every segment's
+// The compiled schema (.bfbs) of events that this build writes, as it is in every segment's
 // header.
 ByteView event_schema();
 

@@ -2,7 +2,7 @@
 //
 // The walk checks every place before it reads it, so it needs no verifier before it and trusts
 // nothing but the (checked) schema. What it can do is bounded: by depth, and by a budget of bytes
-// visited, because offsets that share a target could otherwise make a small event print for ever.
+// visited, because offsets that share a target could otherwise make a small event print endlessly.
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -152,7 +152,7 @@ class EventWalk {
     return {};
   }
 
-  // A union's struct stands behind an offset, as its tables do.
+  // A union's struct is reached by an offset, as its tables are.
   enum class Held { kInPlace, kByOffset };
 
   Result<Json> field_value(const SchemaField& field, std::size_t place) {

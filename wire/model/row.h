@@ -71,7 +71,7 @@ struct JobRow {
   std::int64_t updated_us = 0;
 };
 
-// In the order of the schema's union.
+// The order is that of the schema's union.
 using Row = std::variant<TopicRow, DatasetRow, DatasetVersionRow, ConfigRow, TaskRow, JobRow>;
 
 // Encodes one row after another into its own storage, which the next call reuses.

@@ -1,7 +1,7 @@
 // JoinToken: what a new node is given so that it finds a cluster and may join it.
 //
 // As text it is base64 of a JSON object with the keys cluster_name, leader_addr, token and
-// expires_at (RFC 3339, UTC). Whoever holds the text can join: it is a secret. Values only; the
+// expires_at (RFC 3339, UTC). Anyone who holds the text can join: it is a secret. Values only; the
 // clock is the caller's.
 #pragma once
 

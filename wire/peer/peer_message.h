@@ -3,7 +3,7 @@
 // The consensus core reads and writes the plain struct. Over a socket a message is one frame
 // (frame.h, kind kPeerMessage): u32 header size, the FlatBuffers header (peer.fbs, table
 // PeerMessage), padding to 8, then the entries' bytes exactly as the leader encoded them
-// (entry.h). Nobody re-encodes an entry.
+// (entry.h). An entry is never encoded again.
 //
 // Every message carries the cluster, the sender, its boot id and the addressee (Envelope); the
 // receiver drops and counts what does not fit.
@@ -89,7 +89,7 @@ struct PeerMessage {
   LogIndex leader_commit;
   std::uint64_t confirmed_age_us = 0;
 
-  // The entries' bytes, in order, as they travel and lie on disk. Consensus does not look.
+  // The entries' bytes, in order, as they travel and as they are on disk. Consensus does not look.
   std::vector<Bytes> payload;
 };
 
@@ -108,7 +108,7 @@ struct ReceivedPeerMessage {
   PeerMessage message;
 };
 
-// What a connection carries: the messages of one run (boot) of one node, to this one.
+// The stream of one connection: the messages of one run (boot) of one node, to this one.
 struct ExpectedEnvelope {
   ClusterId cluster;
   BootId boot;

@@ -1,4 +1,4 @@
-// What nodes say to each other to carry a snapshot's bytes: a follower asks, whoever has the
+// What nodes say to each other to carry a snapshot's bytes: a follower asks, a node that has the
 // snapshot answers. The node that answers remembers nothing between two questions.
 //
 // Both are frames between nodes (frame.h, kinds kSnapshotRequest and kSnapshotPart), on the
