@@ -13,7 +13,7 @@ using bib::cli::ExitCode;
 
 int fail(const bib::wire::Error& error) {
   std::fprintf(stderr, "bibd: %s\n", error.message.c_str());
-  // To a client an I/O error is a connection; to a node it is its own disk or socket.
+  // An I/O error of a client is a connection's; a node's is its own disk's or socket's.
   if (error.code == bib::wire::ErrorCode::kIo) return static_cast<int>(ExitCode::kGeneral);
   return static_cast<int>(bib::cli::exit_code_for(error.code));
 }

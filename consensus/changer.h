@@ -33,7 +33,7 @@ struct MembershipChange {
   wire::Member member;
 };
 
-// In order, each onto the result of the one before. Refused when joint, when no voter would be
+// Applies them in order, each to the last one's result. Refused when joint, when no voter would be
 // left, or when more than one voter comes or goes.
 wire::Result<wire::Membership> change_simply(const wire::Membership& from,
                                              std::span<const MembershipChange> changes);

@@ -54,7 +54,7 @@ struct FollowerState {
   bool ack_is_due = false;  // an append was accepted and not yet acknowledged in full
 };
 
-// Of the leadership.
+// A transfer of the leadership.
 struct Transfer {
   wire::NodeId target;  // none: no transfer is under way
   unsigned elapsed = 0;

@@ -99,7 +99,7 @@ bool Raft::installed_snapshot(wire::LogPosition last, const MembershipAt& member
   BIB_CHECK(role_ != Role::kLeader, "a leader installed a snapshot at {}", last.index.value());
   if (rules::log_goes_on(
           {.snapshot = last.index, .last = log_.last_index(), .log_has_it = log_.matches(last)})) {
-    // After a crash the snapshot stands for what the log had not written yet.
+    // After a crash the snapshot replaces what the log had not written yet.
     disk_.durable = std::max(disk_.durable, last.index);
     following_.proved = std::max(following_.proved, last.index);
     advance_commit(last.index);

@@ -24,7 +24,7 @@ int poll_timeout(Clock::time_point deadline);
 
 class Connection {
  public:
-  // Looks the name up, which may take its time, and dials what it stands for; where that are
+  // Looks the name up, which may take its time, and dials its addresses; where that are
   // several addresses, one after another.
   static wire::Result<std::unique_ptr<Connection>> start(const ServerAddress& address);
   ~Connection();

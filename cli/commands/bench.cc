@@ -140,7 +140,7 @@ class Bench {
     }
   }
 
-  // Until a socket has something to say, or a tenth of a second, after which clients look at their
+  // Waits until a socket is ready, or a tenth of a second, after which clients look at their
   // own timeouts.
   void wait(Clock::time_point now) {
     std::vector<pollfd> items;

@@ -43,7 +43,7 @@ std::vector<MemberDigests> fetch_digests(const Context& context, const ClusterVi
   return all;
 }
 
-// At one index, and all answered: then digests can be compared.
+// Digests can be compared once all have answered and are at one index.
 bool comparable(const std::vector<MemberDigests>& all) {
   return std::all_of(all.begin(), all.end(), [&](const MemberDigests& one) {
     return one.view && one.view->applied == all.front().view->applied;

@@ -67,7 +67,7 @@ class ImportRun {
     if (problem_count_ > kProblemsShown) {
       context_.note(fmt::format("... and {} more problems", problem_count_ - kProblemsShown));
     }
-    // Of an import that ended before anything came of it there is nothing to sum up.
+    // There is nothing to sum up of an import that ended before it did anything.
     if (status || has_results()) print_summary();
     if (!status) return failed(explained(context_, status.error()));
     return problem_count_ == 0 ? ExitCode::kOk : ExitCode::kGeneral;

@@ -28,7 +28,7 @@ void set_consistency(const Context& context, wire::Query& query) {
   }
 }
 
-// Of a stale answer, so that it is not taken for a new one.
+// Marks a stale answer, so that it is not taken for a new one.
 void tell_age(const Context& context, const wire::QueryReply& reply) {
   if (context.consistency != wire::Consistency::kStale) return;
   const std::string age =

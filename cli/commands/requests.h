@@ -18,7 +18,7 @@ wire::Result<wire::CommandReply> send_command(
     const Context& context, const wire::CommandBody& body,
     std::optional<wire::Revision> expected_revision = std::nullopt);
 
-// At most `limit` rows in order of key; 0: all. Sets `more` when rows were left out.
+// Fetches at most `limit` rows in order of key; 0: all. Sets `more` when rows were left out.
 using RowVisitor = std::function<wire::Status(const wire::QueryRow&)>;
 wire::Status visit_rows(const Context& context, wire::Query query, std::uint64_t limit,
                         const RowVisitor& visit, bool* more = nullptr);

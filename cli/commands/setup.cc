@@ -54,7 +54,7 @@ wire::Status check_answer(const Context& context, const Question& question,
   return set_from_text(scratch, key, answer, context.environment.home());
 }
 
-// Until the answer is one that can be used. False: the input has ended.
+// Asks until the answer can be used. False: the input has ended.
 bool settle(const Context& context, const Question& question) {
   while (question.value.empty()) {
     const auto answer = ask(context, question.text, question.preset);

@@ -162,7 +162,7 @@ class Loader {
     }
   }
 
-  // Nobody can say which of its keys were meant to be there.
+  // It is not known which of its keys were meant to be there.
   void not_read(const YAML::Mark& mark, const std::string& section, std::string message) {
     problem_at(mark, section, std::move(message));
     unread_ = true;
@@ -410,7 +410,7 @@ std::string render_config(const NodeConfig& config) {
   std::string out =
       "# Configuration of bibd, written by `bib setup`. It holds a secret: keep it private.\n"
       "# All keys, their units and their defaults: docs/configuration.md\n";
-  std::vector<std::string> open;  // the sections that the last line stands in
+  std::vector<std::string> open;  // the sections that the last line is in
   for (const ConfigKey& key : wire::config_keys()) {
     if (!always_written(key.name) && value_text(config, key) == value_text(kDefaults, key)) {
       continue;

@@ -26,7 +26,7 @@ class Environment {
   std::string config_path() const;
   // $XDG_DATA_HOME/bibd or ~/.local/share/bibd; empty when neither is known.
   std::string data_dir() const;
-  // With ~ for the home directory, for people.
+  // The path with ~ for the home directory, for people.
   std::string shown_path(std::string_view path) const;
 
  private:

@@ -129,7 +129,7 @@ wire::Result<std::string> plan_join(wire::NodeConfig& config, const SetupOptions
                       to_string(*address), config.raft_address());
   }
   config.cluster_name = token.cluster_name;
-  // In its clean form: what came from a terminal may have blanks and line ends around it.
+  // The clean form: what came from a terminal may have blanks and line ends around it.
   config.join_token = wire::encode_join_token(token);
   return to_string(*address);
 }

@@ -36,7 +36,7 @@ class RecordSource {
   using Item = std::variant<ImportRecord, ImportProblem>;
   // nullopt: the end.
   virtual std::optional<Item> next() = 0;
-  // Of the input, so far.
+  // Counts of the input so far.
   virtual std::uint64_t bytes_read() const = 0;
 };
 

@@ -77,7 +77,7 @@ void write_yaml(const Json& value, std::size_t indent, std::string& out) {
       }
       std::string block;
       write_yaml(child, indent + 2, block);
-      block[indent] = '-';  // the dash stands in the child's first indentation
+      block[indent] = '-';  // the dash is in the child's first indentation
       out += block;
     }
   } else {

@@ -14,7 +14,7 @@ namespace {
 constexpr std::chrono::milliseconds kPause{100};
 constexpr std::size_t kColumnsUnknown = 80;
 
-// Of the terminal at stderr, as it is now: windows are resized.
+// The width of the terminal at stderr as it is now: windows are resized.
 std::size_t terminal_columns() {
   winsize size{};
   if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kColumnsUnknown;

@@ -77,7 +77,7 @@ void Commands::decide(Asker asker, const wire::Command& command) {
   }
   if (const auto* answered = std::get_if<projections::Answered>(&*decision)) {
     const wire::ByteView body = encoder_.encode(answered->reply);
-    // The answer of an earlier try stands in an applied row: that is certain.
+    // The answer of an earlier try is in an applied row: that is certain.
     if (answered->reply.replayed) return clients_.answer(asker, FrameKind::kCommandReply, body);
     return hold(asker, FrameKind::kCommandReply, body);
   }

@@ -33,7 +33,7 @@ void Freshness::stamp(PeerMessage& message, std::uint64_t now_us,
 
 void Freshness::received(const PeerMessage& message, std::uint64_t now_us,
                          const consensus::Raft& raft) {
-  // Of another term: nothing that it says counts, nor may its clock come back as if it had.
+  // It is of another term: nothing that it says counts, nor may its clock come back as if it had.
   if (message.clock_us == 0 || message.term != raft.term()) return;
   if (heard_.size() < kPeersMax || heard_.contains(message.from)) {
     heard_[message.from] = message.clock_us;

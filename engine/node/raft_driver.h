@@ -100,7 +100,7 @@ class RaftDriver {
   // ---- proposals (leader)
   // An entry that was built for raft().next_proposal().
   tl::expected<consensus::ProposedAt, consensus::ProposeRefusal> propose(wire::Bytes entry);
-  // Without changes: leaves the joint phase.
+  // An empty list leaves the joint phase.
   wire::Status change_membership(std::span<const consensus::MembershipChange> changes,
                                  consensus::JointLeave leave = consensus::JointLeave::kAutomatic);
   // `token` is the caller's, and comes back to the Applier.
@@ -122,7 +122,7 @@ class RaftDriver {
   bool begin_install(wire::LogPosition last);
   // The state is as it was.
   void cancel_install();
-  // The state stands at `last`, durably, and a crash from now on is completed at the next start:
+  // The state is at `last`, durably, and a crash from now on is completed at the next start:
   // the log is reset after it where it does not continue from there.
   void finish_install(wire::LogPosition last, const consensus::MembershipAt& membership);
   // The log's files now begin after `base` (applied, durable, and in a snapshot).
@@ -210,7 +210,7 @@ class RaftDriver {
     consensus::MembershipAt membership;
   };
   std::optional<wire::LogPosition> installing_;
-  std::optional<Exchanged> exchanged_;  // the state stands there; consensus is not told yet
+  std::optional<Exchanged> exchanged_;  // the state is there; consensus is not told yet
   std::optional<wire::LogPosition> installed_;
   std::uint64_t installed_sequence_ = 0;
   std::uint64_t last_sequence_ = 0;  // handed out last

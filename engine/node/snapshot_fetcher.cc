@@ -142,7 +142,7 @@ void SnapshotFetcher::on_part(SnapshotPart&& part) {
                              to_string(fetch_->from), part.bytes.size(), wanted->request.file,
                              wanted->request.offset, wanted->request.length)});
   }
-  // Of its own: the frame's buffer may be larger.
+  // A copy: the frame's buffer may be larger.
   wanted->bytes = std::move(part.bytes);
   write_what_has_come();
 }

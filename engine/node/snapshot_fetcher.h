@@ -76,7 +76,7 @@ class SnapshotFetcher {
   struct Wanted {
     wire::SnapshotRequest request;
     unsigned ticks = 0;
-    std::optional<wire::Bytes> bytes;  // has come, waits for what stands before it
+    std::optional<wire::Bytes> bytes;  // has come, waits for what comes before it
   };
 
   void ask(Wanted& wanted);

@@ -291,7 +291,7 @@ void Snapshots::install(const SnapshotPtr& snapshot, NodeId source) {
        snapshot] { return prepare_install(files, places, *snapshot); },
       [this, snapshot, source](const Status& prepared) {
         if (!prepared) {
-          // Nothing was decided: the node goes on as it is.
+          // Nothing was decided: the node stays as it is.
           installing_ = false;
           installing_pin_ = {};
           driver_->cancel_install();

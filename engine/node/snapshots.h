@@ -50,7 +50,7 @@ class SnapshotHost {
   virtual void compact_log(wire::LogIndex index) = 0;
   // The node must stop.
   virtual void on_snapshot_failure(const wire::Error& error) = 0;
-  // For the node's log.
+  // Writes it to the node's log.
   virtual void log_snapshot_event(const std::string& text, bool is_problem) = 0;
 };
 

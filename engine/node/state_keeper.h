@@ -21,7 +21,7 @@ class StateKeeper final : public SnapshotHost {
   ~StateKeeper() override;
 
   // Once per turn: what has grown large goes to the store, and snapshots go on where the store's
-  // thread, and whoever reads the store, are done with it.
+  // thread, and all readers of the store, are done with it.
   void step();
   // Now and then: what has waited long goes to the store; records of requests expire.
   void on_housekeeping();

@@ -131,7 +131,7 @@ inline constexpr char kTemporarySuffix[] = ".tmp";
 // "directory/name".
 std::string join_path(const std::string& directory, const std::string& name);
 
-// Whether `name` stands in the directory. An absent directory holds nothing.
+// Whether `name` is in the directory. An absent directory holds nothing.
 wire::Result<bool> has_name(FileSystem& files, const std::string& directory, std::string_view name);
 
 }  // namespace bib::engine

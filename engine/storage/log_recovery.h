@@ -38,7 +38,7 @@ struct LogContents {
   wire::LogIdentity identity;
   wire::HardState hard_state;
   std::unique_ptr<LogLocations> locations;
-  // By index, ascending. The first may be at or below the base.
+  // Ascending by index. The first may be at or below the base.
   std::vector<wire::LoggedMembership> memberships;
   std::vector<SegmentStart> starts;  // of all segments, ascending
 

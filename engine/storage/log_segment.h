@@ -49,7 +49,7 @@ class LogSegment {
   std::uint64_t number() const { return number_; }
   std::uint32_t alignment() const { return alignment_; }
   std::uint64_t end_offset() const { return end_offset_; }
-  // For one more block, with the seal's block kept free.
+  // Bytes for one more block, with the seal's block kept free.
   std::uint64_t room() const;
 
   wire::Status append(wire::ByteView block);

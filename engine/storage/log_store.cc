@@ -248,7 +248,7 @@ Status LogStore::do_reset(const LogReset& reset) {
   changes_.push_back(
       {.kind = Change::Kind::kReset, .entry = {}, .truncate_from = {}, .reset_to = reset.position});
   block_changes_ = changes_.size();
-  return roll(0);  // the next segment's header says where the log goes on
+  return roll(0);  // the next segment's header says where the log continues
 }
 
 // Makes sure that a record of this size fits into the block that is being built, by beginning
@@ -267,7 +267,7 @@ Status LogStore::make_room(std::uint64_t size) {
 }
 
 Status LogStore::finish_block(std::uint8_t flags, Sync when) {
-  // The block before this one stands where a watermark with the same sequence stood. Were it lost
+  // The block before this one is where a watermark with the same sequence was. Were it lost
   // and this one not, the watermark would seem to be this one's predecessor.
   if (replaced_watermark_) BIB_TRY_VOID(sync());
   const std::uint64_t start = segment_->end_offset();
@@ -343,7 +343,7 @@ std::uint64_t LogStore::segment_bytes_for(const wire::SegmentHeader& header,
   return std::max(round_up(needed, wire::kSegmentBytesUnit), options_.segment_bytes);
 }
 
-// Goes on in a new segment that has room for a block of this size. The new file gets its name
+// Continues in a new segment that has room for a block of this size. The new file gets its name
 // before the old one is sealed: so a sealed segment without a successor shows that a file has gone.
 Status LogStore::roll(std::uint64_t block_size) {
   BIB_CHECK(builder_->record_count() == 0);

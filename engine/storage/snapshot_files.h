@@ -75,7 +75,7 @@ wire::Result<FoundSnapshots> find_snapshots(FileSystem& files, const std::string
 // The whole content of a small file; kCorrupt when it is larger than `bytes_max`.
 wire::Result<std::vector<std::uint8_t>> read_small_file(FileSystem& files, const std::string& path,
                                                         std::size_t bytes_max);
-// Under its name, durably and at once: by way of <path>.tmp, which must not exist.
+// Writes it under its name, durably and atomically, by way of <path>.tmp, which must not exist.
 wire::Status write_small_file(FileSystem& files, const std::string& directory,
                               const std::string& name, wire::ByteView bytes);
 

@@ -113,7 +113,7 @@ class StateRecovery {
                       places_.state, rows.what, places_.data, rows.next_step);
   }
 
-  // The newest snapshot that this build can use and from which the log goes on.
+  // The newest snapshot that this build can use and that the log continues.
   const SnapshotManifest* snapshot_for_log() const {
     for (auto each = state_.snapshots.rbegin(); each != state_.snapshots.rend(); ++each) {
       const bool fits = log_.log.matches(each->position());

@@ -36,7 +36,7 @@ struct StateRecoveryOptions {
 struct RecoveredState {
   std::vector<wire::SnapshotManifest> snapshots;  // ascending by index
   std::unique_ptr<projections::DurableStore> store;
-  // Stands from the log's base to its end.
+  // Its index is from the log's base to its end.
   std::unique_ptr<projections::Projector> projector;
 };
 

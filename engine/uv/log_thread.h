@@ -106,7 +106,7 @@ class LogThread {
   std::vector<LogStoreWrite> batch_;  // the log thread's
   wire::Status outcome_;              // of close(); valid once the thread has ended
 
-  // Between the log thread and the preparing one, under mutex_.
+  // Shared by the log thread and the preparing one, under mutex_.
   std::condition_variable prepare_;
   std::optional<SegmentRequest> prepare_request_;
   std::optional<PreparedSegment> prepared_;

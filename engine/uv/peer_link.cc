@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::uint64_t kBackOffMinMs = 5;
 constexpr std::uint64_t kBackOffMaxMs = 500;
-// From dialling to the answer to the greeting.
+// The time from dialling to the answer to the greeting.
 constexpr std::uint64_t kDialTimeoutMs = 2000;
 
 }  // namespace

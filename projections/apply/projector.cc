@@ -199,7 +199,7 @@ Result<Decision> Projector::decide_own(const wire::CommandBody& command, std::in
   return impl_->decide(command, std::nullopt, nullptr, now_us);
 }
 
-// The answer when the request was seen before; what is new goes on to the rules.
+// The answer when the request was seen before; what is new is passed to the rules.
 Result<std::optional<Decision>> Projector::Impl::decide_repeated(const wire::Command& command) {
   ClientState* client = clients.find(command.client);
   if (client == nullptr) return std::nullopt;

@@ -53,7 +53,7 @@ class Delta {
   std::size_t bytes() const { return table_.bytes(); }
   // A tombstone says that the row is gone; null that this delta does not know.
   const StoredRow* find(const RowKey& key) const;
-  // In order of keys. The first caller sorts; thread-safe.
+  // Sorted by key. The first caller sorts; thread-safe.
   std::span<const StoredRow* const> sorted(Family family) const;
   const RowTable& table() const { return table_; }
 
@@ -191,7 +191,7 @@ class Layers {
   RowTable pending_;
   RowTable active_;
   std::deque<Frozen> frozen_;  // oldest first
-  // Of the applied state. Exactly-once records have one of their own: each is read just once more,
+  // The applied state. Exactly-once records have a cache of their own: each is read just once more,
   // when it is forgotten, and must not drive out the others.
   mutable RowCache cache_;
   mutable RowCache session_cache_;

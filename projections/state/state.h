@@ -28,7 +28,7 @@ namespace bib::projections {
 class Cursor {
  public:
   virtual ~Cursor() = default;
-  // To the first row whose key is not below `key`.
+  // Moves to the first row whose key is not below `key`.
   virtual void seek(std::string_view key) = 0;
   virtual void next() = 0;
   // False at the end, and after an error.

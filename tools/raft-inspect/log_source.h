@@ -1,7 +1,7 @@
 // Log source: reads a log's files for the walk that judges them (wire/log/log_walk.h), and says of
 // each finding where it is and what to do.
 //
-// Reads one segment at a time. Goes on after damage, so that everything wrong is found in one walk.
+// Reads one segment at a time. Continues after damage, so that one walk finds all that is wrong.
 // A running node may append meanwhile: what looks damaged at the log's end is read again until it
 // stays the same, and segments that have come in since are walked too. Any one thread.
 #pragma once
@@ -24,7 +24,7 @@ wire::Result<wire::LogState> walk_log(
     const std::string& log_directory, wire::LogVisitor& visitor,
     const std::function<void()>& reads_again = [] {});
 
-// With the file's path, and advice.
+// Adds the file's path and advice.
 Finding finding_of(const std::string& log_directory, const wire::LogFinding& finding);
 
 std::string segment_path(const std::string& log_directory, std::uint64_t number);

@@ -16,7 +16,7 @@ struct IndexRange {
   std::optional<wire::LogIndex> last;
   std::optional<std::uint64_t> newest;  // so many at the log's end
 
-  // With `newest` settled for a log that ends at `log_end`. Inclusive.
+  // The range with `newest` resolved for a log that ends at `log_end`. Inclusive.
   struct Bounds {
     wire::LogIndex first{1};
     wire::LogIndex last{UINT64_MAX};

@@ -160,7 +160,7 @@ void check_rows(const StateSource& state, Findings& findings) {
 
 namespace {
 
-// The rows of a snapshot from which the log goes on to where the rows stand, copied into memory;
+// The rows of a snapshot that the log continues to where the rows are, copied into memory;
 // the oldest one, so that most of the log is replayed.
 wire::Result<std::optional<LogIndex>> begin_from_snapshot(const SnapshotSource& snapshots,
                                                           const Survey& survey, LogIndex until,

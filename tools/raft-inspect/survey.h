@@ -48,7 +48,7 @@ struct Survey {
   wire::LogIndex first_index;     // of the log as it is; 0: it is empty
   std::optional<std::int64_t> first_time_us;
   std::optional<std::int64_t> last_time_us;
-  // Of all entries that were written.
+  // Sums over all entries that were written.
   std::uint64_t body_bytes = 0;
   std::uint64_t stored_body_bytes = 0;
 

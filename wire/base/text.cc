@@ -13,7 +13,7 @@ std::uint8_t byte_at(std::string_view text, std::size_t i) {
   return static_cast<std::uint8_t>(text[i]);
 }
 
-// How a sequence that begins with `lead` goes on. The second byte's range narrows for the leads
+// How a sequence that begins with `lead` continues. The second byte's range narrows for the leads
 // that could be overlong, a surrogate or too large.
 struct Sequence {
   std::size_t size = 0;  // 0: nothing begins so

@@ -15,7 +15,7 @@
 namespace bib::wire {
 namespace {
 
-// The log as it stands after the blocks read so far.
+// The log as it is after the blocks read so far.
 struct StateAfter {
   HardState hard_state;
   LogTerms terms;
@@ -223,7 +223,7 @@ void Scanner::damaged(std::uint64_t offset, std::string why) {
   scan_.problem = std::move(why);
 }
 
-// Decides what it means that no block of ours stands at end_offset.
+// Decides what it means that no block of ours is at end_offset.
 void Scanner::end_without_block(const std::string& why) {
   if (!BIB_MUTANT(kDamageIsTornTail) && damaged_by_later_claim(why)) return;
   if (!options_.is_last) {

@@ -1,9 +1,9 @@
-// The happy path: the segments in order; of each the header, which must go on where the log stands,
+// The happy path: the segments in order; of each the header, which must continue where the log is,
 // then its records, then its end. What else there is:
 //   - the last file may be blank: it got its name before the one before it was sealed. So the last
 //     one is looked at first, and judged after the one before it;
 //   - a number is skipped: files are missing;
-//   - damage: the walk stops, or goes on from the next header.
+//   - damage: the walk stops, or continues from the next header.
 #include "wire/log/log_walk.h"
 
 #include <algorithm>
@@ -19,7 +19,7 @@
 namespace bib::wire {
 namespace {
 
-// After the last byte that is not zero; `from` when there is none.
+// The offset after the last byte that is not zero; `from` when all are.
 std::size_t end_of_content(ByteView bytes, std::size_t from) {
   constexpr std::size_t kChunk = 4096;
   static constexpr std::array<std::uint8_t, kChunk> kZeros{};

@@ -99,7 +99,7 @@ struct SessionsExpired {
   std::vector<SessionKey> records{};
 };
 
-// In the order of the schema's union: index() + 1 is the body's number on disk.
+// The order is that of the schema's union: index() + 1 is the body's number on disk.
 using EventBody = std::variant<TopicCreated, TopicUpdated, TopicStatusChanged, DatasetVersionAdded,
                                ConfigSet, ConfigUnset, JoinTokenIssued, TaskRegistered,
                                JobSubmitted, JobStateChanged, SessionsExpired>;

@@ -104,7 +104,7 @@ class EventWalk {
     return table;
   }
 
-  // The place of a field's value; 0 when it is absent (no value stands at 0).
+  // The place of a field's value; 0 when it is absent (no value is at 0).
   Result<std::size_t> find(const Table& table, const SchemaField& field) const {
     if (std::size_t{field.offset} + sizeof(std::uint16_t) > table.vtable_size) return 0;
     BIB_TRY(const std::uint16_t offset, load<std::uint16_t>(table.vtable + field.offset));
