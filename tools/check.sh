@@ -3,7 +3,8 @@
 #
 # usage: tools/check.sh [STEP]
 #
-#   (none)     deps, format-check, arrows, sizes, build (preset dev) and test
+#   (none)     deps, format-check, arrows, sizes, some planted bugs (preset mutants), build (preset
+#              dev) and test
 #   full       the same, then asan and tsan
 #   format     rewrites our files in the house's format
 #   format-check  says which files are not in it
@@ -138,6 +139,8 @@ case $what in
     step format format_check
     step arrows tools/arrows.sh
     step sizes tools/sizes.sh
+    step "build mutants" build mutants
+    step "test mutants" run_tests mutants --label-regex '^mutants$'
     build_and_test dev
     if [[ $what == full ]]; then
       build_and_test asan

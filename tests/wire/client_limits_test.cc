@@ -288,7 +288,7 @@ TEST_CASE("a query's keys are taken at their limit and refused one byte over or 
   check("the query's key", [](std::string_view text) { return Query{.key = text}; });
   check("the query's scope", [](std::string_view text) { return Query{.scope = text}; });
   check("the query's prefix", [](std::string_view text) { return Query{.prefix = text}; });
-  check("the key after which the query goes on",
+  check("the key after which the query continues",
         [](std::string_view text) { return Query{.after = text}; });
 }
 
