@@ -209,6 +209,10 @@ Plan draw_plan(std::uint64_t seed, Scenario scenario) {
   draw_snapshots(draw, plan);
   draw_wipes(draw, plan);
   draw_sessions(draw, plan);
+  // A disk that takes one write at a time is outrun by elections that come as fast as its writes.
+  if (plan.raft.election_ticks_min < 100) {
+    plan.disk.queue_writes_max = std::max<std::size_t>(plan.disk.queue_writes_max, 64);
+  }
   apply_scenario(scenario, plan);
   return plan;
 }

@@ -165,6 +165,7 @@ void SimNode::end_step() {
     const Time restart = restart_after_stop_ != 0
                              ? restart_after_stop_
                              : world_.random.between(5 * kMillisecond, 2 * kSecond);
+    if (is_running()) world_.oracle.after_step(*this);  // what it committed in its last step
     return die(Death::kKilled, restart);
   }
   world_.oracle.after_step(*this);
@@ -326,7 +327,11 @@ void SimNode::on_join_request(const wire::JoinRequest& request,
                               std::function<void(const wire::JoinReply&)> reply) {
   if (!is_running()) return;
   happen([this, request, reply = std::move(reply)] {
-    if (is_running()) process_->node->peers().on_join_request(request, reply);
+    if (!is_running()) return;
+    process_->node->peers().on_join_request(
+        request, [this, boot = boot_, reply](const wire::JoinReply& one) {
+          if (boot == boot_ && !is_dying()) reply(one);
+        });
   });
 }
 
