@@ -25,10 +25,7 @@ struct EventFeed::Batch {
 };
 
 EventFeed::EventFeed(Executor& pool, ClientPort& clients, std::shared_ptr<LogReader> reader)
-    : pool_(pool),
-      clients_(clients),
-      reader_(std::move(reader)),
-      alive_(std::make_shared<EventFeed*>(this)) {}
+    : pool_(pool), clients_(clients), reader_(std::move(reader)) {}
 
 EventFeed::~EventFeed() = default;
 
@@ -91,11 +88,11 @@ void EventFeed::pump(std::uint64_t id) {
   if (clients_.outgoing_bytes(feed.asker.session) > kOutgoingMax) return;  // on_session_drained()
   feed.reading = true;
   auto batch = std::make_shared<wire::Result<Batch>>();
-  pool_.run([reader = reader_, copy = feed, last = readable(),
-             batch] { *batch = read_batch(*reader, copy, last); },
-            [self = std::weak_ptr<EventFeed*>(alive_), id, batch] {
-              if (const auto alive = self.lock()) (*alive)->on_batch(id, std::move(*batch));
-            });
+  pool_.run(
+      [reader = reader_, copy = feed, last = readable(), batch] {
+        *batch = read_batch(*reader, copy, last);
+      },
+      lifetime_.guarded([id, batch](EventFeed& self) { self.on_batch(id, std::move(*batch)); }));
 }
 
 wire::Result<EventFeed::Batch> EventFeed::read_batch(LogReader& reader, const Feed& feed,

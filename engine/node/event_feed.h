@@ -16,6 +16,7 @@
 
 #include "engine/ports/client_port.h"
 #include "engine/ports/executor.h"
+#include "engine/ports/lifetime.h"
 #include "engine/storage/log_reader.h"
 #include "wire/client/client_message.h"
 
@@ -55,7 +56,7 @@ class EventFeed {
   Executor& pool_;
   ClientPort& clients_;
   std::shared_ptr<LogReader> reader_;
-  std::shared_ptr<EventFeed*> alive_;
+  Lifetime<EventFeed> lifetime_{this};
   std::map<std::uint64_t, Feed> feeds_;
   std::uint64_t next_id_ = 1;
   wire::LogIndex applied_;

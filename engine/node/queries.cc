@@ -43,8 +43,7 @@ Queries::Queries(Turns& turns, Executor& pool, QueriesOptions options, RaftDrive
       driver_(driver),
       projector_(projector),
       clients_(clients),
-      commands_(commands),
-      alive_(std::make_shared<Queries*>(this)) {}
+      commands_(commands) {}
 
 Queries::~Queries() = default;
 
@@ -183,14 +182,11 @@ void Queries::run_page(Asker asker, const wire::Query& query, Age age) {
         const wire::ByteView body = encoder.encode(with_age(result->reply(), age));
         *page = std::vector<std::uint8_t>(body.begin(), body.end());
       },
-      [self = std::weak_ptr<Queries*>(alive_), asker, page] {
-        const auto alive = self.lock();
-        if (!alive) return;
-        Queries& queries = **alive;
-        --queries.pages_under_way_;
-        if (*page) return queries.clients_.answer(asker, FrameKind::kQueryReply, **page);
-        queries.answer(asker, tl::unexpected(page->error()), std::nullopt);
-      });
+      lifetime_.guarded([asker, page](Queries& self) {
+        --self.pages_under_way_;
+        if (*page) return self.clients_.answer(asker, FrameKind::kQueryReply, **page);
+        self.answer(asker, tl::unexpected(page->error()), std::nullopt);
+      }));
 }
 
 void Queries::answer(Asker asker, const wire::Result<projections::QueryResult>& result, Age age) {

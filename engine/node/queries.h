@@ -22,6 +22,7 @@
 #include "engine/node/raft_driver.h"
 #include "engine/ports/client_port.h"
 #include "engine/ports/executor.h"
+#include "engine/ports/lifetime.h"
 #include "engine/ports/turns.h"
 #include "projections/apply/projector.h"
 
@@ -106,7 +107,7 @@ class Queries {
   std::size_t waiting_bytes_ = 0;
   std::uint64_t overloaded_ = 0;
   std::uint64_t next_token_ = 1;
-  std::shared_ptr<Queries*> alive_;
+  Lifetime<Queries> lifetime_{this};
   bool suspended_ = false;
   std::size_t pages_under_way_ = 0;
   std::optional<wire::Error> failure_;

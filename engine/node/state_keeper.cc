@@ -10,8 +10,7 @@
 
 namespace bib::engine {
 
-StateKeeper::StateKeeper(NodeParts& parts)
-    : parts_(parts), alive_(std::make_shared<StateKeeper*>(this)) {}
+StateKeeper::StateKeeper(NodeParts& parts) : parts_(parts) {}
 
 StateKeeper::~StateKeeper() = default;
 
@@ -86,9 +85,7 @@ void StateKeeper::look_for_expired_sessions() {
         *found = projections::expired_sessions(view->state(), limits);
         view.reset();  // before anybody is told: the store may be closed then
       },
-      [self = std::weak_ptr<StateKeeper*>(alive_), found] {
-        if (const auto alive = self.lock()) (*alive)->on_expired(*found);
-      });
+      lifetime_.guarded([found](StateKeeper& self) { self.on_expired(*found); }));
 }
 
 void StateKeeper::on_expired(const wire::Result<projections::ExpiredSessions>& found) {

@@ -12,6 +12,7 @@
 
 #include "engine/node/node_parts.h"
 #include "engine/node/snapshots.h"
+#include "engine/ports/lifetime.h"
 
 namespace bib::engine {
 
@@ -63,7 +64,7 @@ class StateKeeper final : public SnapshotHost {
   bool finished_ = false;
   std::uint64_t last_expiry_ms_ = 0;
   std::uint64_t last_carry_ms_ = 0;
-  std::shared_ptr<StateKeeper*> alive_;
+  Lifetime<StateKeeper> lifetime_{this};
 };
 
 }  // namespace bib::engine

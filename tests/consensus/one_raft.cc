@@ -63,8 +63,7 @@ PeerMessage from_leader(MessageKind kind) {
   return message;
 }
 
-Raft leader_of_two() {
-  Raft raft(config_of(1), fresh({1, 2, 3}));
+void elect(Raft& raft) {
   for (int i = 0; i < 20 && raft.role() == Role::kFollower; ++i) raft.tick();
   drain(raft);
   PeerMessage yes = from_leader(MessageKind::kPreVoteReply);
@@ -75,6 +74,11 @@ Raft leader_of_two() {
   raft.step(yes);
   drain(raft);
   REQUIRE(raft.role() == Role::kLeader);
+}
+
+Raft leader_of_two() {
+  Raft raft(config_of(1), fresh({1, 2, 3}));
+  elect(raft);
   PeerMessage has = from_leader(MessageKind::kAppendReply);
   has.term = Term(1);
   has.match = LogIndex(1);

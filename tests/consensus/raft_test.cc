@@ -83,16 +83,7 @@ TEST_CASE("What the others have committed and the own disk does not have yet is 
   RaftConfig config = config_of(1);
   config.uncommitted_bytes_max = 1000;
   Raft raft(config, fresh({1, 2, 3}));
-  for (int i = 0; i < 20 && raft.role() == Role::kFollower; ++i) raft.tick();
-  drain(raft);
-  PeerMessage yes = from_leader(MessageKind::kPreVoteReply);
-  yes.term = Term(1);
-  raft.step(yes);
-  drain(raft);
-  yes.kind = MessageKind::kVoteReply;
-  raft.step(yes);
-  drain(raft);
-  REQUIRE(raft.role() == Role::kLeader);
+  elect(raft);
   // From now on the own disk is silent and the others' are fast.
   std::optional<LogWrite> last_write;
   const auto others_have_it = [&] {
