@@ -134,12 +134,15 @@ void Raft::become_leader() {
   election_.suspicion_ticks = 0;
   election_.rounds = 0;
   transfer_.pause = 0;
-  ballots_.clear();
   heartbeat_elapsed_ = 0;
   leave_joint_was_asked_ = false;
   reads_.round_is_new = false;
   peers_.clear();
   rebuild_peers();
+  for (const Ballot& ballot : ballots_) {
+    if (Progress* peer = find_peer(ballot.voter); peer != nullptr) peer->hear();
+  }
+  ballots_.clear();
   // Commits what is left of earlier terms (Raft §5.4.2, §8).
   const wire::LogPosition noop = append_own(static_cast<std::uint32_t>(wire::kEntryHeaderSize));
   term_start_ = noop.index;

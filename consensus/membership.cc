@@ -96,7 +96,7 @@ bool Raft::learner_is_caught_up(NodeId learner) const {
   return rules::may_be_promoted(
       {.is_learner = membership().is_learner(learner),
        .is_replicating = peer->state == ProgressState::kReplicate,
-       .is_in_reach = !peer->unreachable && peer->ticks_since_heard < config_.election_ticks_min,
+       .is_in_reach = !peer->unreachable && rules::is_active(*peer, config_.election_ticks_min),
        .has_nearly_all =
            peer->match >= log_.base().index &&
            log_.bytes_in(peer->match, log_.last_index()) <= config_.append_bytes_max});

@@ -20,6 +20,13 @@ void InFlight::acknowledge(LogIndex match) {
   }
 }
 
+void InFlight::take_back(LogIndex from) {
+  while (!messages_.empty() && messages_.back().last >= from) {
+    bytes_ -= messages_.back().bytes;
+    messages_.pop_back();
+  }
+}
+
 void InFlight::clear() {
   messages_.clear();
   bytes_ = 0;
@@ -62,6 +69,19 @@ void Progress::become_snapshot() {
   snapshot_index = LogIndex();
   in_flight.clear();
   ticks_without_match = 0;
+}
+
+void Progress::hear() {
+  ticks_since_heard = 0;
+  unreachable = false;
+  heard = true;
+}
+
+void Progress::take_back(LogIndex from) {
+  if (state == ProgressState::kProbe && from == next && !unreachable) paused = false;
+  if (state != ProgressState::kReplicate || from <= match || from >= next) return;
+  in_flight.take_back(from);
+  next = from;
 }
 
 bool Progress::acknowledge(LogIndex index) {

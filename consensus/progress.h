@@ -31,6 +31,8 @@ class InFlight {
   void add(wire::LogIndex last, std::uint64_t bytes);
   // Forgets all messages that end at or below `match`.
   void acknowledge(wire::LogIndex match);
+  // Forgets all messages that reach `from`: they have not left.
+  void take_back(wire::LogIndex from);
   void clear();
 
   bool empty() const { return messages_.empty(); }
@@ -63,6 +65,7 @@ struct Progress {
   wire::LogIndex snapshot_index;  // snapshot: the one under way; 0 while the driver makes it
   bool departing = false;         // removed by an uncommitted change; counts for nothing
   bool unreachable = false;       // its connection closed, or it fell silent; until it is heard
+  bool heard = false;             // it has answered this leader
   InFlight in_flight;             // replicate
   std::uint64_t acked_round = 0;  // the latest read round that it has confirmed
   unsigned ticks_since_heard = 0;
@@ -71,10 +74,16 @@ struct Progress {
 
   bool may_send(const FlightLimits& limits) const;
 
+  // It has answered.
+  void hear();
+
   // Back to where the peer is known to match; sends again from there.
   void become_probe();
   void become_replicate();
   void become_snapshot();
+
+  // What was to be sent to it from `from` on has not left: it is sent again.
+  void take_back(wire::LogIndex from);
 
   // The peer holds all up to `index`. False when that is no news.
   bool acknowledge(wire::LogIndex index);

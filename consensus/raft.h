@@ -62,6 +62,8 @@ class Raft {
   // The peer, under its current boot id, has answered none of several probes, nor been heard
   // otherwise. Of the leader: suspicion, as if its connection had closed.
   void peer_silent(wire::NodeId peer);
+  // Leader: its appends to `to` from entry `from` on have not left; they are sent again.
+  void take_back_appends(wire::NodeId to, wire::LogIndex from);
   // A write to the own disk is taking far too long; or (false) that is over. Until then this node
   // does not campaign, and a leader hands over to a voter whose disk has more.
   void disk_stalled(bool stalled);
@@ -91,9 +93,8 @@ class Raft {
 
   // ---- linearizable reads (any node) ----
 
-  // Answered by reads_ready or reads_refused. `token` is the driver's, unique among the node's
-  // reads since its start. On a follower the question travels to the leader and may be lost: the
-  // driver keeps a deadline, and ignores answers that it no longer waits for.
+  // Answered by reads_ready or reads_refused. `token` is unique among the node's reads since its
+  // start. A follower's question may be lost: the driver keeps a deadline, ignores late answers.
   void request_read(std::uint64_t token);
 
   // ---- durability, applying, compaction ----
@@ -105,7 +106,7 @@ class Raft {
 
   // ---- snapshots ----
 
-  // Leader, in answer to SendSnapshot: this snapshot goes to `to`.
+  // Leader, in answer to SendSnapshot.
   void offer_snapshot(wire::NodeId to, wire::LogPosition last);
   // Leader: its bytes have arrived (or it could not be made, or sent: then it is asked for again).
   void report_snapshot_sent(wire::NodeId to, bool ok);

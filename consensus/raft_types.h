@@ -97,7 +97,8 @@ struct PeerStatus {
   ProgressState state = ProgressState::kProbe;
   bool learner = false;
   bool departing = false;
-  bool recently_active = false;
+  bool recently_active = false;  // it has answered this leader, within an election timeout
+  bool unknown = false;          // it has not, nor has this node led for an election timeout
   bool reachable = false;  // and its connection has not closed, nor has it fallen silent, since
   unsigned ticks_since_heard = 0;
   std::size_t messages_in_flight = 0;

@@ -60,7 +60,7 @@ std::vector<PeerStatus> Raft::peers() const {
   std::vector<PeerStatus> result;
   result.reserve(peers_.size());
   for (const Progress& peer : peers_) {
-    const bool is_active = peer.ticks_since_heard < config_.election_ticks_min;
+    const bool is_active = rules::is_active(peer, config_.election_ticks_min);
     result.push_back({.id = peer.id,
                       .match = peer.match,
                       .next = peer.next,
@@ -68,6 +68,7 @@ std::vector<PeerStatus> Raft::peers() const {
                       .learner = !membership().is_voter(peer.id),
                       .departing = peer.departing,
                       .recently_active = is_active,
+                      .unknown = !peer.heard && peer.ticks_since_heard < config_.election_ticks_min,
                       .reachable = is_active && !peer.unreachable,
                       .ticks_since_heard = peer.ticks_since_heard,
                       .messages_in_flight = peer.in_flight.count(),
@@ -172,6 +173,13 @@ void Raft::send_heartbeat(Progress& peer) {
   send(std::move(message));
 }
 
+void Raft::take_back_appends(NodeId to, LogIndex from) {
+  Progress* peer = find_peer(to);
+  if (peer == nullptr || role_ != Role::kLeader) return;
+  peer->take_back(from);
+  flush_is_wanted_ = true;
+}
+
 // ---- answers ----
 
 void Raft::on_append_reply(const PeerMessage& message) {
@@ -180,8 +188,7 @@ void Raft::on_append_reply(const PeerMessage& message) {
     drop(role_ == Role::kLeader ? DropReason::kUnknownPeer : DropReason::kUnexpected);
     return;
   }
-  peer->ticks_since_heard = 0;
-  peer->unreachable = false;
+  peer->hear();
   if (!message.rejected) {
     if (message.match > log_.last_index()) {
       drop(DropReason::kMalformed);
@@ -208,8 +215,7 @@ void Raft::on_heartbeat_reply(const PeerMessage& message) {
     drop(DropReason::kMalformed);
     return;
   }
-  peer->ticks_since_heard = 0;
-  peer->unreachable = false;
+  peer->hear();
   peer->received = std::max(message.hint_index, peer->match);
   // The message out is lost, unless it has arrived and waits for the peer's disk.
   if (peer->paused && message.hint_index < peer->probe_last) {

@@ -217,6 +217,13 @@ inline bool may_propose_change(ChangePlace at) {
          (at.term_start <= at.commit || BIB_MUTANT(kChangesBeforeNoop));
 }
 
+// Whether a peer could acknowledge a change is known of those that have answered this leader within
+// an election timeout: of nobody in its first moment. To presume that they are there lets a change
+// through that no quorum can commit.
+inline bool is_active(const Progress& peer, unsigned election_ticks) {
+  return (peer.heard || BIB_MUTANT(kPresumesHealth)) && peer.ticks_since_heard < election_ticks;
+}
+
 // A membership is in effect from its entry on, and goes with it (dissertation §4.1).
 inline bool goes_with_its_entry(LogIndex membership, LogIndex truncated_from) {
   return membership >= truncated_from && !BIB_MUTANT(kTruncatedChangeStays);

@@ -65,7 +65,7 @@ void Raft::on_snapshot_reply(const PeerMessage& message) {
     drop(DropReason::kMalformed);
     return;
   }
-  peer->ticks_since_heard = 0;
+  peer->hear();
   if (message.rejected) {
     report_snapshot_sent(message.from, false);
   } else {

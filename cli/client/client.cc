@@ -204,7 +204,7 @@ bool Client::connect(Clock::time_point deadline, std::vector<Completion>& comple
         last_problem_.code == ErrorCode::kTimeout ? ErrorCode::kIo : last_problem_.code;
     const wire::Error error{code, fmt::format("no node can be reached: {}", finder_.failures())};
     while (!pending_.empty()) complete(pending_.front(), tl::unexpected(error), completions);
-    finder_.begin_anew();
+    finder_.start_over();
   }
   return false;
 }

@@ -91,7 +91,7 @@ bool NodeFinder::unreachable() const {
                                  [](const Candidate& known) { return !known.failure.empty(); });
 }
 
-void NodeFinder::begin_anew() {
+void NodeFinder::start_over() {
   under_way_.clear();
   suggested_.reset();
   settled();

@@ -59,7 +59,7 @@ class NodeFinder {
   // All servers were tried, and none has ever answered.
   bool unreachable() const;
   // The caller was told so: the next search starts over.
-  void begin_anew();
+  void start_over();
   // Why nothing is found. kNoQuorum: nodes were reached, but no leader.
   const std::optional<wire::Error>& problem() const { return problem_; }
   // "127.0.0.1:4000: Connection refused (ECONNREFUSED); ..." for the latest round.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/node/member_plan.h"
+#include "wire/base/mutant.h"
 
 namespace bib::engine {
 
@@ -107,14 +108,37 @@ MembershipChanges::Outcome MembershipChanges::evaluate(Change& change) {
   return propose(change, *plan);
 }
 
-// Nothing is left to ask for: committed, and out of the joint phase?
-MembershipChanges::Outcome MembershipChanges::finish(const Change& change) const {
+// Nothing is left to ask for: committed, and out of the joint phase? Where this try has changed
+// nothing, a quorum says that this node still leads: another leader may have changed it back.
+MembershipChanges::Outcome MembershipChanges::finish(Change& change) {
   const consensus::Raft& raft = driver_.raft();
-  if (raft.membership_index() > raft.commit()) return WaitsFor{waits_for_commit()};
+  if (raft.membership_index() > raft.commit() && !BIB_MUTANT(kChangeAnsweredEarly)) {
+    return WaitsFor{waits_for_commit()};
+  }
   if (raft.membership().is_joint() && raft.membership().auto_leave) {
     return WaitsFor{"the joint phase to be left"};
   }
-  return Done{!change.proposed};
+  if (change.proposed || change.confirmed || BIB_MUTANT(kChangeUnconfirmed)) {
+    return Done{!change.proposed};
+  }
+  if (change.read_token == 0) {
+    change.read_token = ++last_token_;
+    driver_.request_read(change.read_token);
+    acted_ = true;
+  }
+  return WaitsFor{"a quorum to confirm that this node leads"};
+}
+
+void MembershipChanges::on_read_ready(std::uint64_t token) {
+  for (Change& change : changes_) {
+    if (change.read_token == token) change.confirmed = true;
+  }
+}
+
+void MembershipChanges::on_read_refused(std::uint64_t token) {
+  for (Change& change : changes_) {
+    if (change.read_token == token) change.read_token = 0;  // asked again
+  }
 }
 
 std::optional<MembershipChanges::Outcome> MembershipChanges::not_now() const {
@@ -152,6 +176,7 @@ MembershipChanges::Outcome MembershipChanges::propose(Change& change,
   if (!next) return next.error();
   if (!change.force) {
     if (const auto safe = consensus::check_healthy_quorum(*next, healthy()); !safe) {
+      if (auto unknown = unknown_voter(*next)) return WaitsFor{std::move(*unknown)};
       return safe.error();
     }
     if (auto behind = learner_behind(plan)) return WaitsFor{std::move(*behind)};
@@ -163,6 +188,15 @@ MembershipChanges::Outcome MembershipChanges::propose(Change& change,
   change.proposed = true;
   acted_ = true;
   return WaitsFor{waits_for_commit()};
+}
+
+// A new leader cannot know yet who is there.
+std::optional<std::string> MembershipChanges::unknown_voter(const wire::Membership& among) const {
+  for (const consensus::PeerStatus& peer : driver_.raft().peers()) {
+    if (!peer.unknown || !among.is_voter(peer.id)) continue;
+    return fmt::format("{} to be heard by the new leader", to_string(peer.id));
+  }
+  return std::nullopt;
 }
 
 // A voter that has to catch up first would keep everybody waiting.
@@ -266,6 +300,7 @@ MembershipChanges::Outcome MembershipChanges::start(Transfer& transfer) {
                                to_string(wanted), to_string(wanted))};
     }
     if (!is_healthy(wanted)) {
+      if (auto unknown = unknown_voter(membership)) return WaitsFor{std::move(*unknown)};
       return Error{ErrorCode::kRefused,
                    fmt::format("{} is not healthy and could not take over", to_string(wanted))};
     }

@@ -31,6 +31,9 @@ struct MembershipChangesOptions {
 
 class MembershipChanges {
  public:
+  // The tokens of its own reads are above this one, and below those of Commands.
+  static constexpr std::uint64_t kReadTokens = std::uint64_t{1} << 62U;
+
   MembershipChanges(MembershipChangesOptions options, const Turns& turns, const PeerPort& peers,
                     RaftDriver& driver, ClientPort& clients, Commands& commands, Logger& logger);
 
@@ -38,6 +41,9 @@ class MembershipChanges {
   void on_transfer(Asker asker, const wire::TransferLeadership& request);
   // Once per turn, after the driver's effects. True: the driver has more of them.
   bool step();
+  // What the driver says of a read. Tokens of other askers are ignored.
+  void on_read_ready(std::uint64_t token);
+  void on_read_refused(std::uint64_t token);
   void on_leadership_lost();
 
   // This node and the peers that could acknowledge an entry now; sorted.
@@ -54,7 +60,9 @@ class MembershipChanges {
     std::vector<OwnedChange> changes;
     bool explicit_leave = false;
     bool force = false;
-    bool proposed = false;  // by this try
+    bool proposed = false;         // by this try
+    std::uint64_t read_token = 0;  // 0: no quorum was asked whether this node leads
+    bool confirmed = false;        // it has said so
     std::uint64_t deadline_ms = 0;
   };
   struct Transfer {
@@ -72,9 +80,10 @@ class MembershipChanges {
   using Outcome = std::variant<Done, WaitsFor, wire::Error>;
 
   Outcome evaluate(Change& change);
-  Outcome finish(const Change& change) const;
+  Outcome finish(Change& change);
   Outcome leave_joint(Change& change);
   std::optional<Outcome> not_now() const;
+  std::optional<std::string> unknown_voter(const wire::Membership& among) const;
   std::optional<std::string> learner_behind(
       const std::vector<consensus::MembershipChange>& plan) const;
   Outcome propose(Change& change, const std::vector<consensus::MembershipChange>& plan);
@@ -97,6 +106,7 @@ class MembershipChanges {
   wire::ClientEncoder encoder_;
   std::vector<Change> changes_;
   std::vector<Transfer> transfers_;
+  std::uint64_t last_token_ = kReadTokens;
   bool acted_ = false;
 };
 

@@ -245,11 +245,13 @@ void Node::on_membership_committed(const consensus::MembershipAt& committed) {
 void Node::on_read_ready(std::uint64_t token) {
   parts_.queries->on_read_ready(token);
   parts_.commands->on_read_ready(token);
+  parts_.changes->on_read_ready(token);
 }
 
 void Node::on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) {
   parts_.queries->on_read_refused(token, reason);
   parts_.commands->on_read_refused(token, reason);
+  parts_.changes->on_read_refused(token);
 }
 
 // ---- the end

@@ -25,6 +25,18 @@ bool is_heartbeat(const PeerMessage& message) {
   return message.kind == MessageKind::kHeartbeat || message.kind == MessageKind::kHeartbeatReply;
 }
 
+// Leaves in `message` the entries whose bytes it has, and returns an append of those after them.
+PeerMessage split(PeerMessage& message) {
+  PeerMessage rest = message;
+  const auto sent = static_cast<std::ptrdiff_t>(message.payload.size());
+  rest.payload.clear();
+  rest.entries.erase(rest.entries.begin(), rest.entries.begin() + sent);
+  message.entries.resize(message.payload.size());
+  rest.log_index = message.entries.back().index;
+  rest.log_term = message.entries.back().term;
+  return rest;
+}
+
 }  // namespace
 
 RaftDriver::RaftDriver(const consensus::RaftConfig& config, const consensus::Restored& restored,
@@ -359,8 +371,9 @@ bool RaftDriver::attach_from_cache(PeerMessage& message) const {
 void RaftDriver::enqueue_after_read(PeerMessage&& message) {
   const NodeId peer = message.to;
   Backlog& backlog = backlogs_[peer];
-  if (backlog.messages.size() >= options_.waiting_appends_max) {
-    ++appends_dropped_;  // Raft repeats it
+  if (backlog.messages.size() >= options_.waiting_appends_max || backlog.taken_back != LogIndex()) {
+    ++appends_dropped_;
+    backlog.take_back(message);
     return;
   }
   backlog.messages.push_back(std::move(message));
@@ -406,17 +419,24 @@ void RaftDriver::continue_backlog(NodeId peer, const std::vector<Bytes>& entries
     const bool whole = message.payload.size() == message.entries.size();
     // A prefix of an append is an append, too; the front message always gets on.
     if (!whole && (!first || message.payload.empty())) break;
-    if (!whole) message.entries.resize(message.payload.size());
+    PeerMessage rest = whole ? PeerMessage{} : split(message);
     const bool still_leading =
         raft_.role() == consensus::Role::kLeader && message.term == raft_.term();
     if (still_leading) peers_.send(message);
     backlog.messages.pop_front();
     first = false;
-    if (!whole) break;
+    if (whole) continue;
+    backlog.messages.push_front(std::move(rest));
+    break;
   }
-  if (first) backlog.messages.clear();  // the log has changed meanwhile: Raft asks again
+  if (first) {  // the log has changed meanwhile
+    backlog.take_back(backlog.messages.front());
+    backlog.messages.clear();
+  }
   if (!backlog.messages.empty()) return read_for(peer, backlog);
+  const LogIndex taken_back = backlog.taken_back;
   backlogs_.erase(peer);
+  if (taken_back != LogIndex()) raft_.take_back_appends(peer, taken_back);
 }
 
 // ---- applying

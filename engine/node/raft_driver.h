@@ -72,7 +72,7 @@ struct RaftDriverOptions {
   // Applying stops for this turn after so many bytes, so that a heartbeat is never late.
   std::size_t apply_bytes_per_turn = 512U << 10;
   std::size_t read_bytes = 1U << 20;  // one read from the log's files
-  // Per peer, waiting for such a read; more are dropped and counted.
+  // Per peer, waiting for such a read; more are taken back, and sent when these have left.
   std::size_t waiting_appends_max = 256;
   unsigned promote_every_ticks = 10;      // how often learners are looked at
   std::size_t reads_waiting_max = 65536;  // confirmed, for entries that are not applied yet
@@ -147,7 +147,7 @@ class RaftDriver {
   void decide_only_after_log();
   // The members' contact lines of the membership in effect.
   const std::vector<wire::Member>& members() const { return raft_.membership().members; }
-  // Appends dropped by waiting_appends_max.
+  // Appends taken back because of waiting_appends_max.
   std::uint64_t appends_dropped() const { return appends_dropped_; }
   // How old the rows are at most; nullopt: not known (freshness.h).
   std::optional<std::uint64_t> age_us() const;
@@ -161,6 +161,12 @@ class RaftDriver {
   struct Backlog {
     std::deque<wire::PeerMessage> messages;
     std::uint64_t read_token = 0;  // 0: none under way
+    wire::LogIndex taken_back;     // appends from here on were not kept; 0: all were
+
+    void take_back(const wire::PeerMessage& message) {
+      const wire::LogIndex first = message.entries.front().index;
+      taken_back = taken_back == wire::LogIndex() ? first : std::min(taken_back, first);
+    }
   };
 
   void take_effects();

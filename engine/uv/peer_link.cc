@@ -29,7 +29,7 @@ void PeerNetwork::Link::dial() {
   dialled_at_ms_ = network_.loop_.now_ms();
 }
 
-void PeerNetwork::Link::dial_anew() {
+void PeerNetwork::Link::redial() {
   retry_.stop();
   connection_.reset();
   established_ = false;

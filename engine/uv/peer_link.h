@@ -23,7 +23,7 @@ class PeerNetwork::Link final : public Connection::Handler {
   // Every probe interval: asks, and looks whether earlier questions were answered.
   void probe();
   // The peer was restarted: what this connection leads to is gone.
-  void dial_anew();
+  void redial();
 
   void on_connected() override;
   void on_frame(wire::Frame&& frame) override;

@@ -212,7 +212,7 @@ void PeerNetwork::on_greeted(const Incoming& incoming) {
   const wire::NodeId peer = incoming.hello()->from;
   const wire::BootId boot = incoming.hello()->boot;
   const auto known = boots_.find(peer);
-  const bool started_anew = known != boots_.end() && known->second != boot;
+  const bool has_restarted = known != boots_.end() && known->second != boot;
   boots_[peer] = boot;
   std::vector<Incoming*> replaced;
   for (const auto& [other, owner] : incoming_) {
@@ -224,11 +224,11 @@ void PeerNetwork::on_greeted(const Incoming& incoming) {
     if (other->hello()->boot != boot) drop(PeerDrop::kOldBoot);
     forget_incoming(other);
   }
-  if (!started_anew) return;
+  if (!has_restarted) return;
   if (!replaced.empty()) handler_->on_peer_disconnected(peer);
   const auto link = links_.find(peer);
   if (link != links_.end() && link->second->is_established() && link->second->boot() != boot) {
-    link->second->dial_anew();
+    link->second->redial();
   }
 }
 

@@ -328,7 +328,7 @@ TEST_CASE("an address of the leader at which another node answers is named, with
   CHECK(message.find("api.advertise_addr") != std::string::npos);
 }
 
-TEST_CASE("nodes that send the client in circles do not hold it for ever") {
+TEST_CASE("nodes that send the client in circles do not hold it without end") {
   FakeNode a(1);
   FakeNode b(2);
   a.set_leader(b.id(), b.address());

@@ -35,7 +35,7 @@ Answer then_dropped(Answer answer) {
   return answer;
 }
 
-// One answer after another; afterwards the last one for ever.
+// One answer after another; afterwards always the last one.
 FakeNode::Handler in_turn(std::vector<Answer> answers) {
   auto left = std::make_shared<std::deque<Answer>>(answers.begin(), answers.end());
   return [left](const Received&) {

@@ -89,7 +89,7 @@ TEST_CASE("the leader itself is removed, is silent, and its machine joins again 
   // Asked again, with the whole id, nothing changes.
   CHECK(run_json(cluster, {"cluster", "member", "remove", id}).at("changed") == false);
 
-  // Also when it starts anew it disturbs nobody.
+  // Also when it is restarted it disturbs nobody.
   const wire::Term term = cluster.view(leader_of(cluster))->term;
   cluster.kill_9(removed);
   cluster.start(removed);

@@ -67,4 +67,30 @@ TEST_CASE("After a snapshot the probe begins after it") {
   CHECK(peer.next == LogIndex(41));
 }
 
+TEST_CASE("What has not left is taken back, and is sent again from there") {
+  Progress peer = replicating(2, 9);
+  peer.take_back(LogIndex(6));
+  CHECK(peer.next == LogIndex(6));
+  CHECK(peer.in_flight.count() == 3);
+  CHECK(peer.in_flight.bytes() == 30);
+  peer.take_back(LogIndex(6));  // it is news once
+  peer.take_back(LogIndex(2));  // the peer has it already
+  CHECK(peer.next == LogIndex(6));
+  CHECK(peer.in_flight.count() == 3);
+}
+
+TEST_CASE("A probe that has not left is asked again, but not of a peer out of reach") {
+  Progress peer;
+  peer.next = LogIndex(7);
+  peer.paused = true;
+  peer.take_back(LogIndex(6));
+  CHECK(peer.paused);
+  peer.unreachable = true;
+  peer.take_back(LogIndex(7));
+  CHECK(peer.paused);
+  peer.unreachable = false;
+  peer.take_back(LogIndex(7));
+  CHECK_FALSE(peer.paused);
+}
+
 }  // namespace bib::consensus

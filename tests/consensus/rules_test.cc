@@ -229,6 +229,17 @@ TEST_CASE("A log goes on after a snapshot if it has the snapshot's last entry") 
   CHECK_FALSE(needs_snapshot(at(6), at(5)));
 }
 
+TEST_CASE("A peer is there when it has answered this leader, and lately") {
+  Progress peer;
+  CHECK_FALSE(is_active(peer, 10));
+  peer.hear();
+  CHECK(is_active(peer, 10));
+  peer.ticks_since_heard = 9;
+  CHECK(is_active(peer, 10));
+  peer.ticks_since_heard = 10;
+  CHECK_FALSE(is_active(peer, 10));
+}
+
 TEST_CASE("A read waits for the leader's first commit and for a quorum's answer") {
   CHECK(may_answer_reads(at(6), at(6)));
   CHECK_FALSE(may_answer_reads(at(5), at(6)));

@@ -136,7 +136,7 @@ TEST_CASE("a clock of an earlier run of the node makes nothing young") {
   rig.heartbeat(1);
   rig.heartbeat(1);
   REQUIRE(rig.age(2));
-  // Node 2 was started anew, with another base; what it hears first echoes the old one.
+  // Node 2 was restarted, with another base; what it hears first echoes the old one.
   for (const std::uint64_t base : {1ULL << 20, 3ULL << 60}) {
     Freshness restarted(base);
     wire::PeerMessage old;

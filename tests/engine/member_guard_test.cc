@@ -164,12 +164,12 @@ TEST_CASE("a node that joined again under its old id is welcome with its new log
   guard.admitted(old);
   change(rig, 1, {consensus::ChangeKind::kRemove, {NodeId(3), "", "", true, 0}});
   change(rig, 1, {consensus::ChangeKind::kAddLearner, {NodeId(3), "h:1", "h:2", true, 500}});
-  wire::PeerHello anew = old;
-  anew.log_id = 500;
-  anew.term = Term(0);
-  anew.log_last_index = LogIndex();
-  anew.membership_index = LogIndex();
-  CHECK(verdict(guard, anew) == HelloRefusal::kNone);
+  wire::PeerHello rejoined = old;
+  rejoined.log_id = 500;
+  rejoined.term = Term(0);
+  rejoined.log_last_index = LogIndex();
+  rejoined.membership_index = LogIndex();
+  CHECK(verdict(guard, rejoined) == HelloRefusal::kNone);
   CHECK(verdict(guard, old) == HelloRefusal::kLogLost);
 }
 
@@ -178,12 +178,12 @@ TEST_CASE(
     "counted") {
   test::RaftRig rig(3);
   MemberGuard guard(rig.at(2));
-  wire::PeerHello anew = hello_of(rig, 3);
-  anew.log_id = 500;
-  CHECK(verdict(guard, anew) == HelloRefusal::kLogLost);
-  anew.membership_index = anew.membership_index + 2;  // its removal, and its second joining
-  REQUIRE(verdict(guard, anew) == HelloRefusal::kNone);
-  guard.admitted(anew);
+  wire::PeerHello rejoined = hello_of(rig, 3);
+  rejoined.log_id = 500;
+  CHECK(verdict(guard, rejoined) == HelloRefusal::kLogLost);
+  rejoined.membership_index = rejoined.membership_index + 2;  // its removal, and its second joining
+  REQUIRE(verdict(guard, rejoined) == HelloRefusal::kNone);
+  guard.admitted(rejoined);
   wire::PeerMessage message;
   message.from = NodeId(3);
   const auto passes = [&](wire::MessageKind kind) {

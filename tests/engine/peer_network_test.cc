@@ -240,7 +240,7 @@ TEST_CASE("the end of an old boot's connection says nothing about the present bo
       stage_number = 2;
     }
     if (stage_number == 2 && present.replies.size() == 1) {
-      CHECK(stage.node.disconnected.size() == 1);  // it was started anew
+      CHECK(stage.node.disconnected.size() == 1);  // it was restarted
       old.connection.reset();
       present.say({kCluster, BootId(8)}, kPeer, kSelf);
       stage_number = 3;

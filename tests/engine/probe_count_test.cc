@@ -15,7 +15,7 @@ TEST_CASE("a peer is silent after four turns without a sign, told once, and gone
   CHECK(count.turn() == Verdict::kGone);
 }
 
-TEST_CASE("a sign of life begins the count anew, and a new silence is told again") {
+TEST_CASE("a sign of life starts the count over, and a new silence is told again") {
   ProbeCount count;
   for (int round = 0; round < 3; ++round) {
     count.heard();

@@ -9,7 +9,7 @@ using namespace bib::wire;
 
 namespace {
 
-// Some event to print by a schema that is none of ours.
+// Some event to print by a schema that is not ours.
 std::vector<std::uint8_t> sample_event() {
   EventEncoder encoder;
   const ByteView bytes =

@@ -172,7 +172,7 @@ TEST_CASE("a delete of what is not there is found") {
                  refused(remove({13, 14}), 0)});
 }
 
-TEST_CASE("a revision that begins anew after a delete is found") {
+TEST_CASE("a revision that starts over after a delete is found") {
   require_wrong({write({1, 2}, "a", 1), remove({3, 4}, 2), write({5, 6}, "b", 1)}, {1, 2});
 }
 

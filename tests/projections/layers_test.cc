@@ -1,5 +1,5 @@
 // The layers against plain maps, with random operations: what decide() sees, what is applied, what
-// a view shows for ever, and what reaches the store.
+// a view always shows, and what reaches the store.
 #include <catch2/catch.hpp>
 
 #include <array>

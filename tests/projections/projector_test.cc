@@ -307,8 +307,8 @@ TEST_CASE("a checkpoint is a state of its own, also read-only, and a store can b
       StoredRow::make(make_row_key(Family::kConfig, "k"), wire::as_bytes("v"))};
   REQUIRE_FALSE(checkpoint->write(rows));
   must(RocksStore::destroy(directory / "state"));
-  const auto anew = must(RocksStore::open(directory / "state"));
-  REQUIRE(must(read_mark(*anew)) == StateMark{});
+  const auto reopened = must(RocksStore::open(directory / "state"));
+  REQUIRE(must(read_mark(*reopened)) == StateMark{});
 }
 
 TEST_CASE("rows of another projection version ask for a rebuild") {

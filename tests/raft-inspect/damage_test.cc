@@ -273,7 +273,7 @@ TEST_CASE("an event that does not verify is damage although every checksum is ri
   CHECK(ends_with_line(outcome.out, "damaged: 1 finding"));
 }
 
-TEST_CASE("a schema that is none is damage, and its events are shown as bytes") {
+TEST_CASE("an invalid schema is damage, and its events are shown as bytes") {
   support::TempDir dir;
   LogWriterOptions options;
   options.schema = {1, 2, 3, 4};

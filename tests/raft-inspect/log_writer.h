@@ -23,7 +23,7 @@ struct LogWriterOptions {
   wire::NodeId node{0xa1};
   std::uint64_t log_id = 0x1d;
   std::vector<std::uint8_t> schema = own_schema();
-  // The log begins behind a snapshot.
+  // The log begins after a snapshot.
   wire::LogIndex base_index;
   wire::Term base_term;
 

@@ -20,6 +20,7 @@
 //   once         each request is in the log at most once, and answered by its own event
 //   history      answers to clients fit one order, which respects real time; rows are no older
 //                than their node says
+//   members      a change of members that is done is committed, and those asked for later follow it
 //   join         who is told that it is a member is one, as of a committed entry
 //   feed         events reach their readers in order, without a gap
 //   frame        no answer is larger than what a client takes
@@ -130,6 +131,10 @@ class Oracle {
     refused_.insert({client, sequence});
   }
   void on_conflict(wire::LogIndex began, const std::string& key, wire::Revision current);
+  // A change of members is asked for, and said to be done: committed, and of no time before.
+  void on_change_requested(std::uint64_t request) { changes_requested_[request] = change_done_; }
+  void on_change_answered(const SimNode& node, std::uint64_t request,
+                          const wire::ChangeMembershipReply& reply);
 
   // ---- facts for the cluster
   wire::LogIndex committed() const { return wire::LogIndex(committed_.size()); }
@@ -226,6 +231,8 @@ class Oracle {
   std::map<std::string, std::vector<Version>, std::less<>> versions_;
   std::set<Request> refused_;
   std::vector<wire::Position> positions_;  // of the committed log's events, in order
+  wire::LogIndex change_done_;  // the latest membership that somebody was told of as done
+  std::map<std::uint64_t, wire::LogIndex> changes_requested_;  // what it was when they were asked
   std::set<wire::NodeId> promotions_asked_;
   std::vector<wire::LogIndex> acknowledged_;  // by each node, in all its runs
   struct Shown {

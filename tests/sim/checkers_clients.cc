@@ -97,6 +97,23 @@ void Oracle::on_read_answered(Time now, NodeIndex node, std::uint32_t run, LogIn
   if (level == wire::Consistency::kLinearizable) complete(now, seen.applied);
 }
 
+void Oracle::on_change_answered(const SimNode& node, std::uint64_t request,
+                                const wire::ChangeMembershipReply& reply) {
+  if (!reply.done) return;
+  const LogIndex before = changes_requested_.at(request);
+  if (reply.index > committed()) {
+    violated("members", "{} says that the membership of entry {} is done, committed is {}",
+             node.name(), reply.index.value(), committed().value());
+  }
+  if (reply.index < before) {
+    violated("members",
+             "{} says that nothing was left to do as of the membership of entry {}, but that of {} "
+             "was done before it was asked",
+             node.name(), reply.index.value(), before.value());
+  }
+  change_done_ = std::max(change_done_, reply.index);
+}
+
 void Oracle::check_feed(const std::string& who, wire::Position from, wire::Position event) const {
   const auto next = std::lower_bound(positions_.begin(), positions_.end(), from);
   if (next != positions_.end() && *next == event) return;

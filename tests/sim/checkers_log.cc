@@ -134,12 +134,12 @@ void Oracle::check_commit(SimNode& node, const Raft& raft, Facts& known) {
   if (raft.role() == Role::kLeader) check_own_commit(node, raft, known);
 }
 
-// The log begins behind an entry that is committed.
+// The log begins after an entry that is committed.
 void Oracle::check_base(const SimNode& node, const Raft& raft) const {
   const wire::LogPosition base = raft.log().base();
   if (base.index == LogIndex()) return;
   if (base.index > committed() || committed_[base.index.value() - 1].term != base.term) {
-    violated("snapshot", "{}'s log begins behind entry {} of term {}, which is not committed",
+    violated("snapshot", "{}'s log begins after entry {} of term {}, which is not committed",
              node.name(), base.index.value(), base.term.value());
   }
 }

@@ -91,6 +91,8 @@ class SimCluster final : public EventTarget {
   // Every membership that some node follows keeps a majority without these nodes, and the lost and
   // wiped ones.
   bool may_be_without(const std::vector<NodeIndex>& nodes) const;
+  bool can_elect_without(const std::vector<NodeIndex>& nodes) const;
+  void note_loss();
   bool keeps_majority(const wire::Membership& membership,
                       const std::vector<NodeIndex>& without) const;
   // It is a learner that gets its vote without being asked for.
@@ -116,7 +118,8 @@ class SimCluster final : public EventTarget {
   wire::ClientEncoder encoder_;
   std::uint64_t requests_ = 0;
   Time last_change_ = 0;
-  Time last_loss_ = 0;
+  Time last_loss_ = 0;       // of a disk
+  wire::Term term_of_loss_;  // and the latest term then
   bool healing_ = false;
 };
 

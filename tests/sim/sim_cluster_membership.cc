@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "consensus/rules.h"
 #include "sim_cluster.h"
 
 namespace bib::sim {
@@ -11,6 +12,7 @@ using consensus::ChangeKind;
 using consensus::MembershipChange;
 using consensus::Raft;
 using wire::NodeId;
+namespace rules = consensus::rules;
 
 // ---- what may not come back
 
@@ -35,13 +37,40 @@ bool SimCluster::may_be_without(const std::vector<NodeIndex>& without) const {
   for (const NodeIndex node : without) {
     if (may_be_promoted(id_of(node))) return false;
   }
-  return std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
-    if (node->is_lost() || node->is_wiped() || node->waits_to_join()) return true;
+  return can_elect_without(without) &&
+         std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
+           if (node->is_lost() || node->is_wiped() || node->waits_to_join()) return true;
+           if (!node->is_running()) return false;
+           const Raft& raft = *node->raft();
+           const consensus::MembershipAt* committed = raft.committed_membership();
+           return keeps_majority(raft.membership(), without) &&
+                  (committed == nullptr || keeps_majority(committed->membership, without));
+         });
+}
+
+// Somebody who runs, may campaign and has a majority for its log. Of a change that is not committed
+// it takes more than a majority: a node whose log is the newest may be no voter by it, and refuses
+// its vote to those by whose logs it is one (dissertation §4.2.2 has the like for removed servers).
+bool SimCluster::can_elect_without(const std::vector<NodeIndex>& without) const {
+  const auto is_there = [&](NodeId id, const wire::Membership& membership) {
+    const SimNode& node = *nodes_[index_of(id)];
+    return node.is_running() && !node.is_lost() && node.is_member_of(membership) &&
+           std::find(without.begin(), without.end(), node.index()) == without.end();
+  };
+  return std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
     if (!node->is_running()) return false;
-    const Raft& raft = *node->raft();
-    const consensus::MembershipAt* committed = raft.committed_membership();
-    return keeps_majority(raft.membership(), without) &&
-           (committed == nullptr || keeps_majority(committed->membership, without));
+    const wire::Membership& membership = node->raft()->membership();
+    if (!membership.is_voter(node->id()) || !is_there(node->id(), membership)) return false;
+    const wire::LogPosition last = node->raft()->log().last();
+    for (const std::vector<NodeId>* half : {&membership.voters, &membership.voters_outgoing}) {
+      const auto votes = std::count_if(half->begin(), half->end(), [&](NodeId id) {
+        return is_there(id, membership) &&
+               rules::is_up_to_date(wire::MessageKind::kVote, last,
+                                    nodes_[index_of(id)]->raft()->log().last());
+      });
+      if (!half->empty() && static_cast<std::size_t>(votes) <= half->size() / 2) return false;
+    }
+    return true;
   });
 }
 
@@ -54,10 +83,17 @@ bool SimCluster::may_be_promoted(NodeId id) const {
   });
 }
 
+void SimCluster::note_loss() {
+  last_loss_ = queue_.now();
+  for (const auto& node : nodes_) {
+    if (node->is_running()) term_of_loss_ = std::max(term_of_loss_, node->raft()->term());
+  }
+}
+
 void SimCluster::rot_some_disk() {
   SimNode* node = some_running();
   if (!may_lose_a_disk() || !may_be_without({node->index()})) return;
-  last_loss_ = queue_.now();
+  note_loss();
   stop_node(*node, random_.below(2) == 0 ? Death::kKilled : Death::kPower);
   (void)node->rot();
 }
@@ -65,7 +101,7 @@ void SimCluster::rot_some_disk() {
 void SimCluster::wipe_some_disk() {
   SimNode* node = some_running();
   if (node->is_wiped() || !may_lose_a_disk() || !may_be_without({node->index()})) return;
-  last_loss_ = queue_.now();
+  note_loss();
   node->die(Death::kPower, std::nullopt);
   node->wipe();
   node->start_later(random_.between(5 * kMillisecond, 2 * kSecond));
@@ -73,7 +109,7 @@ void SimCluster::wipe_some_disk() {
 
 // ---- membership
 
-// Whoever has lost its disk is removed, and joins anew, more often than chance has it.
+// A node that has lost its disk is removed, and joins again, more often than chance has it.
 NodeIndex SimCluster::node_to_change(const wire::Membership& membership) {
   const auto any = static_cast<NodeIndex>(random_.below(nodes_.size()));
   if (plan_.faults.wipe == 0 || random_.below(2) == 0) return any;
@@ -96,7 +132,7 @@ std::vector<MembershipChange> SimCluster::random_changes(const wire::Membership&
     change.member.wants_vote = random_.below(4) != 0;
     const wire::Member* line = membership.find(id_of(index));
     const bool is_member = line != nullptr;
-    // Whoever asks for a change of a member does not know its log, nor may he replace it.
+    // The one who asks for a change of a member does not know its log and may not replace it.
     if (is_member) change.member.log_id = line->log_id;
     if (nodes_[index]->is_lost() || (is_member && !nodes_[index]->is_member_of(membership))) {
       change.kind = ChangeKind::kRemove;
@@ -137,9 +173,11 @@ void SimCluster::send(SimNode& node, wire::FrameKind kind, wire::ByteView body) 
 // As `bib cluster member` does.
 void SimCluster::ask_for_change() {
   SimNode* leader = some_leader();
-  // A leader takes a voter for healthy until it has missed its answers for up to two timeouts.
+  // A leader takes a voter for healthy until it has missed its answers for up to two timeouts; one
+  // that was elected since the loss knows better.
   const Time blind = 3 * kSecond + 2 * kTickTime * plan_.raft.election_ticks_min;
-  if (leader == nullptr || (last_loss_ != 0 && queue_.now() < last_loss_ + blind)) return;
+  const bool is_recent = last_loss_ != 0 && queue_.now() < last_loss_ + blind;
+  if (leader == nullptr || (is_recent && leader->raft()->term() <= term_of_loss_)) return;
   const wire::Membership& membership = leader->raft()->membership();
   if (membership.members.empty()) return;
   wire::ChangeMembership request;
@@ -162,6 +200,7 @@ void SimCluster::ask_for_change() {
   if (removes_all && !request.changes.empty()) return;
   last_change_ = queue_.now();
   trace_.line("", "{} is asked for a change of {} members", leader->name(), request.changes.size());
+  oracle_.on_change_requested(requests_ + 1);
   send(*leader, wire::FrameKind::kChangeMembership, encoder_.encode(request));
 }
 
@@ -176,8 +215,8 @@ void SimCluster::change_membership() {
   for (const MembershipChange& change : changes) {
     SimNode& node = *nodes_[index_of(change.member.id)];
     if (!status || !node.is_wiped() || !node.is_member_of(*next)) continue;
-    trace_.line(node.name(), "joins anew under its old id");
-    node.join_anew();
+    trace_.line(node.name(), "joins again under its old id");
+    node.rejoin();
   }
   trace_.line("", "a change of membership is asked for: {}",
               status ? "taken" : status.error().message);

@@ -76,7 +76,7 @@ class SimNetwork final : public EventTarget {
   bool is_connected(NodeIndex from, NodeIndex to) const { return pairs_[from * kMax + to].up; }
   // A question on the connection from -> to would be answered now.
   bool answers(NodeIndex from, NodeIndex to) const;
-  // `from` takes its connection to `to` for dead, and dials anew.
+  // `from` takes its connection to `to` for dead, and dials again.
   void hang_up(NodeIndex from, NodeIndex to);
 
   // ---- faults

@@ -60,7 +60,7 @@ class SimNode final : public EventTarget,
   void wipe();
   // From then on nobody may count it, until it has been removed and joins with its new log.
   bool is_wiped() const { return is_wiped_; }
-  void join_anew() { is_wiped_ = false; }
+  void rejoin() { is_wiped_ = false; }
   std::uint64_t log_id() const { return log_id_; }
   // With the disk that it has.
   bool is_member_of(const wire::Membership& membership) const;

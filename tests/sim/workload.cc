@@ -245,6 +245,11 @@ void Workload::finish(std::size_t index) {
 void Workload::on_answer(NodeIndex node, engine::Asker asker, wire::FrameKind kind,
                          wire::ByteView body, bool more) {
   if (Feeds::is_feed(asker.session)) return feeds_.on_answer(node, asker, kind, body, more);
+  if (kind == wire::FrameKind::kChangeMembershipReply) {
+    const auto reply = wire::decode_change_membership_reply(body);
+    if (!reply) violated("wire", "an answer cannot be read: {}", reply.error().message);
+    return oracle_.on_change_answered(*nodes_[node], asker.request, *reply);
+  }
   const auto client = static_cast<std::size_t>(asker.session);
   if (client >= clients_.size()) return;  // somebody who does not wait for answers
   Answer answer{

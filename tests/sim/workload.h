@@ -26,7 +26,7 @@ class Workload final : public EventTarget, public Clients {
     feeds_.add_node(node);
   }
   void start();
-  // No new requests; those under way go on, for ever.
+  // No new requests; those under way go on, without end.
   void heal();
   // One write that must succeed; again for a second one.
   void probe();

@@ -2,7 +2,7 @@
 //
 // tests/golden/log-v1 never changes: a version of the format that this code writes differently is
 // another version. After a deliberate change of an unreleased format:
-//   wire_tests "the golden log is written anew"
+//   wire_tests "the golden log is rewritten"
 #include <catch2/catch.hpp>
 
 #include <sstream>
@@ -101,7 +101,7 @@ std::string golden_file() {
 
 }  // namespace
 
-TEST_CASE("the golden log is written anew", "[.]") {
+TEST_CASE("the golden log is rewritten", "[.]") {
   support::write_file(support::golden(kFile), as_text(golden_segment()));
 }
 

@@ -8,7 +8,7 @@
 
 namespace bib::wire {
 
-TEST_CASE("one seed gives one sequence, for ever") {
+TEST_CASE("one seed gives one sequence, always") {
   // The first outputs of xoshiro256** seeded by splitmix64 from 0.
   Prng zero(0);
   CHECK(zero.next() == 0x99ec5f36cb75f2b4ULL);
