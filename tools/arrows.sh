@@ -19,31 +19,36 @@ git ls-files --cached --others --exclude-standard -- '*.cc' '*.h' | sort -u |
   xargs -r -d '\n' grep -HnE '^[[:space:]]*#[[:space:]]*include' |
   awk '
     BEGIN {
-      # Which rooms of its own folder a room may include (CMakeLists.txt of the folder says the same).
-      sees["wire/base"] = ""
-      sees["wire/model"] = "base"
-      sees["wire/log"] = "base"
-      sees["wire/peer"] = "base log"
-      sees["wire/client"] = "base model"
-      sees["wire/config"] = "base log peer"
-      sees["projections/state"] = ""
-      sees["projections/rules"] = "state"
-      sees["projections/apply"] = "rules state"
-      sees["engine/ports"] = ""
-      sees["engine/storage"] = "ports"
-      sees["engine/node"] = "storage ports"
-      sees["engine/uv"] = "storage ports"
-      sees["engine/bibd"] = "node uv storage ports"
-      sees["cli/print"] = ""
-      sees["cli/client"] = ""
-      sees["cli/config"] = "print client"
-      sees["cli/importers"] = "print client"
-      sees["cli/commands"] = "print client config importers"
-      sees["cli/bibd"] = "config client print"
-      # Of wire, consensus and projections do not see everything.
+      # Which rooms a room may include, of its own folder and of wire: what bib_room() of the
+      # folder says, and what is seen through that.
+      split("wire projections engine cli", folders, " ")
+      for (f in folders) {
+        while ((getline text < (folders[f] "/CMakeLists.txt")) > 0) {
+          if (text !~ /^bib_room\(/) continue
+          gsub(/^bib_room\(|\)$/, "", text)
+          count = split(text, word, " ")
+          inside = word[1] "/" word[2]
+          sees[inside] = ""
+          for (w = 4; w <= count; ++w) {
+            if (word[w] ~ /^bib_wire_/) {
+              short = substr(word[w], 10)
+              sees_wire[inside] = sees_wire[inside] " " short " " sees["wire/" short]
+            } else if (word[w] !~ /^bib_/) {
+              sees[inside] = sees[inside] " " word[w] " " sees[word[1] "/" word[w]]
+              if (word[1] == "projections") {
+                sees_wire[inside] = sees_wire[inside] " " sees_wire[word[1] "/" word[w]]
+              }
+            }
+          }
+        }
+      }
+      # What is not built with bib_room().
       sees_wire["consensus"] = "base peer log"
-      sees_wire["projections/state"] = "base log"
-      sees_wire["projections/rules"] = "base model client"
+      sees["cli/bibd"] = "config client print"
+      if (!("engine/bibd" in sees) || !("wire/peer" in sees)) {
+        print "no rooms are declared in the folders" > "/dev/stderr"
+        exit 1
+      }
     }
     function bad(why) {
       printf "%s:%s: %s: %s\n", file, line, header, why

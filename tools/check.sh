@@ -17,7 +17,9 @@
 #   sim [N]    builds preset dev and runs N simulated clusters, seeds 1 to N (20000 when not given)
 #   mutants    builds the simulator with planted bugs (preset mutants) and shows that each is caught
 #   coverage   builds and tests with counters; the report goes to build/coverage/report.txt
-#   history [SECONDS]   clusters of three and five real nodes under faults, for so long each (300)
+#   history [SECONDS]   clusters of three and five real nodes under faults, with quick and with the
+#              default timeouts, for so long each (300)
+#   long       what is too long for CI: asan, tsan, fuzz, sim 20000, mutants, history
 #   tidy [all | FILE...]   clang-tidy over the files changed since HEAD, all files, or those named
 #
 # Missing packages are installed first (tools/deps.sh). BIB_SEED replaces the seed of history. BIB_JOBS sets the number of parallel jobs,
@@ -119,12 +121,15 @@ tidy() {
 # The seed is the day's, so that runs differ and can be repeated; one of the two is even, so that one
 # run has small snapshots and one the whole log. History and logs stay.
 history_runs() {
-  local seconds=$1 nodes seed out
+  local seconds=$1 nodes timeouts seed out
   for nodes in 3 5; do
     seed=$((${BIB_SEED:-$(date +%Y%m%d)} + nodes / 5))
-    out=build/dev/history-$nodes-$seed
-    step "history of $nodes nodes, seed $seed: $out" \
-      build/dev/bin/bib_nemesis --nodes "$nodes" --duration "$seconds" --seed "$seed" --out "$out"
+    for timeouts in quick default; do
+      out=build/dev/history-$nodes-$timeouts-$seed
+      step "history of $nodes nodes, $timeouts timeouts, seed $seed: $out" \
+        build/dev/bin/bib_nemesis --nodes "$nodes" --duration "$seconds" --seed "$seed" \
+        --timeouts "$timeouts" --out "$out"
+    done
   done
 }
 
@@ -186,6 +191,11 @@ case $what in
     step deps deps
     step "build dev" build dev
     history_runs "${2-300}"
+    ;;
+  long)
+    for part in asan tsan fuzz sim mutants history; do
+      "$0" "$part"
+    done
     ;;
   -h | --help | help) usage ;;
   *)

@@ -42,6 +42,7 @@ struct Options {
   std::uint64_t seed = 1;
   std::string faults = "kill,pause,partition,slow-disk";
   std::string network = "auto";
+  std::string timeouts = "quick";
   std::size_t clients = 6;
   std::uint64_t rate = 600;
   fs::path out;
@@ -106,8 +107,10 @@ class Run {
   // Every other seed: snapshots are made and followers that were away need them. Otherwise the log
   // stays whole, and so the audit sees all of it.
   static bool has_small_snapshots(const Options& options) { return options.seed % 2 == 0; }
+  static bool has_default_timeouts(const Options& options) { return options.timeouts == "default"; }
   static cluster::Environment environment(const Options& options) {
-    cluster::Environment environment = cluster::quick_timeouts();
+    cluster::Environment environment;
+    if (!has_default_timeouts(options)) environment = cluster::quick_timeouts();
     if (has_small_snapshots(options)) {
       environment["BIBD_CLUSTER_SNAPSHOT_THRESHOLD"] = "500";
       environment["BIBD_CLUSTER_SNAPSHOT_INTERVAL"] = "1s";
@@ -191,7 +194,10 @@ bool Run::wait_for(milliseconds until, Nemesis& nemesis) {
 
 bool Run::follow_schedule(Nemesis& nemesis) {
   const milliseconds duration = seconds(options_.duration_s);
-  const std::vector<Fault> schedule = draw_schedule(options_.seed, duration, kinds_);
+  // With the default timeouts two nodes believe to lead for as long as a partition lasts.
+  const FaultLength length =
+      has_default_timeouts(options_) ? FaultLength{1000, 4000} : FaultLength{};
+  const std::vector<Fault> schedule = draw_schedule(options_.seed, duration, kinds_, length);
   std::multimap<milliseconds, std::pair<bool, const Fault*>> moments;
   for (const Fault& fault : schedule) {
     moments.emplace(fault.begins, std::pair(true, &fault));
@@ -301,6 +307,9 @@ int main(int argc, char** argv) {
   app.add_option("--faults", options.faults, "kill,pause,partition,slow-disk, or none");
   app.add_option("--network", options.network, "auto, namespaces or proxy")
       ->check(CLI::IsMember({"auto", "namespaces", "proxy"}));
+  app.add_option("--timeouts", options.timeouts,
+                 "quick, or those of the default configuration and faults of 1 to 4 s")
+      ->check(CLI::IsMember({"quick", "default"}));
   app.add_option("--clients", options.clients, "Clients")->check(CLI::Range(1, 64));
   app.add_option("--rate", options.rate, "Operations a second, of all clients together")
       ->check(CLI::Range(1, 100'000));

@@ -47,7 +47,7 @@ wire::Result<std::vector<FaultKind>> parse_faults(const std::string& text) {
 }
 
 std::vector<Fault> draw_schedule(std::uint64_t seed, milliseconds duration,
-                                 const std::vector<FaultKind>& kinds) {
+                                 const std::vector<FaultKind>& kinds, FaultLength length) {
   wire::Prng random(seed);
   const auto between = [&](std::uint64_t low, std::uint64_t high) {
     return milliseconds(random.between(low, high));
@@ -58,7 +58,7 @@ std::vector<Fault> draw_schedule(std::uint64_t seed, milliseconds duration,
     const std::uint64_t pause_max = 1000 + 1000 * kinds.size();
     milliseconds at = between(500, pause_max);
     for (;;) {
-      Fault fault{kind, at, at + between(200, 3000), random.next()};
+      Fault fault{kind, at, at + between(length.min, length.max), random.next()};
       if (fault.ends >= duration) break;
       at = fault.ends + between(300, pause_max);
       schedule.push_back(fault);

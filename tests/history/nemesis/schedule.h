@@ -24,9 +24,15 @@ std::string name_of(FaultKind kind);
 // "kill,pause,partition,slow-disk", or "none". kInvalid names the word that is none of them.
 wire::Result<std::vector<FaultKind>> parse_faults(const std::string& text);
 
+// How long a fault lasts, in milliseconds.
+struct FaultLength {
+  std::uint64_t min = 200;
+  std::uint64_t max = 3000;
+};
+
 // In order of their beginnings. Faults of one kind follow one another, those of different kinds
 // overlap; the last ends before the time is up.
 std::vector<Fault> draw_schedule(std::uint64_t seed, std::chrono::milliseconds duration,
-                                 const std::vector<FaultKind>& kinds);
+                                 const std::vector<FaultKind>& kinds, FaultLength length = {});
 
 }  // namespace bib::nemesis
