@@ -32,7 +32,7 @@ class EventFeed {
   void on_applied(wire::LogIndex index) { applied_ = index; }
   // Once per turn. A node applies what its own disk may not have yet; the log's files are read up
   // to what it has.
-  void on_turn(wire::LogIndex durable);
+  void on_turn(wire::LogIndex readable);
   void on_session_end(SessionId session);
   void on_session_drained(SessionId session);
 

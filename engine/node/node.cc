@@ -124,7 +124,7 @@ void Node::on_turn() {
   parts_.commands->decide_parked();
   parts_.commands->propose_open_batch();
   if (const auto status = driver.run_effects(); !status) return fail(status.error());
-  parts_.feed->on_turn(driver.raft().durable_index());
+  parts_.feed->on_turn(driver.readable_index());
   parts_.joins->answer_committed();
   if (parts_.changes->step()) world.turns.continue_soon();
   issue_first_token();

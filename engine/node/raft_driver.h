@@ -20,6 +20,7 @@
 #include "engine/ports/peer_port.h"
 #include "wire/base/bytes.h"
 #include "wire/base/ids.h"
+#include "wire/base/mutant.h"
 #include "wire/base/result.h"
 
 namespace bib::engine {
@@ -149,6 +150,12 @@ class RaftDriver {
   const std::vector<wire::Member>& members() const { return raft_.membership().members; }
   // Appends taken back because of waiting_appends_max.
   std::uint64_t appends_dropped() const { return appends_dropped_; }
+  // What the log's files have of the log; nothing while a snapshot is put in place and until what
+  // it does to the log is durable: the files may still have entries that it replaces.
+  wire::LogIndex readable_index() const {
+    if (BIB_MUTANT(kFeedsReplacedLog)) return raft_.durable_index();
+    return installing_ || installed_ ? wire::LogIndex() : raft_.durable_index();
+  }
   // How old the rows are at most; nullopt: not known (freshness.h).
   std::optional<std::uint64_t> age_us() const;
 

@@ -83,4 +83,11 @@ void Oracle::after_step(SimNode& node) {
   known.pre_votes_in_turn = 0;
 }
 
+void Oracle::on_death_in_turn(SimNode& node) {
+  const Raft* raft = node.raft();
+  if (raft != nullptr && raft->commit() != facts(node).commit) {
+    check_commit(node, *raft, facts(node));
+  }
+}
+
 }  // namespace bib::sim

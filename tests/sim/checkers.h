@@ -87,6 +87,8 @@ class Oracle {
   // A delta on its way to the node's store.
   void on_stored(const SimNode& node, const projections::StateMark& mark) const;
   void after_step(SimNode& node);
+  // Its step does not end; others may have been told of its commit index all the same.
+  void on_death_in_turn(SimNode& node);
   // Rows that were found, made or fetched are those that the committed log gives.
   void check_rows_at(const SimNode& node, const projections::StateMark& mark) const;
   void check_snapshot(const SimNode& node, const wire::SnapshotManifest& snapshot) const;

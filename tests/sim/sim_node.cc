@@ -232,6 +232,7 @@ void SimNode::on_stopped(const wire::Status& status) {
 
 void SimNode::die(Death death, std::optional<Time> restart_after) {
   if (!process_) return;
+  if (is_dying() && is_running()) world_.oracle.on_death_in_turn(*this);
   dying_ = Death::kNone;
   restart_after_stop_ = 0;
   world_.trace.note(index_, static_cast<int>(death));

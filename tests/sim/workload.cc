@@ -245,13 +245,9 @@ void Workload::finish(std::size_t index) {
 void Workload::on_answer(NodeIndex node, engine::Asker asker, wire::FrameKind kind,
                          wire::ByteView body, bool more) {
   if (Feeds::is_feed(asker.session)) return feeds_.on_answer(node, asker, kind, body, more);
-  if (kind == wire::FrameKind::kChangeMembershipReply) {
-    const auto reply = wire::decode_change_membership_reply(body);
-    if (!reply) violated("wire", "an answer cannot be read: {}", reply.error().message);
-    return oracle_.on_change_answered(*nodes_[node], asker.request, *reply);
-  }
   const auto client = static_cast<std::size_t>(asker.session);
-  if (client >= clients_.size()) return;  // somebody who does not wait for answers
+  const bool is_change = kind == wire::FrameKind::kChangeMembershipReply;
+  if (client >= clients_.size() && !is_change) return;  // somebody who does not wait for answers
   Answer answer{
       client, asker.request, node, nodes_[node]->runs(), kind, {body.begin(), body.end()}};
   if (!healing_ && network_.client_message_is_lost()) return;
@@ -268,6 +264,11 @@ void Workload::on_node_gone(NodeIndex node) {
 }
 
 void Workload::take_answer(Answer&& answer) {
+  if (answer.kind == wire::FrameKind::kChangeMembershipReply) {
+    const auto reply = wire::decode_change_membership_reply(answer.body);
+    if (!reply) violated("wire", "an answer cannot be read: {}", reply.error().message);
+    return oracle_.on_change_answered(*nodes_[answer.node], answer.request, *reply);
+  }
   Client& client = clients_[answer.client];
   if (client.request != answer.request) return;
   trace_.note(answer.client, answer.request, static_cast<int>(answer.kind));

@@ -80,6 +80,7 @@
   M(32, kChangeAnsweredEarly, "a change of members is called done before it is committed")         \
   M(32, kChangeUnconfirmed, "a change of members is called done by a leader that nobody confirms") \
   M(32, kCheckpointsBeyondLog, "a snapshot is made of rows whose log is not durable")              \
+  M(32, kFeedsReplacedLog, "a feed reads entries that an installed snapshot replaces")             \
   M(32, kFeedSkipsRest, "a feed that stops within an entry goes on after it")                      \
   M(32, kFeedsUncommitted, "a feed sends what its node has on its disk, committed or not")         \
   M(32, kForgetsJoining, "a node that asks to join again has another log than it said")            \
