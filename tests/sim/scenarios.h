@@ -1,8 +1,8 @@
 // Scenarios: faults of the node that are known and wait to be mended. Each is a kind of run in
 // which a checker finds it, by its name; ordinary seeds keep out of their way.
 //
-// A scenario whose fault has been mended finds nothing: then its test fails, and the scenario is
-// taken out, so that ordinary seeds hold the promise from there on.
+// A scenario whose fault has been mended finds nothing: then its run with --seeds fails, and the
+// scenario is taken out, so that ordinary seeds hold the promise from there on.
 #pragma once
 
 #include <optional>
