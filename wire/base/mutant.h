@@ -10,7 +10,7 @@
 
 #include <cstdint>
 
-// M(rule, name, what it does wrong). The rules are numbered as in docs/testing.md.
+// M(rule, name, what it does wrong). docs/testing.md says what each rule is ("The mutation run").
 #define BIB_MUTANT_LIST(M)                                                                         \
   M(1, kCommitsForeignTerm, "a leader commits an entry of an earlier term by counting")            \
   M(2, kVotesBeforeDurable, "answers leave before term and vote are durable")                      \
