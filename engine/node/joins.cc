@@ -7,6 +7,7 @@
 #include "projections/rules/join_tokens.h"
 #include "wire/base/mutant.h"
 #include "wire/base/secret.h"
+#include "wire/log/data_directory.h"
 
 namespace bib::engine {
 
@@ -113,8 +114,8 @@ wire::Status Joins::check_member(const wire::Member& node) const {
                 "node {} is a member already, with a log that this node does not have: its disk "
                 "was lost or replaced. It must not come back under its old id, because it may have "
                 "forgotten votes and entries. On a member: `bib cluster member remove {}`; on the "
-                "node: `bib setup --daemon --cluster-join <token> --force`, which draws a new id",
-                to_string(node.id), to_string(node.id));
+                "node: {}",
+                to_string(node.id), to_string(node.id), wire::kHowToRejoin);
   }
   for (const wire::Member& member : membership.members) {
     if (member.id != node.id && member.raft_address == node.raft_address) {

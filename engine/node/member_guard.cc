@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "wire/base/mutant.h"
+#include "wire/log/data_directory.h"
 
 namespace bib::engine {
 
@@ -48,9 +49,8 @@ bool counts_sender(MessageKind kind) {
 std::string what_to_do(wire::NodeId id) {
   return fmt::format(
       "It must not take part under its old id, because it may have forgotten votes and entries. On "
-      "a member: `bib cluster member remove {}`; on the node: remove its data and run `bib setup "
-      "--daemon --cluster-join <token> --force`, which draws a new id",
-      to_string(id));
+      "a member: `bib cluster member remove {}`; on the node: {}",
+      to_string(id), wire::kHowToRejoin);
 }
 
 template <typename... Args>
@@ -98,12 +98,12 @@ std::optional<MemberGuard::Refusal> MemberGuard::check_membership(const PeerHell
   if (committed == nullptr || committed->index <= hello.membership_index) return std::nullopt;
   if (committed->membership.find(hello.from) != nullptr) return std::nullopt;
   if (raft_.membership().find(hello.from) != nullptr) return std::nullopt;
-  return Refusal{HelloRefusal::kRemoved,
-                 {ErrorCode::kRefused,
-                  fmt::format("node {} is no member of the cluster, as of entry {}. If it is to "
-                              "come back: remove its data and run `bib setup --daemon "
-                              "--cluster-join <token> --force`, which draws a new id",
-                              to_string(hello.from), committed->index.value())}};
+  return Refusal{
+      HelloRefusal::kRemoved,
+      {ErrorCode::kRefused,
+       fmt::format("node {} is not a member of the cluster, as of entry {}. If it is "
+                   "to come back, {}",
+                   to_string(hello.from), committed->index.value(), wire::kHowToRejoin)}};
 }
 
 // One that knows a later membership may have joined again in it, with this log, and may lead: it

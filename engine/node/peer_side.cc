@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "wire/log/data_directory.h"
+
 namespace bib::engine {
 
 using wire::ErrorCode;
@@ -49,10 +51,9 @@ void PeerSide::leave_as_removed(wire::LogIndex index, const std::string& said_by
   parts_.world.logger.error(
       "node",
       "{} was removed from the cluster as of entry {} ({} says so). It serves no writes and takes "
-      "no "
-      "part any more: stop it. To bring it back, remove {} and run `bib setup --daemon "
-      "--cluster-join <token> --force`, which draws a new id",
-      to_string(parts_.config.node_id), index.value(), said_by, parts_.config.data_dir);
+      "no part any more: stop it. To bring it back, {} (its data directory is {})",
+      to_string(parts_.config.node_id), index.value(), said_by, wire::kHowToRejoin,
+      parts_.config.data_dir);
 }
 
 // ---- greetings
@@ -102,10 +103,9 @@ void PeerSide::on_claimed(const wire::PeerHello& hello) {
        fmt::format(
            "node {} counts this node among the members of another cluster '{}' ({}), but {} holds "
            "a cluster of this node alone: its disk was lost, and it has founded a second cluster. "
-           "On a member of the first: `bib cluster member remove {}`; here: remove {} and run "
-           "`bib setup --daemon --cluster-join <token> --force`, which draws a new id",
+           "On a member of the first: `bib cluster member remove {}`; for this node: {}",
            to_string(hello.from), hello.cluster_name, to_string(hello.cluster), config.data_dir,
-           to_string(config.node_id), config.data_dir)});
+           to_string(config.node_id), wire::kHowToRejoin)});
 }
 
 }  // namespace bib::engine

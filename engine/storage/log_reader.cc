@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "wire/log/data_directory.h"
 #include "wire/log/entry.h"
 #include "wire/log/log_format.h"
 
@@ -39,8 +40,9 @@ Status check_entry(const Bytes& entry, const EntryLocation& expected, const std:
       ErrorCode::kCorrupt,
       "the log is damaged: {} at offset {} should hold entry {} of term {}, but: {}. See "
       "'raft-inspect verify' on this directory for details. To restore the node from the others, "
-      "stop it, move its data directory away and join the cluster again",
-      path, expected.offset, expected.index.value(), expected.term.value(), what);
+      "stop it, {}",
+      path, expected.offset, expected.index.value(), expected.term.value(), what,
+      wire::kHowToRejoin);
 }
 
 // How many of the run's entries are worth one read.

@@ -26,7 +26,7 @@ void require_refused(Cluster& cluster, std::size_t node) {
   const std::string log = cluster.node_log(node);
   CHECK_THAT(log, Contains("disk was lost or replaced"));
   CHECK_THAT(log, Contains("bib cluster member remove"));
-  CHECK_THAT(log, Contains("--cluster-join <token> --force"));
+  CHECK_THAT(log, Contains("--cluster-join TOKEN --force"));
 }
 
 bool leads(const Cluster& cluster) {
