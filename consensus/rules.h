@@ -5,8 +5,7 @@
 // How they add up to the five properties of Raft's figure 3:
 //
 //   Election Safety        a node votes once in a term, also across a crash (elections), and any
-//   two
-//                          majorities meet, also across a change of members (membership);
+//                          two majorities meet, also across a change of members (membership);
 //   Leader Append-Only     a leader's log only grows: only followers truncate (replication);
 //   Log Matching           a follower takes only what follows an entry that both have, and gives up
 //                          only what differs from it (replication);
@@ -20,7 +19,9 @@
 // possible. What a majority is, is in quorum.h; which membership may follow which, in changer.h.
 //
 // Each rule also holds the bug that breaks it, BIB_MUTANT(...): a constant false in every ordinary
-// build (wire/base/mutant.h). Consensus has no other place for them.
+// build (wire/base/mutant.h). Consensus has no other place for them. Two rules hold none,
+// since only a fault elsewhere can break them: may_follow (what it refuses is dropped) and
+// may_truncate (asserted).
 #pragma once
 
 #include <algorithm>

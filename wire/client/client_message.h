@@ -250,7 +250,7 @@ struct StatusReply {
   std::string_view cluster_name{};
   NodeId node{};
   std::string_view version{};
-  std::string_view role{};  // "leader", "follower", "candidate", "learner", "joining"
+  std::string_view role{};  // "leader", "follower", "candidate", "learner", "removed"
   NodeId leader{};
   Term term{};
   LogIndex commit{};

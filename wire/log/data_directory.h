@@ -13,8 +13,7 @@
 //   state.new/       rows that are to take the place of state/
 //   state.old/       rows that had to give way, on their way out
 //   snapshots/<index>-<term>/{manifest,state/}   (snapshot_manifest.h)
-//   snapshots/installing                         names the snapshot whose rows are being put in
-//   place
+//   snapshots/installing      names the snapshot whose rows are being put in place
 //   *.tmp            in any of them: unfinished, counts for nothing
 #pragma once
 
@@ -68,7 +67,7 @@ struct DirectoryFacts {
   std::optional<LogIdentity> log;         // whose, where that was read
   bool has_rows = false;                  // state/, state.new/ or state.old/ holds anything
   std::vector<LogPosition> snapshots;     // that have a manifest which can be read
-  bool has_snapshots = false;             // snapshots/ holds anything but *.tmp
+  bool has_snapshots = false;             // snapshots/ holds `installing` or a snapshot's name
   FileKind installing = FileKind::kAbsent;
   std::optional<LogPosition> installing_snapshot;  // nothing: the note names none
 };
