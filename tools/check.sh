@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Formats, checks the arrows and the sizes, builds and tests. What CI runs.
+# Checks format, arrows and sizes, looks for some planted bugs, builds and tests. What CI runs.
 #
 # usage: tools/check.sh [STEP]
 #
@@ -22,9 +22,9 @@
 #   long       what is too long for CI: asan, tsan, fuzz, sim 20000, mutants, history
 #   tidy [all | FILE...]   clang-tidy over the files changed since HEAD, all files, or those named
 #
-# Missing packages are installed first (tools/deps.sh). BIB_SEED replaces the seed of history. BIB_JOBS sets the number of parallel jobs,
-# all cores when not set. Exit code: 0 all passed, 1 a step failed (the last thing printed says
-# which), 2 wrong usage.
+# Missing packages are installed first (tools/deps.sh). BIB_SEED replaces the seed of history.
+# BIB_JOBS sets the number of parallel jobs, all cores when not set.
+# Exit code: 0 all passed, 1 a step failed (the last thing printed says which), 2 wrong usage.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -34,7 +34,7 @@ struct Bibd::Impl {
   std::unique_ptr<DirectoryLock> lock;
   std::unique_ptr<projections::DurableStore> store;  // outlives the loop's last turn
   EventLoop loop;
-  Listeners listeners;  // until Node has them
+  Listeners listeners;  // until UvNode has them
   std::unique_ptr<Joiner> joiner;
   std::unique_ptr<UvNode> running;
   std::vector<uv_signal_t*> signals;

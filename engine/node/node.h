@@ -34,7 +34,7 @@ struct NodeStart {
   std::vector<wire::Member> first_members;        // whom to dial while the log names no one
 };
 
-// The core's options that a configuration does not name, as the simulator draws them.
+// The options of a node's parts: what a simulation may draw; tuning_of() gives the configuration's.
 struct NodeTuning {
   consensus::RaftConfig raft;
   RaftDriverOptions driver;
@@ -48,7 +48,7 @@ class Node final : public Applier, public LogSink, public LogEvents {
   static constexpr std::uint32_t kDiskLookMs = 50;
   static constexpr std::uint32_t kHousekeepingMs = 250;
 
-  // What the configuration says, for start(); a simulation changes more of it.
+  // What the configuration says, for start(); the rest as by default.
   static NodeTuning tuning_of(const wire::NodeConfig& config);
 
   // `on_stopped` is called once, when everything is durable: with the error that ended the node, or

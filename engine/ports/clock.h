@@ -1,4 +1,4 @@
-// Clock: the time, injected. Timers come from the loop (EventLoop::now_ms) or as ticks.
+// Clock: the time, injected. Timers go by the loop (Turns::now_ms) or by ticks.
 #pragma once
 
 #include <cstdint>

@@ -7,13 +7,14 @@
 #include <string>
 
 #include "consensus/raft.h"
+#include "engine/node/node.h"
 #include "engine/node/raft_driver.h"
 #include "event_queue.h"
 #include "wire/base/prng.h"
 
 namespace bib::sim {
 
-inline constexpr Time kTickTime = 10 * kMillisecond;  // as in engine/node/node.cc
+inline constexpr Time kTickTime = engine::Node::kTickMs * kMillisecond;
 
 struct NetworkPlan {
   Time latency_min = 0;
