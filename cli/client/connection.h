@@ -24,8 +24,8 @@ int poll_timeout(Clock::time_point deadline);
 
 class Connection {
  public:
-  // Looks the name up, which may take its time, and dials its addresses; where that are
-  // several addresses, one after another.
+  // Looks the name up, which may take its time, and dials its addresses, one after another where
+  // there are several.
   static wire::Result<std::unique_ptr<Connection>> start(const ServerAddress& address);
   ~Connection();
   Connection(const Connection&) = delete;

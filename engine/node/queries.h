@@ -1,12 +1,11 @@
-// Queries: answers queries for rows, with the consistency that the client asks for; for reads
-// that are answered elsewhere it says when they may be.
+// Queries: answers queries for rows, with the consistency that the client asks for; for reads that
+// others answer (event_feed.h) it says when they may.
 //
-// Lives on the node loop. linearizable: any node, after a read-index round (Raft dissertation
-// §6.4); leader: from the node that
-// believes to lead, without a round once it has applied what it inherited; stale: from this node's
-// applied state, if it is known to be as new as is asked for (freshness.h): else a follower names
-// the leader, and a leader has itself confirmed first. One row is read on the loop; a page is read
-// on the pool over a frozen view.
+// Lives on the node loop. linearizable: from any node, after a read-index round (Raft dissertation
+// §6.4); leader: from the node that believes it leads, without a round once it has applied what it
+// inherited; stale: from this node's applied state, if it is known to be as new as is asked for
+// (freshness.h): else a follower names the leader, and a leader has itself confirmed first. One row
+// is read on the loop; a page is read on the pool over a frozen view.
 //
 // Bounded: reads that wait and their bytes, pages under way, and what waits to leave for slow
 // clients. Beyond, a query is answered kOverloaded.

@@ -55,8 +55,7 @@ int run_many(const RunOptions& options) {
   fmt::print(
       "{} seeds: {:.0f} simulated s in {:.1f} s ({:.0f} times real time, {:.1f} seeds/s); {} "
       "happenings, {} entries, {} answers, {} leaders; {} snapshots, {} installed, {} cuts of "
-      "logs; "
-      "{} failed\n",
+      "logs; {} failed\n",
       result.seeds, static_cast<double>(result.simulated) / kSecond, result.seconds,
       static_cast<double>(result.simulated) / kSecond / result.seconds,
       static_cast<double>(result.seeds) / result.seconds, result.happenings, result.committed,

@@ -44,8 +44,7 @@ static_assert(
       }
       return true;
     }(),
-    "a table's number is its place in the list, counted from 1: what is between the first and "
-    "the "
+    "a table's number is its place in the list, counted from 1: what is between the first and the "
     "last is a table");
 
 struct QueryTableWords {

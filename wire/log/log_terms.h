@@ -1,10 +1,9 @@
 // LogTerms: the term of each entry of a log. Nearly all neighbours share theirs, so terms are kept
 // as runs.
 //
-// Plain values, no thread of their own: its owner guards it. append and the last entry's
-// term are O(1), the term of an index is O(log runs), and O(1) in the last run. The log begins
-// after a base, the entry before its first one: the base's term is known, what is below it is
-// not.
+// A plain value, guarded by its owner. Appending and the last entry's term are O(1), the term of an
+// index is O(log runs), and O(1) in the last run. The log begins after a base, the entry before its
+// first one: the base's term is known, terms below it are not.
 #pragma once
 
 #include <algorithm>
