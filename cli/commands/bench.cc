@@ -265,7 +265,7 @@ void add_bench_command(Commands& commands) {
   add_number(*command, "--keys", options.keys, "Different keys (100000)", 1, 1000000000000);
   add_number(*command, "--connections", options.connections, "Connections to the leader (1)", 1,
              1024);
-  add_number(*command, "--seed", options.seed, "Of the keys and values (1)");
+  add_number(*command, "--seed", options.seed, "Seed of the keys and values (1)");
   commands.on(*command, [&] {
     if (options.connections > options.inflight) options.connections = options.inflight;
     return bench(context, options);

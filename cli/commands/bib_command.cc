@@ -37,7 +37,7 @@ void add_global_options(CLI::App& app, Context& context) {
            }
            context.timeout = std::chrono::milliseconds(std::min<std::uint64_t>(*value, 86400000));
          },
-         "How long to go on trying (10s)")
+         "How long to keep trying (10s)")
       ->type_name("DURATION");
   app.add_option_function<std::string>(
          "--consistency",
@@ -46,7 +46,7 @@ void add_global_options(CLI::App& app, Context& context) {
                                  : text == "leader" ? wire::Consistency::kLeader
                                                     : wire::Consistency::kLinearizable;
          },
-         "Of reads: linearizable (default), leader, or stale (any node answers)")
+         "Consistency of reads: linearizable (default), leader, or stale (any node answers)")
       ->check(CLI::IsMember({"linearizable", "leader", "stale"}))
       ->type_name("LEVEL");
   app.add_option_function<std::string>(
@@ -59,7 +59,7 @@ void add_global_options(CLI::App& app, Context& context) {
            }
            context.max_age = std::chrono::milliseconds(std::min<std::uint64_t>(*value, 86400000));
          },
-         "Of stale reads: show everything that was acknowledged longer ago than this")
+         "Age limit of stale reads: what was acknowledged longer ago than this is shown")
       ->type_name("DURATION");
 }
 

@@ -174,14 +174,14 @@ void add_catalog_commands(Commands& commands) {
 
   CLI::App* list_command = catalog->add_subcommand("list", "List datasets");
   list_command->add_option("TOPIC", options.topic, "Only this topic's");
-  list_command->add_option("--prefix", options.prefix, "Only names that begin so");
-  add_number(*list_command, "--limit", options.limit, "At most so many; 0: all (0)");
+  list_command->add_option("--prefix", options.prefix, "Only names with this prefix");
+  add_number(*list_command, "--limit", options.limit, "At most this many; 0: all (0)");
   commands.on(*list_command, [&] { return list(context, options); });
 
   CLI::App* show_command = catalog->add_subcommand("show", "Show a dataset and its versions");
   show_command->add_option("TOPIC", options.topic)->required();
   show_command->add_option("DATASET", options.dataset)->required();
-  add_number(*show_command, "--limit", options.limit, "At most so many versions; 0: all (0)");
+  add_number(*show_command, "--limit", options.limit, "At most this many versions; 0: all (0)");
   commands.on(*show_command, [&] { return show(context, options); });
 
   add_add_command(commands, *catalog, options);

@@ -172,8 +172,8 @@ void add_cluster_commands(Commands& commands) {
   CLI::App* cluster = commands.app().add_subcommand("cluster", "The cluster's state and tokens");
   cluster->require_subcommand(1);
 
-  CLI::App* status_command =
-      cluster->add_subcommand("status", "Members, leader, and what the quorum can bear");
+  CLI::App* status_command = cluster->add_subcommand(
+      "status", "Members, leader, and how many failures the cluster tolerates");
   status_command->add_flag("--digests", options.digests,
                            "Compare the projections' digests on all members");
   commands.on(*status_command, [&] { return status(context, options); });

@@ -314,8 +314,7 @@ void add_cluster_member_commands(Commands& commands, CLI::App& cluster) {
     });
   }
 
-  CLI::App* replace_command =
-      member->add_subcommand("replace", "Another voter in the place of one, in one step");
+  CLI::App* replace_command = member->add_subcommand("replace", "Replace a voter in one step");
   replace_command->add_option("old", options.id, "The member that goes")->required();
   replace_command->add_option("new", options.with, "The non-voter that takes its place")
       ->required();

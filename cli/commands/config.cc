@@ -93,8 +93,8 @@ void add_config_commands(Commands& commands) {
   commands.on(*get_command, [&] { return get(context, options); });
 
   CLI::App* list_command = config->add_subcommand("list", "List keys");
-  list_command->add_option("--prefix", options.prefix, "Only keys that begin so");
-  add_number(*list_command, "--limit", options.limit, "At most so many; 0: all (0)");
+  list_command->add_option("--prefix", options.prefix, "Only keys with this prefix");
+  add_number(*list_command, "--limit", options.limit, "At most this many; 0: all (0)");
   commands.on(*list_command, [&] { return list(context, options); });
 
   CLI::App* unset_command = config->add_subcommand("unset", "Remove a key");

@@ -109,7 +109,7 @@ ExitCode list(const Context& context, const EventOptions& options) {
         fmt::format("No events{}.", options.from.empty() ? "" : " from " + options.from + " on"));
   }
   if (options.list_limit != 0 && shown == options.list_limit) {
-    context.note(fmt::format("Shown: {}. Go on with --from {}", counted(shown, "event"),
+    context.note(fmt::format("Shown: {}. Continue with --from {}", counted(shown, "event"),
                              wire::to_string(*next)));
   }
   return ExitCode::kOk;
@@ -149,12 +149,12 @@ void add_event_commands(Commands& commands) {
     command->add_option("--from", options.from, "Begin at INDEX:OFFSET")->type_name("POS");
     command
         ->add_option("--stream", options.stream,
-                     "Only streams that begin so, such as dataset/science/")
+                     "Only streams with this prefix, such as dataset/science/")
         ->type_name("PREFIX");
     return command;
   };
   CLI::App* list_command = add("list", "List events, from the first or from a position");
-  add_number(*list_command, "--limit", options.list_limit, "At most so many; 0: all (100)");
+  add_number(*list_command, "--limit", options.list_limit, "At most this many; 0: all (100)");
   const auto unless_aged = [&](auto run) {
     return [&context, &options, run] {
       if (context.max_age) {
@@ -166,7 +166,7 @@ void add_event_commands(Commands& commands) {
   commands.on(*list_command, unless_aged(list));
 
   CLI::App* tail_command = add("tail", "Follow the events as they come");
-  add_number(*tail_command, "--limit", options.limit, "End after so many; 0: never (0)");
+  add_number(*tail_command, "--limit", options.limit, "End after this many; 0: never (0)");
   commands.on(*tail_command, unless_aged(tail));
 }
 

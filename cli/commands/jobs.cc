@@ -90,8 +90,8 @@ void add_job_commands(Commands& commands) {
   commands.on(*submit_command, [&] { return submit(context, options); });
 
   CLI::App* list_command = job->add_subcommand("list", "List jobs");
-  list_command->add_option("--prefix", options.prefix, "Only ids that begin so");
-  add_number(*list_command, "--limit", options.limit, "At most so many; 0: all (0)");
+  list_command->add_option("--prefix", options.prefix, "Only ids with this prefix");
+  add_number(*list_command, "--limit", options.limit, "At most this many; 0: all (0)");
   commands.on(*list_command, [&] { return list(context, options); });
 
   CLI::App* show_command = job->add_subcommand("show", "Show a job");

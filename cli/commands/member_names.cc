@@ -12,10 +12,11 @@ wire::Result<wire::NodeId> find_member(std::span<const MemberView> members, std:
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
   });
   if (!hex) {
-    return wire::fail(ErrorCode::kInvalid,
-                      "'{}' is no member's id, nor the beginning of one: ids are hexadecimal; see "
-                      "`bib cluster member list`",
-                      printable(text));
+    return wire::fail(
+        ErrorCode::kInvalid,
+        "'{}' is not a member's id, nor the beginning of one: ids are hexadecimal; see "
+        "`bib cluster member list`",
+        printable(text));
   }
   std::vector<wire::NodeId> found;
   std::vector<std::string> names;

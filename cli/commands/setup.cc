@@ -222,7 +222,7 @@ ExitCode setup(const Context& context, SetupCommand& command) {
                           fmt::format("the data directory {} is not empty: an earlier node's data "
                                       "would meet a new node's id; nothing was written",
                                       plan->config.data_dir),
-                          "Choose another with --data-dir DIR, or go on with --force");
+                          "Choose another with --data-dir DIR, or continue with --force");
   }
   return write_and_print(context, command, path, *plan);
 }

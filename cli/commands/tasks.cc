@@ -94,8 +94,8 @@ void add_task_commands(Commands& commands) {
   commands.on(*register_command, [&] { return register_task(context, options); });
 
   CLI::App* list_command = task->add_subcommand("list", "List tasks and their versions");
-  list_command->add_option("--prefix", options.prefix, "Only names that begin so");
-  add_number(*list_command, "--limit", options.limit, "At most so many; 0: all (0)");
+  list_command->add_option("--prefix", options.prefix, "Only names with this prefix");
+  add_number(*list_command, "--limit", options.limit, "At most this many; 0: all (0)");
   commands.on(*list_command, [&] { return list(context, options); });
 
   CLI::App* show_command = task->add_subcommand("show", "Show a task's version");

@@ -137,11 +137,11 @@ void add_topic_commands(Commands& commands) {
   CLI::App* create_command = add("create", "Create a topic", true, create);
   add_fields(create_command, options);
   create_command->add_flag("-p,--parents", options.parents, "Create missing parents too");
-  create_command->add_flag("--may-exist", options.may_exist, "An existing topic is no error");
+  create_command->add_flag("--may-exist", options.may_exist, "An existing topic is not an error");
 
   CLI::App* list_command = topic->add_subcommand("list", "List topics");
-  list_command->add_option("--prefix", options.prefix, "Only paths that begin so");
-  add_number(*list_command, "--limit", options.limit, "At most so many; 0: all (0)");
+  list_command->add_option("--prefix", options.prefix, "Only paths with this prefix");
+  add_number(*list_command, "--limit", options.limit, "At most this many; 0: all (0)");
   commands.on(*list_command, [&] { return list(context, options); });
 
   add("show", "Show one topic", false, show);

@@ -32,10 +32,11 @@ bool will_listen(const Membership& membership, NodeId id) {
 wire::Result<const Member*> find_member(const Membership& membership, NodeId id) {
   const Member* member = membership.find(id);
   if (member == nullptr) {
-    return fail(ErrorCode::kNotFound,
-                "{} is no member of the cluster; see `bib cluster member list`. A new node joins "
-                "by itself, with a token: `bib cluster token create`",
-                to_string(id));
+    return fail(
+        ErrorCode::kNotFound,
+        "{} is not a member of the cluster; see `bib cluster member list`. A new node joins "
+        "by itself, with a token: `bib cluster token create`",
+        to_string(id));
   }
   return member;
 }
@@ -99,8 +100,8 @@ wire::Result<std::optional<MembershipChange>> plan_one(const Membership& current
 wire::Status check_reachable(const std::string& address) {
   BIB_TRY(const wire::Address parsed, wire::parse_address(address));
   if (wire::is_wildcard(parsed.host)) {
-    return fail(ErrorCode::kInvalid, "{} is no address that others can reach: set advertise_addr",
-                address);
+    return fail(ErrorCode::kInvalid,
+                "{} is not an address that others can reach: set advertise_addr", address);
   }
   return {};
 }

@@ -154,7 +154,7 @@ MembershipChanges::Outcome MembershipChanges::leave_joint(Change& change) {
   if (auto later = not_now()) return *later;
   commands_.propose_open_batch();
   if (const auto status = driver_.change_membership({}); !status) return status.error();
-  logger_.info("admin", "the joint phase is left as was asked");
+  logger_.info("members", "the joint phase is left as was asked");
   change.proposed = true;
   acted_ = true;
   return WaitsFor{waits_for_commit()};
@@ -183,7 +183,7 @@ MembershipChanges::Outcome MembershipChanges::propose(Change& change,
   }
   commands_.propose_open_batch();
   if (const auto status = driver_.change_membership(plan, leave); !status) return status.error();
-  logger_.info("admin", "a change of {} member{} was asked for{}", plan.size(),
+  logger_.info("members", "a change of {} member{} was asked for{}", plan.size(),
                plan.size() == 1 ? "" : "s", change.force ? ", by force" : "");
   change.proposed = true;
   acted_ = true;
@@ -289,7 +289,7 @@ MembershipChanges::Outcome MembershipChanges::start(Transfer& transfer) {
   const wire::Membership& membership = driver_.raft().membership();
   if (wanted != NodeId()) {
     if (membership.find(wanted) == nullptr) {
-      return Error{ErrorCode::kNotFound, fmt::format("{} is no member; see `bib cluster member "
+      return Error{ErrorCode::kNotFound, fmt::format("{} is not a member; see `bib cluster member "
                                                      "list`",
                                                      to_string(wanted))};
     }
@@ -309,7 +309,7 @@ MembershipChanges::Outcome MembershipChanges::start(Transfer& transfer) {
   const auto target =
       driver_.transfer_leadership(wanted == NodeId() ? std::nullopt : std::optional(wanted));
   if (!target) return target.error();
-  logger_.info("admin", "handing the leadership to {}, as was asked", to_string(*target));
+  logger_.info("members", "handing the leadership to {}, as was asked", to_string(*target));
   transfer.target = *target;
   acted_ = true;
   return WaitsFor{fmt::format("{} to take over the leadership", to_string(*target))};

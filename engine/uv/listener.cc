@@ -45,10 +45,10 @@ std::string bound_address(const uv_tcp_t& tcp) {
 
 wire::Error cannot_listen(int status, const std::string& address) {
   if (status != UV_EADDRINUSE) return uv_error(status, "cannot listen on " + address);
-  return uv_error(
-      status, fmt::format("cannot listen on {}: {}", address,
-                          is_socket_path(address) ? "another process does, or the file is no socket"
-                                                  : "another process does"));
+  return uv_error(status, fmt::format("cannot listen on {}: {}", address,
+                                      is_socket_path(address)
+                                          ? "another process does, or the file is not a socket"
+                                          : "another process does"));
 }
 
 // A socket file that does not answer is left over from a run that did not end well.

@@ -50,7 +50,7 @@ wire::Result<IndexRange> parse_range(std::string_view text) {
   if (!range) {
     return wire::fail(
         wire::ErrorCode::kInvalid,
-        "'{}' is no range of entries: say 40, 40..57, 40.., ..57, or -20 for the last "
+        "'{}' is not a range of entries: say 40, 40..57, 40.., ..57, or -20 for the last "
         "twenty. The first entry is 1",
         text);
   }

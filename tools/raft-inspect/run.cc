@@ -48,7 +48,7 @@ void define(CLI::App& app, Options& options) {
   log->add_flag("--records", options.log.records,
                 "Also terms and votes, truncations, and entries that were overwritten");
   log->add_option("--stream", options.log.stream_prefix,
-                  "Only events of streams that begin so: topic/weather, dataset/, config/");
+                  "Only events of streams with this prefix: topic/weather, dataset/, config/");
   log->add_option("--type", options.log.type, "Only events of this type: TopicCreated");
 
   CLI::App* verify =

@@ -119,7 +119,7 @@ Result<ErrorReply> decode_error_reply(ByteView body) {
     reply.message = "the node's message is too long or not valid UTF-8, and is left out";
   }
   FieldChecker check("ErrorReply");
-  check.require("code", reply.code != ErrorCode::kNone, "is 0, which is no error");
+  check.require("code", reply.code != ErrorCode::kNone, "is 0, which is not an error");
   check.name("leader_api_address", reply.leader_api_address);
   BIB_TRY_VOID(std::move(check).status());
   return reply;

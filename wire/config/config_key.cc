@@ -88,8 +88,7 @@ constexpr std::array kKeys = {
               in<&Config::raft, &Config::Raft::max_append_entries>, std::uint64_t{64},
               "Entries in one message to a follower", 1, 65536},
     ConfigKey{"cluster.raft.trailing_logs", kCount, in<&Config::raft, &Config::Raft::trailing_logs>,
-              std::uint64_t{10000},
-              "Entries kept that a snapshot includes, for followers that were away", 0, kCountMax},
+              std::uint64_t{10000}, "Entries kept in the log below a snapshot", 0, kCountMax},
     ConfigKey{"cluster.raft.max_inflight", kCount, in<&Config::raft, &Config::Raft::max_inflight>,
               std::uint64_t{256}, "Messages under way to one follower", 1, 65536},
     ConfigKey{"cluster.snapshot.interval", kDuration,
@@ -128,7 +127,8 @@ constexpr std::array kKeys = {
               std::uint64_t{100'000}, "Answers remembered", 1, 100'000'000},
     ConfigKey{"insecure", kBool, in<&Config::insecure>, false,
               "May listen beyond loopback although connections are not encrypted yet"},
-    ConfigKey{"log_level", kLogLevel, in<&Config::log_level>, "info", "debug, info, warn or error"},
+    ConfigKey{"log_level", kLogLevel, in<&Config::log_level>, "info",
+              "The least severe lines that are logged"},
 };
 
 constexpr bool is_number(ValueKind kind) {
