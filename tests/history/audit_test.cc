@@ -110,7 +110,7 @@ TEST_CASE("what a recorder wrote is the history that it has in memory") {
   }
 }
 
-TEST_CASE("faults are named, and a word that is none of them is refused") {
+TEST_CASE("faults are named, and an unknown word is refused") {
   CHECK(parse_faults("none")->empty());
   CHECK(*parse_faults("slow-disk,kill,kill") ==
         std::vector{FaultKind::kSlowDisk, FaultKind::kKill});

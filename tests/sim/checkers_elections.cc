@@ -80,7 +80,7 @@ void Oracle::check_campaign(const SimNode& node, const Raft& raft, const Facts& 
   const bool asks = raft.role() == Role::kPreCandidate || raft.role() == Role::kCandidate;
   if (!asks || known.role == Role::kPreCandidate || known.role == Role::kCandidate) return;
   if (raft.membership_index() == known.membership_index && !may_campaign(node)) {
-    violated("election", "{} campaigns and is no voter with its log {:016x}", node.name(),
+    violated("election", "{} campaigns and is not a voter with its log {:016x}", node.name(),
              node.log_id());
   }
   // Whoever was told to by the leader does so at once.
@@ -95,7 +95,7 @@ void Oracle::check_leader(const SimNode& node, const Raft& raft, Facts& known) c
     return;
   }
   if (raft.membership_index() <= raft.commit() && !raft.membership().is_voter(node.id())) {
-    violated("election", "{} leads term {} and is no voter, as of entry {}, which is committed",
+    violated("election", "{} leads term {} and is not a voter, as of entry {}, which is committed",
              node.name(), raft.term().value(), raft.membership_index().value());
   }
   if (!raft.is_transferring()) {

@@ -31,7 +31,7 @@ void Oracle::on_written(SimNode& node, const consensus::LogWrite& write,
   Term previous = before.value_or(Term());
   for (const wire::Bytes& bytes : entries) {
     const auto header = wire::read_entry_header(bytes.view());
-    if (!header) violated("log", "{} writes what is no entry", node.name());
+    if (!header) violated("log", "{} writes what is not an entry", node.name());
     auto [known, is_new] = known_.try_emplace(place(header->index, header->term));
     Known& entry = known->second;
     if (is_new) {

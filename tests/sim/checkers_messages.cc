@@ -108,7 +108,7 @@ void Oracle::on_sent(SimNode& node, const PeerMessage& message) {
       const consensus::MembershipAt* before = membership_before(raft, known.membership_index);
       if (!has_id(raft.membership().voters, message.to) &&
           (before == nullptr || !has_id(before->membership.voters, message.to))) {
-        violated("election", "{} hands over to n{}, which is no voter", node.name(),
+        violated("election", "{} hands over to n{}, which is not a voter", node.name(),
                  message.to.value());
       }
       break;

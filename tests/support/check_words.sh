@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks that what people read, the texts in the code and the documents, is free of phrases that are
-# not plain English. Comments are not looked at.
+# Checks that what people read, the texts in the code and its test programs, the schemas and the
+# documents, is free of phrases that are not plain English. Comments are looked at in schemas only.
 #
 # usage: check_words.sh ROOT
 #
@@ -24,10 +24,13 @@ phrases=(
   'shall' 'say what it does, or to and the verb'
   'so already' 'nothing to change'
   'whoever' 'anyone who, or the one that is meant'
+  'stands? only' 'is allowed only'
+  'begins? so' 'has this prefix'
+  'at most so many' 'at most this many'
 )
 
 code=() texts=()
-for folder in cli engine wire consensus projections tools; do
+for folder in cli engine wire consensus projections tools tests/history tests/sim; do
   if [[ -d $folder ]]; then code+=("$folder"); fi
 done
 for text in README.md CHANGELOG.md docs; do
@@ -46,6 +49,7 @@ for ((i = 0; i < ${#phrases[@]}; i += 2)); do
     grep -HrniE --include='*.h' --include='*.cc' "^[^\"]*(\"[^\"]*\"[^\"]*)*\"[^\"]*$phrase" "${code[@]}" |
       grep -vE '^[^:]*:[0-9]+: *//' || true
     grep -HrniE --include='*.md' "$phrase" "${texts[@]}" || true
+    grep -HrniE --include='*.fbs' "$phrase" "${code[@]}" || true
   )
   if [[ -n $lines ]]; then
     printf '%s\n  the lines above say "%s"; better: %s\n' "$lines" "${phrases[i]}" "${phrases[i + 1]}"

@@ -97,7 +97,7 @@ Status check_content(const Event& event, bool has_value) {
   }
   const bool may_expect = invokes && (event.f == "cas" || event.f == "delete");
   if (event.expected && !may_expect) {
-    return fail(ErrorCode::kInvalid, "'expected' stands only in the invoke of a cas or delete");
+    return fail(ErrorCode::kInvalid, "'expected' is allowed only in the invoke of a cas or delete");
   }
   if (invokes && event.f == "cas" && !event.expected) {
     return fail(ErrorCode::kInvalid, "the invoke of a cas has no 'expected'");
@@ -107,17 +107,17 @@ Status check_content(const Event& event, bool has_value) {
     return fail(ErrorCode::kInvalid, "the invoke of a {} has no 'value' to write", event.f);
   }
   if (event.value && !writes && !answers_read) {
-    return fail(ErrorCode::kInvalid, "a 'value' stands only in what writes and in a read's ok");
+    return fail(ErrorCode::kInvalid, "a 'value' is allowed only in what writes and in a read's ok");
   }
   if (answers_read && !has_value) {
     return fail(ErrorCode::kInvalid, "a read's ok has no 'value' (null: not set)");
   }
   const bool may_know = event.type == EventType::kOk || event.type == EventType::kFail;
   if (event.revision && !may_know) {
-    return fail(ErrorCode::kInvalid, "'revision' stands only in ok and fail");
+    return fail(ErrorCode::kInvalid, "'revision' is allowed only in ok and fail");
   }
   if (!event.error.empty() && (invokes || event.type == EventType::kOk)) {
-    return fail(ErrorCode::kInvalid, "'error' stands only in fail and info");
+    return fail(ErrorCode::kInvalid, "'error' is allowed only in fail and info");
   }
   return {};
 }

@@ -36,7 +36,7 @@ wire::Result<std::vector<FaultKind>> parse_faults(const std::string& text) {
                                     [&](const auto& known) { return word == known.second; });
     if (found == kNames.end()) {
       return wire::fail(wire::ErrorCode::kInvalid,
-                        "'{}' is no fault: kill, pause, partition, slow-disk, or none", word);
+                        "'{}' is not a fault: kill, pause, partition, slow-disk, or none", word);
     }
     if (std::find(kinds.begin(), kinds.end(), found->first) == kinds.end()) {
       kinds.push_back(found->first);
