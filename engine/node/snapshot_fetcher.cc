@@ -50,8 +50,7 @@ SnapshotFetcher::SnapshotFetcher(SnapshotFetcherOptions options, FileSystem& fil
       files_(files),
       executor_(executor),
       port_(port),
-      on_ended_(std::move(on_ended)),
-      alive_(std::make_shared<SnapshotFetcher*>(this)) {}
+      on_ended_(std::move(on_ended)) {}
 
 SnapshotFetcher::~SnapshotFetcher() = default;
 
@@ -101,9 +100,7 @@ void SnapshotFetcher::clean_up() {
       [&files = files_, directory = join_path(options_.root, kReceivingName)] {
         static_cast<void>(remove_tree(files, directory));
       },
-      [self = std::weak_ptr<SnapshotFetcher*>(alive_)] {
-        if (const auto alive = self.lock()) (*alive)->job_is_running_ = false;
-      });
+      lifetime_.guarded([](SnapshotFetcher& self) { self.job_is_running_ = false; }));
 }
 
 void SnapshotFetcher::ask(Wanted& wanted) {
@@ -173,17 +170,14 @@ void SnapshotFetcher::run(std::function<Status()> work, std::function<void(Statu
   job_is_running_ = true;
   auto outcome = std::make_shared<Status>();
   executor_.run([work = std::move(work), outcome] { *outcome = work(); },
-                [self = std::weak_ptr<SnapshotFetcher*>(alive_), generation = generation_, outcome,
-                 done = std::move(done)] {
-                  const auto alive = self.lock();
-                  if (!alive) return;
-                  SnapshotFetcher& fetcher = **alive;
-                  fetcher.job_is_running_ = false;
-                  if (!fetcher.fetch_ || generation != fetcher.generation_) return;
-                  if (!*outcome) return fetcher.fail(outcome->error());
-                  fetcher.fetch_->ticks_without_progress = 0;
+                lifetime_.guarded([generation = generation_, outcome,
+                                   done = std::move(done)](SnapshotFetcher& self) {
+                  self.job_is_running_ = false;
+                  if (!self.fetch_ || generation != self.generation_) return;
+                  if (!*outcome) return self.fail(outcome->error());
+                  self.fetch_->ticks_without_progress = 0;
                   done(*outcome);
-                });
+                }));
 }
 
 void SnapshotFetcher::begin_files() {

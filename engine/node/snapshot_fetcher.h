@@ -25,6 +25,7 @@
 
 #include "engine/ports/executor.h"
 #include "engine/ports/file.h"
+#include "engine/ports/lifetime.h"
 #include "engine/ports/peer_port.h"
 #include "projections/apply/checkpoint.h"
 #include "wire/base/ids.h"
@@ -100,7 +101,7 @@ class SnapshotFetcher {
   std::uint64_t generation_ = 0;  // tells the jobs of an abandoned fetch from this one's
   bool job_is_running_ = false;   // of this fetch or of an abandoned one: they share a directory
   std::uint64_t bytes_received_ = 0;
-  std::shared_ptr<SnapshotFetcher*> alive_;
+  Lifetime<SnapshotFetcher> lifetime_{this};
 };
 
 }  // namespace bib::engine

@@ -33,8 +33,7 @@ SnapshotSender::SnapshotSender(SnapshotSenderOptions options, SnapshotStore& sto
       store_(store),
       executor_(executor),
       port_(port),
-      on_ended_(std::move(on_ended)),
-      alive_(std::make_shared<SnapshotSender*>(this)) {}
+      on_ended_(std::move(on_ended)) {}
 
 SnapshotSender::~SnapshotSender() = default;
 
@@ -46,7 +45,7 @@ void SnapshotSender::on_request(const SnapshotRequest& request) {
   const wire::LogPosition position{request.index, request.term};
   auto transfer = transfers_.find(request.from);
   const bool known =
-      transfer != transfers_.end() && position_of(*transfer->second.snapshot) == position;
+      transfer != transfers_.end() && transfer->second.snapshot->position() == position;
   switch (request.kind) {
     case SnapshotRequestKind::kManifest:
     case SnapshotRequestKind::kChunk:
@@ -89,16 +88,13 @@ void SnapshotSender::read_part(const SnapshotRequest& request, const SnapshotPtr
           });
         }
       },
-      [self = std::weak_ptr<SnapshotSender*>(alive_), request, bytes] {
-        const auto alive = self.lock();
-        if (!alive) return;
-        SnapshotSender& sender = **alive;
-        --sender.reads_;
-        if (!*bytes) return sender.refuse(request, SnapshotPartStatus::kFailed);
+      lifetime_.guarded([request, bytes](SnapshotSender& self) {
+        --self.reads_;
+        if (!*bytes) return self.refuse(request, SnapshotPartStatus::kFailed);
         SnapshotPart part = part_for(request);
         part.bytes = **bytes;
-        sender.port_.send(part);
-      });
+        self.port_.send(part);
+      }));
 }
 
 void SnapshotSender::refuse(const SnapshotRequest& request, SnapshotPartStatus status) {

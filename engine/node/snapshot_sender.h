@@ -13,6 +13,7 @@
 
 #include "engine/node/snapshot_store.h"
 #include "engine/ports/executor.h"
+#include "engine/ports/lifetime.h"
 #include "engine/ports/peer_port.h"
 #include "wire/base/ids.h"
 #include "wire/peer/snapshot_message.h"
@@ -59,7 +60,7 @@ class SnapshotSender {
   std::function<void(wire::NodeId, bool)> on_ended_;
   std::map<wire::NodeId, Transfer> transfers_;
   std::uint32_t reads_ = 0;
-  std::shared_ptr<SnapshotSender*> alive_;
+  Lifetime<SnapshotSender> lifetime_{this};
 };
 
 }  // namespace bib::engine

@@ -14,8 +14,7 @@ SnapshotStore::SnapshotStore(FileSystem& files, Executor& executor, std::string 
       executor_(executor),
       root_(std::move(root)),
       retain_count_(std::max<std::uint32_t>(retain_count, 1)),
-      on_problem_(std::move(on_problem)),
-      alive_(std::make_shared<SnapshotStore*>(this)) {
+      on_problem_(std::move(on_problem)) {
   for (wire::SnapshotManifest& manifest : found) {
     snapshots_.push_back(std::make_shared<const wire::SnapshotManifest>(std::move(manifest)));
   }
@@ -25,7 +24,7 @@ SnapshotStore::~SnapshotStore() = default;
 
 SnapshotPtr SnapshotStore::find(LogPosition position) const {
   for (const SnapshotPtr& snapshot : snapshots_) {
-    if (position_of(*snapshot) == position) return snapshot;
+    if (snapshot->position() == position) return snapshot;
   }
   return nullptr;
 }
@@ -51,9 +50,8 @@ SnapshotStore::Pin SnapshotStore::pin(const SnapshotPtr& snapshot) {
   pin.held_ = known.lock();
   if (pin.held_) return pin;
   // The last one to let go looks whether the snapshot is still wanted.
-  pin.held_ = std::shared_ptr<void>(this, [self = std::weak_ptr<SnapshotStore*>(alive_)](void*) {
-    if (const auto alive = self.lock()) (*alive)->prune();
-  });
+  pin.held_ = std::shared_ptr<void>(
+      this, lifetime_.guarded([](SnapshotStore& self, void*) { self.prune(); }));
   known = pin.held_;
   return pin;
 }
@@ -63,7 +61,7 @@ void SnapshotStore::prune() {
   std::size_t kept = 0;
   std::vector<SnapshotPtr> left;
   for (auto at = snapshots_.rbegin(); at != snapshots_.rend(); ++at) {
-    const bool keeps = kept++ < retain_count_ || is_pinned(position_of(**at));
+    const bool keeps = kept++ < retain_count_ || is_pinned((*at)->position());
     if (keeps) {
       left.push_back(*at);
       continue;
@@ -71,10 +69,9 @@ void SnapshotStore::prune() {
     auto outcome = std::make_shared<wire::Status>();
     executor_.run([&files = files_, root = root_, name = name_of(**at),
                    outcome] { *outcome = remove_snapshot(files, root, name); },
-                  [self = std::weak_ptr<SnapshotStore*>(alive_), outcome] {
-                    const auto alive = self.lock();
-                    if (alive && !*outcome) (*alive)->on_problem_(outcome->error());
-                  });
+                  lifetime_.guarded([outcome](SnapshotStore& self) {
+                    if (!*outcome) self.on_problem_(outcome->error());
+                  }));
   }
   std::reverse(left.begin(), left.end());
   snapshots_ = std::move(left);

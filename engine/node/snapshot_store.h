@@ -9,13 +9,12 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
-#include "consensus/log_view.h"
 #include "engine/ports/executor.h"
 #include "engine/ports/file.h"
+#include "engine/ports/lifetime.h"
 #include "engine/storage/snapshot_files.h"
 #include "wire/base/ids.h"
 #include "wire/base/result.h"
@@ -25,9 +24,6 @@ namespace bib::engine {
 
 using SnapshotPtr = std::shared_ptr<const wire::SnapshotManifest>;
 
-inline wire::LogPosition position_of(const wire::SnapshotManifest& manifest) {
-  return {manifest.index, manifest.term};
-}
 inline std::string name_of(const wire::SnapshotManifest& manifest) {
   return wire::snapshot_name(manifest.index, manifest.term);
 }
@@ -77,7 +73,7 @@ class SnapshotStore {
   std::function<void(const wire::Error&)> on_problem_;
   std::vector<SnapshotPtr> snapshots_;
   std::map<std::uint64_t, std::weak_ptr<void>> pins_;  // by index; the weak side of the last pin
-  std::shared_ptr<SnapshotStore*> alive_;
+  Lifetime<SnapshotStore> lifetime_{this};
 };
 
 }  // namespace bib::engine

@@ -48,17 +48,15 @@ Snapshots::Snapshots(SnapshotsOptions options, std::vector<SnapshotManifest> fou
       sender_(options_.sender, store_, executor, port,
               [this](NodeId to, bool ok) { driver_->snapshot_sent(to, ok); }),
       fetcher_(fetcher_options(options_, places_), files, executor, port,
-               [this](Result<SnapshotManifest> manifest) { on_fetched(std::move(manifest)); }),
-      alive_(std::make_shared<Snapshots*>(this)) {}
+               [this](Result<SnapshotManifest> manifest) { on_fetched(std::move(manifest)); }) {}
 
 Snapshots::~Snapshots() = default;
 
 void Snapshots::run(std::function<Status()> work, std::function<void(Status)> done) {
   auto outcome = std::make_shared<Status>();
-  executor_.run([work = std::move(work), outcome] { *outcome = work(); },
-                [self = std::weak_ptr<Snapshots*>(alive_), outcome, done = std::move(done)] {
-                  if (self.lock()) done(*outcome);
-                });
+  executor_.run(
+      [work = std::move(work), outcome] { *outcome = work(); },
+      lifetime_.guarded([outcome, done = std::move(done)](Snapshots&) { done(*outcome); }));
 }
 
 // ---- time
@@ -146,7 +144,7 @@ void Snapshots::on_checkpoint(Result<projections::StateMark> mark) {
                  .membership = membership->membership,
                  .projections = projections::snapshot_projections(*mark),
                  .files = {}};
-  if (store_.find(position_of(being_made_))) return finish_making(store_.newest());
+  if (store_.find(being_made_.position())) return finish_making(store_.newest());
   auto sealed = std::make_shared<Result<SnapshotManifest>>();
   run(
       [&files = files_, root = places_.snapshots, manifest = being_made_, sealed]() -> Status {
@@ -221,7 +219,7 @@ void Snapshots::send_snapshot(NodeId to, LogIndex at_least) {
 
 void Snapshots::offer(NodeId to, const SnapshotPtr& snapshot) {
   sender_.offered(to, snapshot);
-  driver_->offer_snapshot(to, position_of(*snapshot));
+  driver_->offer_snapshot(to, snapshot->position());
 }
 
 void Snapshots::on_peer_disconnected(NodeId peer) {
@@ -264,7 +262,7 @@ void Snapshots::on_fetched(Result<SnapshotManifest> manifest) {
   }
   const SnapshotPtr fetched = store_.add(*std::move(manifest));
   if (making_) {
-    offer_ = Offer{fetch_source_, position_of(*fetched)};
+    offer_ = Offer{fetch_source_, fetched->position()};
     return;
   }
   install(fetched, fetch_source_);
@@ -282,7 +280,7 @@ void Snapshots::tell(NodeId to, const SnapshotManifest& manifest, SnapshotReques
 // ---- installing (the steps of state_install.h)
 
 void Snapshots::install(const SnapshotPtr& snapshot, NodeId source) {
-  if (!driver_->begin_install(position_of(*snapshot))) {
+  if (!driver_->begin_install(snapshot->position())) {
     return tell(source, *snapshot, SnapshotRequestKind::kInstalled);  // not needed any more
   }
   installing_ = true;
@@ -312,7 +310,7 @@ void Snapshots::install(const SnapshotPtr& snapshot, NodeId source) {
               installing_ = false;
               ending_ = true;
               ticks_since_made_ = 0;
-              driver_->finish_install(position_of(*snapshot),
+              driver_->finish_install(snapshot->position(),
                                       {snapshot->membership_index, snapshot->membership});
               host_.log_snapshot_event(fmt::format("snapshot {} of {} is in place",
                                                    name_of(*snapshot), to_string(source)),

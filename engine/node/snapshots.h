@@ -26,6 +26,7 @@
 #include "engine/node/snapshot_sender.h"
 #include "engine/node/snapshot_store.h"
 #include "engine/ports/executor.h"
+#include "engine/ports/lifetime.h"
 #include "engine/storage/state_install.h"
 #include "projections/state/delta.h"
 #include "wire/base/ids.h"
@@ -91,9 +92,6 @@ class Snapshots final : public SnapshotKeeper {
   void make(Made done);
 
   const SnapshotStore& store() const { return store_; }
-  // The state is being exchanged: no reads, no writes.
-  bool is_installing() const { return installing_; }
-  bool is_fetching() const { return fetcher_.is_busy(); }
 
  private:
   void make_if_due();
@@ -143,7 +141,7 @@ class Snapshots final : public SnapshotKeeper {
   wire::NodeId fetch_source_;
 
   wire::LogIndex cut_asked_;
-  std::shared_ptr<Snapshots*> alive_;
+  Lifetime<Snapshots> lifetime_{this};
 };
 
 }  // namespace bib::engine
