@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "consensus/raft.h"
+#include "consensus/raft_types.h"
 #include "engine/ports/clock.h"
 #include "engine/ports/entropy.h"
 #include "engine/ports/file.h"

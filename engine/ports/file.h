@@ -124,10 +124,6 @@ class FileSystem {
   virtual wire::Result<std::unique_ptr<DirectoryLock>> lock(const std::string& directory) = 0;
 };
 
-// Files and directories with this ending are not finished, or are on their way out, and hold
-// nothing.
-inline constexpr char kTemporarySuffix[] = ".tmp";
-
 // "directory/name".
 std::string join_path(const std::string& directory, const std::string& name);
 

@@ -19,7 +19,8 @@
 #include <string>
 #include <vector>
 
-#include "consensus/raft.h"
+#include "consensus/log_view.h"
+#include "consensus/raft_types.h"
 #include "engine/ports/file.h"
 #include "engine/ports/log_port.h"
 #include "engine/storage/log_locations.h"

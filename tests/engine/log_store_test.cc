@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+
 #include "engine/storage/log_reader.h"
 #include "engine/uv/file_posix.h"
 #include "faulty_file_system.h"

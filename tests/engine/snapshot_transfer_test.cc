@@ -2,6 +2,8 @@
 // sources that vanish and disks that fail.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <array>
 #include <deque>
 #include <optional>
 

@@ -41,7 +41,8 @@ inline constexpr char kSnapshotsName[] = "snapshots";
 inline constexpr char kInstallingName[] = "installing";
 inline constexpr char kSnapshotManifestName[] = "manifest";
 inline constexpr char kSnapshotStateName[] = "state";
-// Files and directories with this ending are not finished and hold nothing.
+// Files and directories with this ending are not finished, or are on their way out, and hold
+// nothing.
 inline constexpr char kTemporarySuffix[] = ".tmp";
 
 // A node with its old id that forgot what it had voted for and acknowledged could harm the others;

@@ -81,13 +81,8 @@ Result<Head> read_head(ByteView body) {
   return head;
 }
 
-// What the entry must fit: the one before it, or the message's log_index and log_term.
-struct Previous {
-  LogIndex index;
-  Term term;
-};
-
-Result<EntryInfo> read_entry(ByteView bytes, const Head& head, const Previous& previous) {
+// `previous`: the entry before it, or the message's log_index and log_term.
+Result<EntryInfo> read_entry(ByteView bytes, const Head& head, LogPosition previous) {
   BIB_TRY(const EntryHeader entry, verify_entry(bytes));
   if (entry.cluster != head.envelope.cluster) {
     return bad_message("entry {} is of cluster {}, the message of {}", entry.index.value(),
@@ -143,7 +138,7 @@ Result<ReceivedPeerMessage> decode_peer_message(const Bytes& body) {
   }
   message.entries.reserve(head.entry_count);
   message.payload.reserve(head.entry_count);
-  Previous previous{.index = message.log_index, .term = message.log_term};
+  LogPosition previous{.index = message.log_index, .term = message.log_term};
   for (std::uint32_t i = 0; i < head.entry_count; ++i) {
     BIB_TRY(EntryInfo info, read_entry(body.view().subspan(at), head, previous));
     message.payload.push_back(body.slice(at, info.size));
