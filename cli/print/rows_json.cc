@@ -31,22 +31,6 @@ std::string_view status_name(wire::TopicStatus status) {
   return "unknown";
 }
 
-std::string_view state_name(wire::JobState state) {
-  switch (state) {
-    case wire::JobState::kSubmitted:
-      return "submitted";
-    case wire::JobState::kRunning:
-      return "running";
-    case wire::JobState::kSucceeded:
-      return "succeeded";
-    case wire::JobState::kFailed:
-      return "failed";
-    case wire::JobState::kCancelled:
-      return "cancelled";
-  }
-  return "unknown";
-}
-
 Json to_json(const wire::TopicRow& row) {
   Json json = {{"path", std::string(row.path)}, {"status", std::string(status_name(row.status))}};
   set_text(json, "description", row.description);

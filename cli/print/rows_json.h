@@ -17,6 +17,5 @@ Json to_json(const wire::TaskRow& row);
 Json to_json(const wire::JobRow& row);
 
 std::string_view status_name(wire::TopicStatus status);
-std::string_view state_name(wire::JobState state);
 
 }  // namespace bib::cli

@@ -26,22 +26,6 @@ using wire::Status;
 
 namespace {
 
-std::string_view state_name(JobState state) {
-  switch (state) {
-    case JobState::kSubmitted:
-      return "submitted";
-    case JobState::kRunning:
-      return "running";
-    case JobState::kSucceeded:
-      return "succeeded";
-    case JobState::kFailed:
-      return "failed";
-    case JobState::kCancelled:
-      return "cancelled";
-  }
-  return "unknown";
-}
-
 bool may_become(JobState from, JobState to) {
   switch (from) {
     case JobState::kSubmitted:

@@ -202,6 +202,22 @@ struct StreamName {
 
 }  // namespace
 
+std::string_view state_name(JobState state) {
+  switch (state) {
+    case JobState::kSubmitted:
+      return "submitted";
+    case JobState::kRunning:
+      return "running";
+    case JobState::kSucceeded:
+      return "succeeded";
+    case JobState::kFailed:
+      return "failed";
+    case JobState::kCancelled:
+      return "cancelled";
+  }
+  return "unknown";
+}
+
 std::string_view event_type_name(const EventBody& body) {
   return fbs::EnumNameEventBody(static_cast<fbs::EventBody>(body.index() + 1));
 }

@@ -29,6 +29,8 @@ enum class JobState : std::uint8_t {
   kFailed = 3,
   kCancelled = 4,
 };
+// "submitted" and so on.
+std::string_view state_name(JobState state);
 
 struct TopicCreated {
   std::string_view path{};
