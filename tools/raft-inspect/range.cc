@@ -1,6 +1,6 @@
 #include "inspect/range.h"
 
-#include <charconv>
+#include "wire/base/units.h"
 
 namespace bib::inspect {
 
@@ -10,11 +10,8 @@ namespace {
 
 // A number from 1; nullopt for anything else.
 std::optional<std::uint64_t> parse_number(std::string_view text) {
-  std::uint64_t number = 0;
-  const char* end = text.data() + text.size();
-  const auto [stopped, error] = std::from_chars(text.data(), end, number);
-  if (error != std::errc() || stopped != end || number == 0) return std::nullopt;
-  return number;
+  const auto number = wire::parse_count(text);
+  return number && *number > 0 ? std::optional(*number) : std::nullopt;
 }
 
 std::optional<IndexRange> parse(std::string_view text) {

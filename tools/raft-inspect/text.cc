@@ -15,21 +15,6 @@ namespace {
 constexpr std::int64_t kSecond = 1'000'000;
 constexpr std::int64_t kDay = 86'400 * kSecond;
 
-void append_escaped(std::string& out, std::string_view character) {
-  // One or two bytes: all control characters are below U+0100.
-  unsigned code = static_cast<unsigned char>(character[0]);
-  if (character.size() == 2) {
-    code = (code & 0x1fU) << 6 | (static_cast<unsigned char>(character[1]) & 0x3fU);
-  }
-  out += fmt::format("\\u{:04x}", code);
-}
-
-std::size_t character_size(unsigned char lead) {
-  if (lead < 0x80) return 1;
-  if (lead < 0xe0) return 2;
-  return lead < 0xf0 ? 3 : 4;
-}
-
 std::size_t display_width(std::string_view text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char byte) {
     return (static_cast<unsigned char>(byte) & 0xc0U) != 0x80U;
@@ -96,16 +81,16 @@ std::string printable(std::string_view text) {
   if (valid && !wire::has_control_characters(text)) return std::string(text);
   std::string out;
   for (std::size_t at = 0; at < text.size();) {
-    const std::size_t size = valid ? character_size(static_cast<unsigned char>(text[at])) : 1;
-    const std::string_view character = text.substr(at, size);
-    const bool plain =
-        valid ? !wire::has_control_characters(character) : text[at] >= 0x20 && text[at] < 0x7f;
-    if (plain) {
-      out += character;
+    // Of text that is not UTF-8, each byte is a character, and those above ASCII are not plain.
+    const wire::Character character =
+        valid ? wire::first_character(text.substr(at))
+              : wire::Character{1, static_cast<unsigned char>(text[at])};
+    if (wire::is_control(character.code) || (!valid && character.code > 0x7f)) {
+      out += fmt::format("\\u{:04x}", character.code);
     } else {
-      append_escaped(out, character);
+      out += text.substr(at, character.size);
     }
-    at += size;
+    at += character.size;
   }
   return out;
 }
