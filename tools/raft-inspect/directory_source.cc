@@ -20,6 +20,11 @@ std::vector<std::string> names_in(const std::string& directory) {
   return list_names(directory).value_or(std::vector<std::string>());
 }
 
+bool is_directory(const DirectoryFacts& facts, const char* name) {
+  const auto found = facts.names.find(name);
+  return found != facts.names.end() && found->second == FileKind::kDirectory;
+}
+
 DirectoryFacts look_at(const DataDirectory& directory, const SnapshotSource& snapshots) {
   DirectoryFacts facts;
   facts.path = directory.root;
@@ -31,15 +36,17 @@ DirectoryFacts look_at(const DataDirectory& directory, const SnapshotSource& sna
     return wire::parse_segment_file_name(name) || name == wire::kLogStartFileName;
   });
   for (const char* name : {wire::kStateName, wire::kNextStateName, wire::kPreviousStateName}) {
+    if (!is_directory(facts, name)) continue;
     const bool holds_rows = !names_in(join_path(directory.root, name)).empty();
     facts.has_rows = facts.has_rows || holds_rows;
   }
-  facts.installing = kind_of(join_path(directory.snapshots, wire::kInstallingName));
+  const bool has_place = is_directory(facts, wire::kSnapshotsName);
+  if (has_place) facts.installing = kind_of(join_path(directory.snapshots, wire::kInstallingName));
   facts.installing_snapshot = snapshots.installing;
   for (const wire::SnapshotManifest& snapshot : snapshots.snapshots) {
     facts.snapshots.push_back(snapshot.position());
   }
-  const auto names = names_in(directory.snapshots);
+  const auto names = has_place ? names_in(directory.snapshots) : std::vector<std::string>();
   facts.has_snapshots = facts.installing != FileKind::kAbsent ||
                         std::any_of(names.begin(), names.end(), [](const std::string& name) {
                           return wire::parse_snapshot_name(name).has_value();
