@@ -88,7 +88,7 @@ wire::Status set_from_text(wire::NodeConfig& config, const ConfigKey& key, std::
   if (const auto status = check_value(key, *value); !status) {
     const bool is_word = key.kind == kLogLevel;
     return wire::fail(ErrorCode::kConfig, "{}{}", status.error().message,
-                      is_word ? did_you_mean(text, wire::log_levels()) : "");
+                      is_word ? did_you_mean(text, wire::kLogLevels) : "");
   }
   set_value(config, key, *value);
   return {};

@@ -46,7 +46,7 @@ ConfigValue other_value(const ConfigKey& key) {
     case ValueKind::kAddressList:
       return std::vector<std::string>{"127.0.0.1:1"};
     case ValueKind::kLogLevel:
-      return std::string(log_levels().back());
+      return std::string(kLogLevels.back());
     case ValueKind::kJoinToken:
       return encode_join_token({"c", "127.0.0.1:1", "secret", 0});
     default:

@@ -28,8 +28,6 @@ constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
 constexpr std::uint64_t kCountMax = 1'000'000'000'000;
 
-constexpr std::array<std::string_view, 4> kLogLevels = {"debug", "info", "warn", "error"};
-
 // in<&Config::raft, &Config::Raft::max_inflight> is where `raft.max_inflight` lies.
 template <auto... Steps>
 struct In {
@@ -233,10 +231,6 @@ const ConfigKey* find_config_key(std::string_view name) {
   const auto* found = std::find_if(kKeys.begin(), kKeys.end(),
                                    [name](const ConfigKey& key) { return key.name == name; });
   return found == kKeys.end() ? nullptr : found;
-}
-
-std::span<const std::string_view> log_levels() {
-  return kLogLevels;
 }
 
 std::string environment_name(const ConfigKey& key) {

@@ -6,6 +6,7 @@
 // read in cli/config/config_text.h.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -27,10 +28,13 @@ enum class ValueKind : std::uint8_t {
   kDuration,  // min to max milliseconds
   kSize,      // min to max bytes
   kCount,     // min to max
-  kLogLevel,  // one of log_levels()
+  kLogLevel,  // one of kLogLevels
   kJoinToken,
   kAddressList,
 };
+
+// What the node's own log can be limited to, the most talkative first.
+inline constexpr std::array<std::string_view, 4> kLogLevels = {"debug", "info", "warn", "error"};
 
 // A key's value by itself: flags, numbers, texts (a node id as its digits, empty for 0), lists.
 using ConfigValue = std::variant<bool, std::uint64_t, std::string, std::vector<std::string>>;
@@ -61,7 +65,6 @@ struct ConfigKey {
 // The keys, in the order of the file.
 std::span<const ConfigKey> config_keys();
 const ConfigKey* find_config_key(std::string_view name);
-std::span<const std::string_view> log_levels();
 
 // "BIBD_CLUSTER_RAFT_ELECTION_TIMEOUT": BIBD_, then the name in capitals with '_' for '.'.
 std::string environment_name(const ConfigKey& key);

@@ -77,7 +77,7 @@ struct NodeConfig {
     std::uint32_t sessions_max{};          // exactly-once records
   } limits;
 
-  std::string log_level;  // one of log_levels()
+  std::string log_level;  // one of kLogLevels
 
   // The address that others are told to dial.
   const std::string& raft_address() const {
