@@ -32,11 +32,6 @@ AlignedBuffer::~AlignedBuffer() {
   std::free(data_);
 }
 
-std::string join_path(const std::string& directory, const std::string& name) {
-  if (directory.empty()) return name;
-  return directory.back() == '/' ? directory + name : directory + "/" + name;
-}
-
 Result<bool> has_name(FileSystem& files, const std::string& directory, std::string_view name) {
   BIB_TRY(const auto names, files.list(directory));
   return std::binary_search(names.begin(), names.end(), name);

@@ -124,8 +124,7 @@ class FileSystem {
   virtual wire::Result<std::unique_ptr<DirectoryLock>> lock(const std::string& directory) = 0;
 };
 
-// "directory/name".
-std::string join_path(const std::string& directory, const std::string& name);
+using wire::join_path;
 
 // Whether `name` is in the directory. An absent directory holds nothing.
 wire::Result<bool> has_name(FileSystem& files, const std::string& directory, std::string_view name);

@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "wire/base/little_endian.h"
 #include "wire/log/data_directory.h"
 #include "wire/log/log_start.h"
 
@@ -79,8 +80,7 @@ Result<ByteView> read_segment(FileSystem& files, const std::string& directory,
     return wire::fail(ErrorCode::kCorrupt, "the file is larger than a segment can be");
   }
   const std::size_t wanted = std::min<std::size_t>(size, bytes_max);
-  constexpr std::size_t kUnit = AlignedBuffer::kAlignment;
-  const std::size_t rounded = (wanted + kUnit - 1) / kUnit * kUnit;
+  const std::size_t rounded = wire::round_up(wanted, AlignedBuffer::kAlignment);
   if (buffer.size() < rounded) buffer = AlignedBuffer(rounded);
   BIB_TRY(const std::size_t count, file->read(0, std::span(buffer.data(), rounded)));
   if (count < wanted) {

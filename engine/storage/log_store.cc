@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "wire/base/check.h"
+#include "wire/base/little_endian.h"
 #include "wire/base/mutant.h"
 
 namespace bib::engine {
@@ -12,6 +13,7 @@ using wire::ErrorCode;
 using wire::LogIndex;
 using wire::LogPosition;
 using wire::Result;
+using wire::round_up;
 using wire::Status;
 
 namespace {
@@ -21,10 +23,6 @@ constexpr char kOnTheSpotName[] = "segment.tmp";
 constexpr std::uint64_t kHardStateSize = 16;
 constexpr std::uint64_t kTruncateSize = 8;
 constexpr std::uint16_t kBlockRecordsMax = 60000;
-
-std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
-  return (value + unit - 1) / unit * unit;
-}
 
 std::uint64_t record_size(std::uint64_t content) {
   return wire::kRecordHeaderSize + round_up(content, 8);

@@ -225,9 +225,4 @@ std::optional<long> lock_holder(const std::string& lock_path) {
   return std::nullopt;
 }
 
-std::string join_path(const std::string& directory, const std::string& name) {
-  if (directory.empty()) return name;
-  return directory.back() == '/' ? directory + name : directory + "/" + name;
-}
-
 }  // namespace bib::inspect

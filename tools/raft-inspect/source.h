@@ -67,6 +67,6 @@ bool has_rows(const std::string& state_directory);
 // no lock itself: that could keep a node from starting.
 std::optional<long> lock_holder(const std::string& lock_path);
 
-std::string join_path(const std::string& directory, const std::string& name);
+using wire::join_path;
 
 }  // namespace bib::inspect

@@ -1,5 +1,7 @@
 #include "wire/base/bytes.h"
 
+#include <algorithm>
+
 #include "wire/base/check.h"
 
 namespace bib::wire {
@@ -12,6 +14,10 @@ struct alignas(64) Line {
 };
 
 }  // namespace
+
+bool is_zero(ByteView bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t byte) { return byte == 0; });
+}
 
 Bytes::Builder::Builder(std::size_t size) : size_(size) {
   if (size == 0) return;

@@ -23,6 +23,9 @@ inline std::string_view as_text(ByteView bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+// Whether all of them are zero; true for none.
+bool is_zero(ByteView bytes);
+
 class Bytes {
  public:
   Bytes() = default;

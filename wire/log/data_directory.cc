@@ -21,10 +21,6 @@ constexpr std::array kPlaces = {
     Place{kSnapshotsName, FileKind::kDirectory}, Place{kJoiningName, FileKind::kRegular},
 };
 
-std::string join(const std::string& directory, std::string_view name) {
-  return fmt::format("{}{}{}", directory, directory.ends_with('/') ? "" : "/", name);
-}
-
 DirectoryStanding foreign_file(const std::string& path, FileKind found, FileKind expected) {
   std::string next_step =
       fmt::format("move it away, or put the {} back that was here", to_string(expected));
@@ -44,11 +40,11 @@ std::optional<DirectoryStanding> find_foreign_file(const DirectoryFacts& facts) 
     const auto found = facts.names.find(place.name);
     if (found == facts.names.end() || found->second == place.kind) continue;
     if (std::string_view(place.name) == kLogName && found->second == FileKind::kLink) continue;
-    return foreign_file(join(facts.path, place.name), found->second, place.kind);
+    return foreign_file(join_path(facts.path, place.name), found->second, place.kind);
   }
   if (facts.installing == FileKind::kAbsent || facts.installing == FileKind::kRegular) return {};
-  return foreign_file(join(join(facts.path, kSnapshotsName), kInstallingName), facts.installing,
-                      FileKind::kRegular);
+  return foreign_file(join_path(join_path(facts.path, kSnapshotsName), kInstallingName),
+                      facts.installing, FileKind::kRegular);
 }
 
 DirectoryStanding log_lost(const DirectoryFacts& facts) {
@@ -56,7 +52,7 @@ DirectoryStanding log_lost(const DirectoryFacts& facts) {
                                 : facts.has_rows                      ? "rows"
                                                                       : "snapshots";
   return {
-      DirectoryState::kLogLost, DirectoryVerdict::kRefuse, join(facts.path, kLogName),
+      DirectoryState::kLogLost, DirectoryVerdict::kRefuse, join_path(facts.path, kLogName),
       fmt::format("the node has {}, but there is no segment of the log that they come from", left),
       fmt::format("if the log was moved, or its disk is not mounted, put it back; if it is "
                   "lost, {}",
@@ -65,7 +61,7 @@ DirectoryStanding log_lost(const DirectoryFacts& facts) {
 
 // There is a note of an installation.
 DirectoryStanding judge_installation(const DirectoryFacts& facts) {
-  const std::string path = join(join(facts.path, kSnapshotsName), kInstallingName);
+  const std::string path = join_path(join_path(facts.path, kSnapshotsName), kInstallingName);
   if (!facts.installing_snapshot) {
     return {DirectoryState::kInstallUnknown, DirectoryVerdict::kRefuse, path,
             "it does not name a snapshot: which one was being put in place is not known",
@@ -87,11 +83,16 @@ DirectoryStanding judge_installation(const DirectoryFacts& facts) {
   return {DirectoryState::kSnapshotLost, DirectoryVerdict::kRefuse, path,
           fmt::format("snapshot {} was being put in place when the node stopped, but {} does not "
                       "hold it any more",
-                      name, join(facts.path, kSnapshotsName)),
+                      name, join_path(facts.path, kSnapshotsName)),
           fmt::format("if the snapshot was moved, put it back; if not, {}", kHowToRejoin)};
 }
 
 }  // namespace
+
+std::string join_path(const std::string& directory, const std::string& name) {
+  if (directory.empty()) return name;
+  return directory.back() == '/' ? directory + name : directory + "/" + name;
+}
 
 std::string_view to_string(FileKind kind) {
   switch (kind) {

@@ -45,6 +45,9 @@ inline constexpr char kSnapshotStateName[] = "state";
 // nothing.
 inline constexpr char kTemporarySuffix[] = ".tmp";
 
+// "directory/name"; the name alone where the directory is "".
+std::string join_path(const std::string& directory, const std::string& name);
+
 // A node with its old id that forgot what it had voted for and acknowledged could harm the others;
 // they refuse it.
 inline constexpr std::string_view kHowToRejoin =

@@ -132,10 +132,6 @@ Status check_kind(const EntryHeader& header) {
   return bad_entry("kind {} is unknown", static_cast<unsigned>(header.kind));
 }
 
-bool is_zero(ByteView bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t byte) { return byte == 0; });
-}
-
 // Finds the events in a body. They are bounded here; what is in them is event.h's.
 Result<std::vector<ByteView>> walk_events(ByteView body, std::uint32_t count) {
   std::vector<ByteView> events;

@@ -27,10 +27,6 @@ bool is_alignment(std::uint32_t alignment) {
   return alignment == 512 || alignment == 4096;
 }
 
-bool is_zero(ByteView bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t byte) { return byte == 0; });
-}
-
 // The checksum over `bytes`, whose first `kHead` bytes hold a checksum field that counts as zero.
 template <std::size_t kHead>
 std::uint64_t checksum_without_field(ByteView bytes, std::size_t field) {
