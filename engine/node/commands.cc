@@ -200,18 +200,15 @@ void Commands::on_leadership_lost() {
 
 void Commands::answer_not_leader(Asker asker) {
   const consensus::Raft& raft = driver_.raft();
-  wire::ErrorReply reply;
   const wire::Member* leader = raft.membership().find(raft.leader());
   if (leader == nullptr || leader->id == raft.self()) {
-    reply.code = ErrorCode::kNoQuorum;
-    reply.message = "there is no leader at the moment; try again, or look at `bib cluster status`";
-  } else {
-    reply.code = ErrorCode::kNotLeader;
-    reply.message = "this node does not lead the cluster; ask the leader";
-    reply.leader = leader->id;
-    reply.leader_api_address = leader->api_address;
+    return clients_.refuse(
+        asker, {ErrorCode::kNoQuorum,
+                "there is no leader at the moment; try again, or look at `bib cluster status`"});
   }
-  clients_.answer(asker, FrameKind::kErrorReply, encoder_.encode(reply));
+  clients_.refuse(asker,
+                  {ErrorCode::kNotLeader, "this node does not lead the cluster; ask the leader"},
+                  leader);
 }
 
 void Commands::answer_error(Asker asker, const wire::Error& error,

@@ -209,19 +209,13 @@ void Queries::answer_overloaded(Asker asker, const char* what) {
 void Queries::answer_too_old(Asker asker, std::uint64_t max_age_us, Age age) {
   const consensus::Raft& raft = driver_.raft();
   const wire::Member* leader = raft.membership().find(raft.leader());
-  const std::string message = fmt::format(
+  std::string message = fmt::format(
       "the rows of this node are {}, and not older than {} ms is asked for; {}",
       age ? fmt::format("up to {} ms old", *age / 1000) : std::string("of unknown age"),
       max_age_us / 1000,
       leader != nullptr ? "ask the leader" : "it hears no leader: see `bib cluster status`");
-  wire::ErrorReply reply;
-  reply.code = leader != nullptr ? ErrorCode::kNotLeader : ErrorCode::kNoQuorum;
-  reply.message = message;
-  if (leader != nullptr) {
-    reply.leader = leader->id;
-    reply.leader_api_address = leader->api_address;
-  }
-  clients_.answer(asker, FrameKind::kErrorReply, encoder_.encode(reply));
+  const ErrorCode code = leader != nullptr ? ErrorCode::kNotLeader : ErrorCode::kNoQuorum;
+  clients_.refuse(asker, {code, std::move(message)}, leader);
 }
 
 }  // namespace bib::engine

@@ -6,10 +6,14 @@ namespace bib::engine {
 
 using wire::FrameKind;
 
-void ClientPort::refuse(Asker asker, const wire::Error& error) {
+void ClientPort::refuse(Asker asker, const wire::Error& error, const wire::Member* leader) {
   wire::ErrorReply reply;
   reply.code = error.code;
   reply.message = error.message;
+  if (leader != nullptr) {
+    reply.leader = leader->id;
+    reply.leader_api_address = leader->api_address;
+  }
   wire::ClientEncoder encoder;
   answer(asker, FrameKind::kErrorReply, encoder.encode(reply));
 }

@@ -8,6 +8,7 @@
 
 #include "wire/base/bytes.h"
 #include "wire/base/frame.h"
+#include "wire/base/membership.h"
 #include "wire/base/result.h"
 #include "wire/client/client_message.h"
 
@@ -29,8 +30,8 @@ class ClientPort {
   virtual void answer(Asker asker, wire::FrameKind kind, wire::ByteView body) = 0;
   // An answer that more will follow.
   virtual void answer_partly(Asker asker, wire::FrameKind kind, wire::ByteView body) = 0;
-  // The answer "no", and why.
-  void refuse(Asker asker, const wire::Error& error);
+  // The answer "no", and why. `leader`: whom to ask instead; null: there is nobody to name.
+  void refuse(Asker asker, const wire::Error& error, const wire::Member* leader = nullptr);
 
   virtual bool is_open(SessionId session) const = 0;
   // Bytes that wait to leave for this session; 0 when it is gone.
