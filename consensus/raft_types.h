@@ -79,16 +79,31 @@ struct Accepted {
   std::size_t appended = 0;
 };
 
+// Why step() dropped a message, and the end of the name of the counter that people see.
+//   kMisaddressed    not to this node, or from no one
+//   kMalformed       a kind or fields that no correct peer sends
+//   kStaleTerm       from a term that has passed
+//   kUnexpected      not for this role, or an answer that is not awaited
+//   kUnknownPeer     an answer from outside the membership
+//   kLeaderAlive     a vote wanted while this node hears a leader
+//   kContradiction   a second leader in one term, or against what is committed or proven
+#define BIB_DROP_REASONS(R)        \
+  R(kMisaddressed, "misaddressed") \
+  R(kMalformed, "malformed")       \
+  R(kStaleTerm, "stale_term")      \
+  R(kUnexpected, "unexpected")     \
+  R(kUnknownPeer, "unknown_peer")  \
+  R(kLeaderAlive, "leader_alive")  \
+  R(kContradiction, "contradiction")
+
 enum class DropReason : std::uint8_t {
-  kMisaddressed,   // not to this node, or from no one
-  kMalformed,      // a kind or fields that no correct peer sends
-  kStaleTerm,      // from a term that has passed
-  kUnexpected,     // not for this role, or an answer that is not awaited
-  kUnknownPeer,    // an answer from outside the membership
-  kLeaderAlive,    // a vote wanted while this node hears a leader
-  kContradiction,  // a second leader in one term, or against what is committed or proven
+#define BIB_DROP_REASON(enumerator, name) enumerator,
+  BIB_DROP_REASONS(BIB_DROP_REASON)
+#undef BIB_DROP_REASON
 };
-inline constexpr std::size_t kDropReasons = 7;
+#define BIB_DROP_REASON(enumerator, name) +1
+inline constexpr std::size_t kDropReasons = BIB_DROP_REASONS(BIB_DROP_REASON);
+#undef BIB_DROP_REASON
 
 struct PeerStatus {
   wire::NodeId id;

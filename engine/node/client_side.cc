@@ -1,8 +1,6 @@
 #include "engine/node/client_side.h"
 
 #include <algorithm>
-#include <array>
-#include <string_view>
 #include <utility>
 
 #include "wire/base/version.h"
@@ -94,15 +92,11 @@ std::string ClientSide::role_name() const {
 // Names that stay the same for the life of the process.
 void ClientSide::add_counters(wire::StatusReply& reply) const {
   parts_.world.peers.count(reply.counters);
-  static constexpr std::array<std::string_view, consensus::kDropReasons> kRaftNames = {
-      "raft.dropped.misaddressed", "raft.dropped.malformed",    "raft.dropped.stale_term",
-      "raft.dropped.unexpected",   "raft.dropped.unknown_peer", "raft.dropped.leader_alive",
-      "raft.dropped.contradiction"};
   const consensus::Raft& raft = parts_.driver->raft();
-  for (std::size_t i = 0; i < consensus::kDropReasons; ++i) {
-    reply.counters.push_back(
-        {kRaftNames.at(i), raft.dropped(static_cast<consensus::DropReason>(i))});
-  }
+#define BIB_DROP_REASON(enumerator, name) \
+  reply.counters.push_back({"raft.dropped." name, raft.dropped(consensus::DropReason::enumerator)});
+  BIB_DROP_REASONS(BIB_DROP_REASON)
+#undef BIB_DROP_REASON
   reply.counters.push_back({"raft.pipelines_restarted", raft.pipelines_restarted()});
   reply.counters.push_back({"raft.dropped.after_read", parts_.driver->appends_dropped()});
   reply.counters.push_back({"api.overloaded.reads", parts_.queries->overloaded()});

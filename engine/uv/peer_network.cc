@@ -337,13 +337,12 @@ void PeerNetwork::flush() {
   for (auto& [id, link] : links_) link->flush();
 }
 
-// Names that stay the same for the life of the process, in the order of PeerDrop.
+// Names that stay the same for the life of the process.
 void PeerNetwork::count(std::vector<wire::Counter>& counters) const {
-  static constexpr std::array<std::string_view, kPeerDrops> kNames = {
-      "peer.dropped.unreadable",    "peer.dropped.cluster",  "peer.dropped.sender",
-      "peer.dropped.boot",          "peer.dropped.old_boot", "peer.dropped.addressee",
-      "peer.dropped.not_connected", "peer.dropped.full"};
-  for (std::size_t i = 0; i < kPeerDrops; ++i) counters.push_back({kNames.at(i), dropped_.at(i)});
+#define BIB_PEER_DROP(enumerator, name) \
+  counters.push_back({"peer.dropped." name, dropped(PeerDrop::enumerator)});
+  BIB_PEER_DROPS(BIB_PEER_DROP)
+#undef BIB_PEER_DROP
 }
 
 bool PeerNetwork::is_connected(wire::NodeId peer) const {

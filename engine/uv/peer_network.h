@@ -31,18 +31,33 @@
 
 namespace bib::engine {
 
-// Why a message was dropped, or not taken to be sent.
+// Why a message was dropped, or not taken to be sent, and the end of its counter's name.
+//   kUnreadable     its bytes are no valid message
+//   kCluster        of another cluster
+//   kSender         of another node than greeted on the connection
+//   kBoot           of another run than greeted on the connection
+//   kOldBoot        a connection of a run that a later one followed, with what was on its way
+//   kAddressee      to another node
+//   kNotConnected   outgoing: there is no connection to that node
+//   kFull           outgoing: too much waits for that node already
+#define BIB_PEER_DROPS(D)           \
+  D(kUnreadable, "unreadable")      \
+  D(kCluster, "cluster")            \
+  D(kSender, "sender")              \
+  D(kBoot, "boot")                  \
+  D(kOldBoot, "old_boot")           \
+  D(kAddressee, "addressee")        \
+  D(kNotConnected, "not_connected") \
+  D(kFull, "full")
+
 enum class PeerDrop : std::uint8_t {
-  kUnreadable,    // its bytes are no valid message
-  kCluster,       // of another cluster
-  kSender,        // of another node than greeted on the connection
-  kBoot,          // of another run than greeted on the connection
-  kOldBoot,       // a connection of a run that a later one followed, with what was on its way
-  kAddressee,     // to another node
-  kNotConnected,  // outgoing: there is no connection to that node
-  kFull,          // outgoing: too much waits for that node already
+#define BIB_PEER_DROP(enumerator, name) enumerator,
+  BIB_PEER_DROPS(BIB_PEER_DROP)
+#undef BIB_PEER_DROP
 };
-inline constexpr std::size_t kPeerDrops = 8;
+#define BIB_PEER_DROP(enumerator, name) +1
+inline constexpr std::size_t kPeerDrops = BIB_PEER_DROPS(BIB_PEER_DROP);
+#undef BIB_PEER_DROP
 
 struct PeerNetworkOptions {
   wire::NodeId self;

@@ -31,9 +31,9 @@ const char* name_of(TransferOutcome outcome) {
 }
 
 const char* name_of(DropReason reason) {
-  constexpr const char* kNames[kDropReasons] = {"misaddressed", "malformed",    "stale_term",
-                                                "unexpected",   "unknown_peer", "leader_alive",
-                                                "contradiction"};
+#define BIB_DROP_REASON(enumerator, name) name,
+  constexpr const char* kNames[] = {BIB_DROP_REASONS(BIB_DROP_REASON)};
+#undef BIB_DROP_REASON
   return kNames[static_cast<std::size_t>(reason)];
 }
 
