@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <utility>
+#include <vector>
 
 #include "wire/base/mutant.h"
 #include "wire/log/entry.h"

@@ -1,5 +1,6 @@
 #include "engine/node/queries.h"
 
+#include <memory>
 #include <utility>
 
 #include "wire/base/mutant.h"

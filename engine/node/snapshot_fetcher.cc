@@ -1,6 +1,7 @@
 #include "engine/node/snapshot_fetcher.h"
 
 #include <algorithm>
+#include <deque>
 #include <utility>
 #include <vector>
 

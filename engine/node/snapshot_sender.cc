@@ -1,5 +1,6 @@
 #include "engine/node/snapshot_sender.h"
 
+#include <memory>
 #include <utility>
 
 namespace bib::engine {

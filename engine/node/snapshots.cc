@@ -1,6 +1,7 @@
 #include "engine/node/snapshots.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "engine/ports/clock.h"

@@ -1,5 +1,6 @@
 #include "engine/node/state_keeper.h"
 
+#include <memory>
 #include <utility>
 #include <vector>
 

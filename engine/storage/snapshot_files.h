@@ -9,7 +9,6 @@
 // calls about one directory never at a time. Errors: kIo, kCorrupt, kUnsupported.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 

@@ -18,6 +18,7 @@
 
 #include <array>
 #include <utility>
+#include <vector>
 
 #include "engine/uv/send_queue.h"
 #include "engine/uv/stream_handle.h"

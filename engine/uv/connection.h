@@ -19,7 +19,6 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "engine/uv/event_loop.h"
 #include "wire/base/bytes.h"

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sched.h>
 
+#include <memory>
 #include <utility>
 
 #include "wire/base/check.h"

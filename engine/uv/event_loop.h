@@ -21,7 +21,6 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <memory>
 
 #include "engine/ports/turns.h"
 #include "wire/base/result.h"
