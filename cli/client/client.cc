@@ -366,7 +366,7 @@ Completion Client::call_status() {
   return wait_for(submit_status());
 }
 
-Completion Client::call(const wire::Snapshots& request) {
+Completion Client::call(const wire::ListSnapshots& request) {
   return wait_for(enqueue(FrameKind::kSnapshots, encoder_.encode(request)));
 }
 

@@ -72,7 +72,7 @@ class Client {
   Completion call(const wire::Query& query);
   Completion call_status();
   // From the connected node; asking again is safe.
-  Completion call(const wire::Snapshots& request);
+  Completion call(const wire::ListSnapshots& request);
   // These may be asked again as they are, so that they need no sequence.
   Completion call(const wire::ChangeMembership& request);
   Completion call(const wire::TransferLeadership& request);

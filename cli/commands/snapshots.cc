@@ -17,7 +17,7 @@ Json to_json(const wire::SnapshotInfo& info) {
           {"made_by", wire::to_string(info.node)}};
 }
 
-wire::Result<wire::Frame> ask(const Context& context, const wire::Snapshots& request) {
+wire::Result<wire::Frame> ask(const Context& context, const wire::ListSnapshots& request) {
   BIB_TRY(const auto client, context.make_client(false));
   return client->call(request).reply;
 }

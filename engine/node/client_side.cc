@@ -41,7 +41,7 @@ void ClientSide::on_read_events(Asker asker, const wire::ReadEvents& request) {
 
 // ---- snapshots
 
-void ClientSide::on_snapshots(Asker asker, const wire::Snapshots& request) {
+void ClientSide::on_snapshots(Asker asker, const wire::ListSnapshots& request) {
   if (!request.create) return list_snapshots(asker, false);
   const SnapshotPtr before = parts_.snapshots->store().newest();
   parts_.snapshots->make([this, asker, before](const wire::Result<SnapshotPtr>& made) {

@@ -30,7 +30,7 @@ class ClientSide final : public ClientEvents {
   }
   void on_read_events(Asker asker, const wire::ReadEvents& request) override;
   void on_status(Asker asker) override;
-  void on_snapshots(Asker asker, const wire::Snapshots& request) override;
+  void on_snapshots(Asker asker, const wire::ListSnapshots& request) override;
   void on_change_membership(Asker asker, const wire::ChangeMembership& request) override {
     parts_.changes->on_change_membership(asker, request);
   }

@@ -53,7 +53,7 @@ class ClientEvents {
   virtual void on_query(Asker asker, const wire::Query& query) = 0;
   virtual void on_read_events(Asker asker, const wire::ReadEvents& request) = 0;
   virtual void on_status(Asker asker) = 0;
-  virtual void on_snapshots(Asker asker, const wire::Snapshots& request) = 0;
+  virtual void on_snapshots(Asker asker, const wire::ListSnapshots& request) = 0;
   virtual void on_change_membership(Asker asker, const wire::ChangeMembership& request) = 0;
   virtual void on_transfer(Asker asker, const wire::TransferLeadership& request) = 0;
   virtual void on_session_end(SessionId session) = 0;

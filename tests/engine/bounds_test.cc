@@ -101,7 +101,7 @@ struct Rig final : LogSink, PeerSender, Applier, SnapshotKeeper, ClientServer::H
   void on_status(Asker) override {}
   void on_change_membership(Asker, const wire::ChangeMembership&) override {}
   void on_transfer(Asker, const wire::TransferLeadership&) override {}
-  void on_snapshots(Asker, const wire::Snapshots&) override {}
+  void on_snapshots(Asker, const wire::ListSnapshots&) override {}
   void on_session_end(SessionId) override {}
   void on_session_drained(SessionId) override {}
 

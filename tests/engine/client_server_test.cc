@@ -47,7 +47,7 @@ struct Node final : ClientServer::Handler {
   }
   void on_change_membership(Asker, const wire::ChangeMembership&) override {}
   void on_transfer(Asker, const wire::TransferLeadership&) override {}
-  void on_snapshots(Asker, const wire::Snapshots&) override {}
+  void on_snapshots(Asker, const wire::ListSnapshots&) override {}
   void on_session_end(SessionId) override { ++ended; }
   void on_session_drained(SessionId) override {}
 };

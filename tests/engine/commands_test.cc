@@ -175,7 +175,7 @@ struct Leader final : Applier, ClientServer::Handler {
   void on_role(const consensus::RoleChange& change) override {
     if (change.role == consensus::Role::kFollower && commands) commands->on_leadership_lost();
   }
-  void on_snapshots(Asker, const wire::Snapshots&) override {}
+  void on_snapshots(Asker, const wire::ListSnapshots&) override {}
   void on_membership(const wire::Membership&) override {}
   void on_read_ready(std::uint64_t token) override { commands->on_read_ready(token); }
   void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) override {

@@ -153,7 +153,7 @@ std::vector<EventsReply> events_replies() {
           {}};
 }
 
-std::vector<Snapshots> snapshots_requests() {
+std::vector<ListSnapshots> snapshots_requests() {
   return {{.create = true}, {}};
 }
 

@@ -19,7 +19,7 @@ std::vector<QueryReply> query_replies();
 std::vector<ReadEvents> read_events_requests();
 std::vector<EventsReply> events_replies();
 std::vector<StatusReply> status_replies();
-std::vector<Snapshots> snapshots_requests();
+std::vector<ListSnapshots> snapshots_requests();
 std::vector<SnapshotsReply> snapshots_replies();
 std::vector<ChangeMembership> change_membership_requests();
 std::vector<ChangeMembershipReply> change_membership_replies();

@@ -254,9 +254,9 @@ Result<Query> decode_query(ByteView body) {
   return query;
 }
 
-Result<Snapshots> decode_snapshots(ByteView body) {
+Result<ListSnapshots> decode_snapshots(ByteView body) {
   BIB_TRY(const auto* table, open_envelope<fbs::Snapshots>(body, kRequestTablesMax));
-  return Snapshots{.create = table->create()};
+  return ListSnapshots{.create = table->create()};
 }
 
 Result<ReadEvents> decode_read_events(ByteView body) {

@@ -248,7 +248,7 @@ ByteView ClientEncoder::encode(const EventsReply& reply) {
       fbs::CreateEventsReply(fbb, events, reply.next.index.value(), reply.next.offset, reply.end));
 }
 
-ByteView ClientEncoder::encode(const Snapshots& request) {
+ByteView ClientEncoder::encode(const ListSnapshots& request) {
   begin_buffer(impl_->fbb);
   return impl_->finish(fbs::CreateSnapshots(impl_->fbb, request.create));
 }

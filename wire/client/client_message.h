@@ -200,7 +200,7 @@ struct EventsReply {
 };
 
 // ---- snapshots (always of the node asked)
-struct Snapshots {
+struct ListSnapshots {
   bool create = false;  // make one of the state as it is now, and then list
 };
 struct SnapshotInfo {
@@ -326,7 +326,7 @@ class ClientEncoder {
   ByteView encode(const ReadEvents& request);
   ByteView encode(const EventsReply& reply);
   ByteView encode(const StatusReply& reply);
-  ByteView encode(const Snapshots& request);
+  ByteView encode(const ListSnapshots& request);
   ByteView encode(const SnapshotsReply& reply);
   ByteView encode(const ChangeMembership& request);
   ByteView encode(const ChangeMembershipReply& reply);
@@ -351,7 +351,7 @@ Result<QueryReply> decode_query_reply(ByteView body);
 Result<ReadEvents> decode_read_events(ByteView body);
 Result<EventsReply> decode_events_reply(ByteView body);
 Result<StatusReply> decode_status_reply(ByteView body);
-Result<Snapshots> decode_snapshots(ByteView body);
+Result<ListSnapshots> decode_snapshots(ByteView body);
 Result<SnapshotsReply> decode_snapshots_reply(ByteView body);
 Result<ChangeMembership> decode_change_membership(ByteView body);
 Result<ChangeMembershipReply> decode_change_membership_reply(ByteView body);
