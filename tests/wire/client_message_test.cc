@@ -32,7 +32,7 @@ void for_each_kind(const Visit& visit) {
   visit(Kind<QueryReply>{"QueryReply", query_replies(), decode_query_reply});
   visit(Kind<ReadEvents>{"ReadEvents", read_events_requests(), decode_read_events});
   visit(Kind<EventsReply>{"EventsReply", events_replies(), decode_events_reply});
-  visit(Kind<ListSnapshots>{"ListSnapshots", snapshots_requests(), decode_snapshots});
+  visit(Kind<ListSnapshots>{"Snapshots", snapshots_requests(), decode_snapshots});
   visit(Kind<SnapshotsReply>{"SnapshotsReply", snapshots_replies(), decode_snapshots_reply});
   visit(Kind<StatusReply>{"StatusReply", status_replies(), decode_status_reply});
   visit(Kind<ChangeMembership>{"ChangeMembership", change_membership_requests(),
