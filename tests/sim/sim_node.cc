@@ -40,6 +40,7 @@ SimNode::SimNode(World& world, NodeIndex index)
 
 SimNode::~SimNode() {
   disk_.crash_after(0);  // nothing is tidied up
+  process_.reset();      // while what its last words ask for is still there
 }
 
 const consensus::Raft* SimNode::raft() const {
