@@ -118,9 +118,7 @@ MembershipChanges::Outcome MembershipChanges::finish(Change& change) {
   if (raft.membership().is_joint() && raft.membership().auto_leave) {
     return WaitsFor{"the joint phase to be left"};
   }
-  if (change.proposed || change.confirmed || BIB_MUTANT(kChangeUnconfirmed)) {
-    return Done{!change.proposed};
-  }
+  if (change.proposed || change.confirmed) return Done{!change.proposed};
   if (change.read_token == 0) {
     change.read_token = ++last_token_;
     driver_.request_read(change.read_token);
