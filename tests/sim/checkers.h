@@ -122,6 +122,8 @@ class Oracle {
   void on_acknowledged(NodeIndex node, wire::LogIndex index);
   // A feed sent `event` to a reader that has everything before `from`: it is the next one.
   void check_feed(const std::string& who, wire::Position from, wire::Position event) const;
+  // Its reader has everything before `from`, and is told to continue at `to`: nothing is between.
+  void check_feed_goes_on(const std::string& who, wire::Position from, wire::Position to) const;
   // The node says that its rows show everything that was acknowledged `age` ago, by its own clock.
   void on_age(const SimNode& node, Time now, Time age, wire::LogIndex applied) const;
   // A command was answered without an event: because nothing would change, or another revision was

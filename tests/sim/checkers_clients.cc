@@ -121,6 +121,14 @@ void Oracle::check_feed(const std::string& who, wire::Position from, wire::Posit
            to_string(from));
 }
 
+void Oracle::check_feed_goes_on(const std::string& who, wire::Position from,
+                                wire::Position to) const {
+  const auto next = std::lower_bound(positions_.begin(), positions_.end(), from);
+  if (next == positions_.end() || *next >= to) return;
+  violated("feed", "{} is told to continue at {}, and was not sent the event at {}", who,
+           to_string(to), to_string(*next));
+}
+
 template <typename Predicate>
 bool Oracle::some_version(const std::string& key, LogIndex from, Predicate&& predicate) const {
   const Version* version = version_at(key, from);

@@ -124,6 +124,7 @@ void Feeds::take(const Answer& answer) {
     violated("feed", "{} is sent back from {} to {}", name(answer.feed), to_string(feed.next),
              to_string(reply->next));
   }
+  oracle_.check_feed_goes_on(name(answer.feed), feed.next, reply->next);
   feed.next = reply->next;
   if (!answer.more) again(answer.feed, random_.below(kSecond));
 }
