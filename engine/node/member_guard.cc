@@ -107,10 +107,12 @@ std::optional<MemberGuard::Refusal> MemberGuard::check_membership(const PeerHell
 }
 
 // One that knows a later membership may have joined again in it, with this log, and may lead: it
-// must be able to bring that membership here. Its answers do not count until then.
+// must be able to bring that membership here. Its answers do not count until then. A node that has
+// just started may not know of any membership that it is committed: then each is a later one.
 std::optional<MemberGuard::Refusal> MemberGuard::check_log(const PeerHello& hello) const {
   const consensus::MembershipAt* committed = raft_.committed_membership();
-  if (committed != nullptr && hello.membership_index > committed->index) return std::nullopt;
+  const wire::LogIndex known = committed == nullptr ? wire::LogIndex() : committed->index;
+  if (hello.membership_index > known) return std::nullopt;
   if (is_log_of(hello.from, hello.log_id)) return std::nullopt;
   return log_lost(
       hello,

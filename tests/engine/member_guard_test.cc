@@ -199,3 +199,30 @@ TEST_CASE(
     CHECK_FALSE(passes(kind));
   }
 }
+
+TEST_CASE(
+    "a node that starts and knows of no membership that it is committed lets in one that joined "
+    "again") {
+  // Three founded the cluster with entry 1, and this one was away since.
+  consensus::RaftConfig config;
+  config.self = NodeId(1);
+  consensus::Restored restored;
+  restored.hard_state.term = Term(1);
+  restored.terms = {{LogIndex(1), Term(1)}};
+  restored.sizes = {100};
+  restored.memberships = {{LogIndex(1), test::RaftRig(3).membership()}};
+  REQUIRE(consensus::check_restored(config, restored));
+  const consensus::Raft raft(config, restored);
+  REQUIRE(raft.committed_membership() == nullptr);
+  const MemberGuard guard(raft);
+  wire::PeerHello hello;
+  hello.from = NodeId(3);
+  hello.log_id = 500;
+  hello.term = Term(4);
+  hello.log_last_index = LogIndex(20);
+  hello.membership_index = LogIndex(17);
+  CHECK(verdict(guard, hello) == HelloRefusal::kNone);
+  // A disk that was emptied knows of none.
+  hello.membership_index = LogIndex();
+  CHECK(verdict(guard, hello) == HelloRefusal::kLogLost);
+}
