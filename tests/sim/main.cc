@@ -64,21 +64,21 @@ int run_many(const RunOptions& options) {
   return result.failures.empty() ? 0 : 1;
 }
 
-// A fault that waits must be found by the checker that it is known by.
+// A fault that waits must be found by the checker that it is known by. The lowest seed that fails
+// tells: how many others end meanwhile depends on the machine.
 int expect_scenario(const ScenarioInfo& info, RunOptions options) {
   options.scenario = info.scenario;
   options.failures_max = 1;
   const RunResult result = run_seeds(options);
-  for (const Failure& failure : result.failures) {
-    fmt::print("{}: seed {}: {}: {}\n", info.name, failure.seed, failure.checker, failure.what);
-    if (failure.checker != info.checker) {
-      fmt::print("{}: expected the checker '{}'\n", info.name, info.checker);
-      return 1;
-    }
+  if (result.failures.empty()) {
+    fmt::print("{}: {} seeds find nothing: the fault is gone ({}). Take the scenario out\n",
+               info.name, result.seeds, info.what);
+    return 1;
   }
-  if (!result.failures.empty()) return 0;
-  fmt::print("{}: {} seeds find nothing: the fault is gone ({}). Take the scenario out\n",
-             info.name, result.seeds, info.what);
+  const Failure& failure = result.failures.front();
+  fmt::print("{}: seed {}: {}: {}\n", info.name, failure.seed, failure.checker, failure.what);
+  if (failure.checker == info.checker) return 0;
+  fmt::print("{}: expected the checker '{}'\n", info.name, info.checker);
   return 1;
 }
 
