@@ -79,7 +79,8 @@ void Progress::hear() {
 
 void Progress::take_back(LogIndex from) {
   if (state == ProgressState::kProbe && from == next && !unreachable) paused = false;
-  if (state != ProgressState::kReplicate || from <= match || from >= next) return;
+  from = std::max(from, match + 1);  // the peer has what is before
+  if (state != ProgressState::kReplicate || from >= next) return;
   in_flight.take_back(from);
   next = from;
 }

@@ -74,9 +74,15 @@ TEST_CASE("What has not left is taken back, and is sent again from there") {
   CHECK(peer.in_flight.count() == 3);
   CHECK(peer.in_flight.bytes() == 30);
   peer.take_back(LogIndex(6));  // it is news once
-  peer.take_back(LogIndex(2));  // the peer has it already
   CHECK(peer.next == LogIndex(6));
   CHECK(peer.in_flight.count() == 3);
+}
+
+TEST_CASE("What is taken back from below what the peer has is sent from after that") {
+  Progress peer = replicating(2, 9);
+  peer.take_back(LogIndex(1));  // more may be missing than the first of it
+  CHECK(peer.next == LogIndex(3));
+  CHECK(peer.in_flight.count() == 0);
 }
 
 TEST_CASE("A probe that has not left is asked again, but not of a peer out of reach") {
