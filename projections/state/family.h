@@ -51,21 +51,21 @@ static_assert(
 
 // The column family's name, which is also the name of the projection that owns it.
 constexpr std::string_view family_name(Family family) {
-  constexpr std::array<std::string_view, kFamilyCount> kNames = {
+  constexpr std::array<std::string_view, kFamilyCount> names = {
 #define BIB_FAMILY(enumerator, number, name, version) name,
       BIB_FAMILIES(BIB_FAMILY)
 #undef BIB_FAMILY
   };
-  return kNames[family_index(family)];
+  return names[family_index(family)];
 }
 
 constexpr std::uint32_t projection_version(Family family) {
-  constexpr std::array<std::uint32_t, kFamilyCount> kVersions = {
+  constexpr std::array<std::uint32_t, kFamilyCount> versions = {
 #define BIB_FAMILY(enumerator, number, name, version) version,
       BIB_FAMILIES(BIB_FAMILY)
 #undef BIB_FAMILY
   };
-  return kVersions[family_index(family)];
+  return versions[family_index(family)];
 }
 
 }  // namespace bib::projections

@@ -83,7 +83,7 @@ class StoredRow {
 class RowPtr {
  public:
   RowPtr() = default;
-  RowPtr(std::nullptr_t) {}
+  RowPtr(std::nullptr_t) {}  // NOLINT(google-explicit-constructor): as with other pointers
   RowPtr(const RowPtr& other) : row_(other.row_) {
     if (row_ != nullptr) row_->acquire();
   }

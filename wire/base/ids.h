@@ -22,7 +22,7 @@ class StrongId {
   constexpr explicit StrongId(std::uint64_t value) : value_(value) {}
 
   constexpr std::uint64_t value() const { return value_; }
-  constexpr auto operator<=>(const StrongId&) const = default;
+  constexpr auto operator<=>(const StrongId&) const = default;  // NOLINT(modernize-use-nullptr)
 
   constexpr StrongId operator+(std::uint64_t count) const { return StrongId(value_ + count); }
   constexpr StrongId operator-(std::uint64_t count) const { return StrongId(value_ - count); }

@@ -59,13 +59,13 @@ std::string errno_text(int error_number);
 }  // namespace bib::wire
 
 // BIB_TRY(auto value, expression_of_Result) declares `value`, or returns the error.
-#define BIB_TRY_CONCAT_(a, b) a##b
-#define BIB_TRY_NAME_(line) BIB_TRY_CONCAT_(bib_try_result_, line)
-#define BIB_TRY(declaration, ...)                                        \
-  auto BIB_TRY_NAME_(__LINE__) = (__VA_ARGS__);                          \
-  if (!BIB_TRY_NAME_(__LINE__)) [[unlikely]]                             \
-    return ::tl::unexpected(std::move(BIB_TRY_NAME_(__LINE__)).error()); \
-  declaration = *std::move(BIB_TRY_NAME_(__LINE__))
+#define BIB_TRY_CONCAT(a, b) a##b
+#define BIB_TRY_NAME(line) BIB_TRY_CONCAT(bib_try_result_, line)
+#define BIB_TRY(declaration, ...)                                       \
+  auto BIB_TRY_NAME(__LINE__) = (__VA_ARGS__);                          \
+  if (!BIB_TRY_NAME(__LINE__)) [[unlikely]]                             \
+    return ::tl::unexpected(std::move(BIB_TRY_NAME(__LINE__)).error()); \
+  declaration = *std::move(BIB_TRY_NAME(__LINE__))
 
 // BIB_TRY_VOID(expression_of_Status) returns the error, if there is one.
 #define BIB_TRY_VOID(...)                                         \
