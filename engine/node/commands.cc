@@ -92,10 +92,7 @@ void Commands::hold(Asker asker, FrameKind kind, wire::ByteView body) {
   if (projector_.has_open_batch()) held.decided_after = batch_index_;
   // An entry of this leader that is committed from now on confirms it just as well.
   if (held.decided_after <= raft.commit() && !BIB_MUTANT(kUnconfirmedRefusals)) {
-    if (turn_token_ == 0) {
-      turn_token_ = ++last_token_;
-      driver_.request_read(turn_token_);
-    }
+    if (turn_token_ == 0) turn_token_ = driver_.request_read(ReadAsker::kCommands);
     held.read_token = turn_token_;
   }
   held_.push_back(std::move(held));
@@ -119,7 +116,6 @@ void Commands::on_read_ready(std::uint64_t token) {
 }
 
 void Commands::on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) {
-  if (token <= kReadTokens) return;
   std::deque<Held> kept;
   for (Held& held : held_) {
     if (held.read_token != token) {

@@ -42,9 +42,6 @@ struct CommandsOptions {
 
 class Commands {
  public:
-  // The tokens of Commands' own reads are at or above this one; others use lower ones.
-  static constexpr std::uint64_t kReadTokens = std::uint64_t{1} << 63U;
-
   Commands(CommandsOptions options, RaftDriver& driver, projections::Projector& projector,
            ClientPort& clients, Clock& clock);
 
@@ -120,7 +117,6 @@ class Commands {
   std::unordered_multimap<Request, Asker, RequestHash> waiting_;
   std::deque<Held> held_;         // in the order of their decisions, so of decided_after
   std::uint64_t turn_token_ = 0;  // the read of this turn, if there is one already
-  std::uint64_t last_token_ = kReadTokens;
   std::deque<Parked> parked_;
   std::size_t parked_bytes_ = 0;
   std::uint64_t overloaded_ = 0;

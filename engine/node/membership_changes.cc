@@ -119,9 +119,9 @@ MembershipChanges::Outcome MembershipChanges::finish(Change& change) {
     return WaitsFor{"the joint phase to be left"};
   }
   if (change.proposed || change.confirmed) return Done{!change.proposed};
+  if (!raft.has_committed_own_term()) return WaitsFor{"the new leader's first entry"};
   if (change.read_token == 0) {
-    change.read_token = ++last_token_;
-    driver_.request_read(change.read_token);
+    change.read_token = driver_.request_read(ReadAsker::kMembershipChanges);
     acted_ = true;
   }
   return WaitsFor{"a quorum to confirm that this node leads"};
@@ -133,10 +133,17 @@ void MembershipChanges::on_read_ready(std::uint64_t token) {
   }
 }
 
-void MembershipChanges::on_read_refused(std::uint64_t token) {
-  for (Change& change : changes_) {
-    if (change.read_token == token) change.read_token = 0;  // asked again
-  }
+void MembershipChanges::on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) {
+  std::erase_if(changes_, [&](const Change& change) {
+    if (change.read_token != token) return false;
+    if (reason == consensus::ReadRefusal::kOverloaded) {
+      clients_.refuse(change.asker, {ErrorCode::kOverloaded,
+                                     "too many reads are waiting; try again in a moment"});
+    } else {
+      commands_.answer_not_leader(change.asker);
+    }
+    return true;
+  });
 }
 
 std::optional<MembershipChanges::Outcome> MembershipChanges::not_now() const {
@@ -174,7 +181,9 @@ MembershipChanges::Outcome MembershipChanges::propose(Change& change,
   if (!next) return next.error();
   if (!change.force) {
     if (const auto safe = consensus::check_healthy_quorum(*next, healthy()); !safe) {
-      if (auto unknown = unknown_voter(*next)) return WaitsFor{std::move(*unknown)};
+      for (const consensus::PeerStatus& peer : raft.peers()) {
+        if (peer.unknown && next->is_voter(peer.id)) return WaitsFor{not_heard_yet(peer.id)};
+      }
       return safe.error();
     }
     if (auto behind = learner_behind(plan)) return WaitsFor{std::move(*behind)};
@@ -189,12 +198,8 @@ MembershipChanges::Outcome MembershipChanges::propose(Change& change,
 }
 
 // A new leader cannot know yet who is there.
-std::optional<std::string> MembershipChanges::unknown_voter(const wire::Membership& among) const {
-  for (const consensus::PeerStatus& peer : driver_.raft().peers()) {
-    if (!peer.unknown || !among.is_voter(peer.id)) continue;
-    return fmt::format("{} to be heard by the new leader", to_string(peer.id));
-  }
-  return std::nullopt;
+std::string MembershipChanges::not_heard_yet(NodeId id) {
+  return fmt::format("{} to be heard by the new leader", to_string(id));
 }
 
 // A voter that has to catch up first would keep everybody waiting.
@@ -298,7 +303,9 @@ MembershipChanges::Outcome MembershipChanges::start(Transfer& transfer) {
                                to_string(wanted), to_string(wanted))};
     }
     if (!is_healthy(wanted)) {
-      if (auto unknown = unknown_voter(membership)) return WaitsFor{std::move(*unknown)};
+      for (const consensus::PeerStatus& peer : driver_.raft().peers()) {
+        if (peer.unknown && peer.id == wanted) return WaitsFor{not_heard_yet(wanted)};
+      }
       return Error{ErrorCode::kRefused,
                    fmt::format("{} is not healthy and could not take over", to_string(wanted))};
     }

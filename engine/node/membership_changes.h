@@ -31,9 +31,6 @@ struct MembershipChangesOptions {
 
 class MembershipChanges {
  public:
-  // The tokens of its own reads are above this one, and below those of Commands.
-  static constexpr std::uint64_t kReadTokens = std::uint64_t{1} << 62U;
-
   MembershipChanges(MembershipChangesOptions options, const Turns& turns, const PeerPort& peers,
                     RaftDriver& driver, ClientPort& clients, Commands& commands, Logger& logger);
 
@@ -41,9 +38,9 @@ class MembershipChanges {
   void on_transfer(Asker asker, const wire::TransferLeadership& request);
   // Once per turn, after the driver's effects. True: the driver has more of them.
   bool step();
-  // What the driver says of a read. Tokens of other askers are ignored.
+  // What the driver says of a read of its own.
   void on_read_ready(std::uint64_t token);
-  void on_read_refused(std::uint64_t token);
+  void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason);
   void on_leadership_lost();
 
   // This node and the peers that could acknowledge an entry now; sorted.
@@ -83,7 +80,7 @@ class MembershipChanges {
   Outcome finish(Change& change);
   Outcome leave_joint(Change& change);
   std::optional<Outcome> not_now() const;
-  std::optional<std::string> unknown_voter(const wire::Membership& among) const;
+  static std::string not_heard_yet(wire::NodeId id);
   std::optional<std::string> learner_behind(
       const std::vector<consensus::MembershipChange>& plan) const;
   Outcome propose(Change& change, const std::vector<consensus::MembershipChange>& plan);
@@ -106,7 +103,6 @@ class MembershipChanges {
   wire::ClientEncoder encoder_;
   std::vector<Change> changes_;
   std::vector<Transfer> transfers_;
-  std::uint64_t last_token_ = kReadTokens;
   bool acted_ = false;
 };
 

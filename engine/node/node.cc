@@ -242,16 +242,26 @@ void Node::on_membership_committed(const consensus::MembershipAt& committed) {
   peer_side_->learn_own_part(committed);
 }
 
-void Node::on_read_ready(std::uint64_t token) {
-  parts_.queries->on_read_ready(token);
-  parts_.commands->on_read_ready(token);
-  parts_.changes->on_read_ready(token);
+void Node::on_read_ready(ReadAsker asker, std::uint64_t token) {
+  switch (asker) {
+    case ReadAsker::kQueries:
+      return parts_.queries->on_read_ready(token);
+    case ReadAsker::kCommands:
+      return parts_.commands->on_read_ready(token);
+    case ReadAsker::kMembershipChanges:
+      return parts_.changes->on_read_ready(token);
+  }
 }
 
-void Node::on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) {
-  parts_.queries->on_read_refused(token, reason);
-  parts_.commands->on_read_refused(token, reason);
-  parts_.changes->on_read_refused(token);
+void Node::on_read_refused(ReadAsker asker, std::uint64_t token, consensus::ReadRefusal reason) {
+  switch (asker) {
+    case ReadAsker::kQueries:
+      return parts_.queries->on_read_refused(token, reason);
+    case ReadAsker::kCommands:
+      return parts_.commands->on_read_refused(token, reason);
+    case ReadAsker::kMembershipChanges:
+      return parts_.changes->on_read_refused(token, reason);
+  }
 }
 
 // ---- the end

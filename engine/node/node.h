@@ -81,8 +81,9 @@ class Node final : public Applier, public LogSink, public LogEvents {
   void on_role(const consensus::RoleChange& change) override;
   void on_membership(const wire::Membership& membership) override;
   void on_membership_committed(const consensus::MembershipAt& committed) override;
-  void on_read_ready(std::uint64_t token) override;
-  void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) override;
+  void on_read_ready(ReadAsker asker, std::uint64_t token) override;
+  void on_read_refused(ReadAsker asker, std::uint64_t token,
+                       consensus::ReadRefusal reason) override;
 
   // ---- LogSink
   void submit(const consensus::LogWrite& write, std::vector<wire::Bytes> entries) override;

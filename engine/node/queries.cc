@@ -104,11 +104,9 @@ void Queries::confirm(Asker asker, std::size_t bytes, std::function<void()> read
     return answer_overloaded(asker, "too many reads are waiting");
   }
   if (BIB_MUTANT(kLinearizableAtOnce)) return read();
-  const std::uint64_t token = next_token_++;
   waiting_bytes_ += bytes;
-  waiting_.emplace(token,
+  waiting_.emplace(driver_.request_read(ReadAsker::kQueries),
                    Waiting{asker, std::move(read), bytes, turns_.now_ms() + options_.wait_ms});
-  driver_.request_read(token);
 }
 
 void Queries::forget(std::uint64_t token) {

@@ -104,7 +104,6 @@ class Queries {
   std::map<std::uint64_t, Waiting> waiting_;  // by token, so in the order of their deadlines
   std::size_t waiting_bytes_ = 0;
   std::uint64_t overloaded_ = 0;
-  std::uint64_t next_token_ = 1;
   Lifetime<Queries> lifetime_{this};
   bool suspended_ = false;
   std::size_t pages_under_way_ = 0;

@@ -25,16 +25,11 @@ bool is_heartbeat(const PeerMessage& message) {
   return message.kind == MessageKind::kHeartbeat || message.kind == MessageKind::kHeartbeatReply;
 }
 
-// Leaves in `message` the entries whose bytes it has, and returns an append of those after them.
-PeerMessage split(PeerMessage& message) {
-  PeerMessage rest = message;
-  const auto sent = static_cast<std::ptrdiff_t>(message.payload.size());
-  rest.payload.clear();
-  rest.entries.erase(rest.entries.begin(), rest.entries.begin() + sent);
-  message.entries.resize(message.payload.size());
-  rest.log_index = message.entries.back().index;
-  rest.log_term = message.entries.back().term;
-  return rest;
+// A read's token says who asked for it.
+constexpr unsigned kAskerBits = 2;
+
+ReadAsker asker_of(std::uint64_t token) {
+  return static_cast<ReadAsker>(token & ((std::uint64_t{1} << kAskerBits) - 1));
 }
 
 }  // namespace
@@ -94,12 +89,8 @@ void RaftDriver::on_log_read(std::uint64_t token, wire::Result<std::vector<Bytes
     reads_for_peers_.erase(for_peer);
     if (entries) return continue_backlog(peer, *entries);
     // Truncated since it was asked for: the present leader sends what is needed. Or compacted: Raft
-    // finds that when it restarts the peer.
-    if (entries.error().code == wire::ErrorCode::kNotFound) {
-      backlogs_.erase(peer);
-      raft_.peer_connected(peer);
-      return;
-    }
+    // finds that when it sends again.
+    if (entries.error().code == wire::ErrorCode::kNotFound) return take_back_backlog(peer);
   }
   if (!entries) {
     // A snapshot has replaced what a forgotten read was for.
@@ -119,6 +110,12 @@ tl::expected<consensus::ProposedAt, consensus::ProposeRefusal> RaftDriver::propo
   auto place = raft_.propose(static_cast<std::uint32_t>(entry.size()));
   if (place) cache_.append(place->index, std::move(entry));
   return place;
+}
+
+std::uint64_t RaftDriver::request_read(ReadAsker asker) {
+  const std::uint64_t token = (++last_read_ << kAskerBits) | static_cast<std::uint64_t>(asker);
+  raft_.request_read(options_.run_base + token);
+  return token;
 }
 
 wire::Status RaftDriver::change_membership(std::span<const consensus::MembershipChange> changes,
@@ -324,13 +321,14 @@ void RaftDriver::handle_notices(consensus::Effects& effects) {
   for (const consensus::ReadReady& ready : effects.reads_ready) {
     const std::uint64_t token = ready.token - options_.run_base;
     if (ready.index > applied_ && reads_waiting_.size() >= options_.reads_waiting_max) {
-      applier_.on_read_refused(token, consensus::ReadRefusal::kOverloaded);
+      applier_.on_read_refused(asker_of(token), token, consensus::ReadRefusal::kOverloaded);
       continue;
     }
     reads_waiting_.emplace(ready.index, token);
   }
   for (const consensus::ReadRefused& refused : effects.reads_refused) {
-    applier_.on_read_refused(refused.token - options_.run_base, refused.reason);
+    const std::uint64_t token = refused.token - options_.run_base;
+    applier_.on_read_refused(asker_of(token), token, refused.reason);
   }
   if (!effects.reads_ready.empty()) answer_reads();
   for (const consensus::SendSnapshot& wanted : effects.send_snapshots) {
@@ -370,7 +368,7 @@ bool RaftDriver::attach_from_cache(PeerMessage& message) const {
 
 void RaftDriver::enqueue_after_read(PeerMessage&& message) {
   const NodeId peer = message.to;
-  Backlog& backlog = backlogs_[peer];
+  AppendBacklog& backlog = backlogs_[peer];
   if (backlog.messages.size() >= options_.waiting_appends_max || backlog.taken_back != LogIndex()) {
     ++appends_dropped_;
     backlog.take_back(message);
@@ -380,13 +378,8 @@ void RaftDriver::enqueue_after_read(PeerMessage&& message) {
   if (backlog.read_token == 0) read_for(peer, backlog);
 }
 
-void RaftDriver::read_for(NodeId peer, Backlog& backlog) {
-  const LogIndex first = backlog.messages.front().entries.front().index;
-  // As far as the waiting messages reach without a gap, so that one read serves many of them.
-  LogIndex last = backlog.messages.front().entries.back().index;
-  for (const PeerMessage& message : backlog.messages) {
-    if (message.entries.front().index == last + 1) last = message.entries.back().index;
-  }
+void RaftDriver::read_for(NodeId peer, AppendBacklog& backlog) {
+  const auto [first, last] = backlog.range_to_read();
   backlog.read_token = next_read_token_++;
   reads_for_peers_[backlog.read_token] = peer;
   log_.read(backlog.read_token, first, std::min(last, raft_.durable_index()), options_.read_bytes);
@@ -394,46 +387,40 @@ void RaftDriver::read_for(NodeId peer, Backlog& backlog) {
 
 // Sends what the read covers, in order, and reads on for the rest.
 void RaftDriver::continue_backlog(NodeId peer, const std::vector<Bytes>& entries) {
-  Backlog& backlog = backlogs_[peer];
+  AppendBacklog& backlog = backlogs_[peer];
   backlog.read_token = 0;
-  std::map<LogIndex, std::pair<wire::Term, const Bytes*>> read;
-  for (const Bytes& entry : entries) {
-    const auto header = wire::read_entry_header(entry.view());
-    if (header) read[header->index] = {header->term, &entry};
-  }
-  bool first = true;
+  const EntriesRead read(entries);
+  bool any = false;
   while (!backlog.messages.empty()) {
     PeerMessage& message = backlog.messages.front();
     message.payload.clear();
     for (const wire::EntryInfo& info : message.entries) {
-      const Bytes* cached = cache_.find(info.index);
-      const auto found = read.find(info.index);
-      if (found != read.end() && found->second.first == info.term) {
-        message.payload.push_back(*found->second.second);
-      } else if (cached != nullptr) {
-        message.payload.push_back(*cached);
-      } else {
-        break;
-      }
+      const Bytes* entry = read.find(info);
+      if (entry == nullptr) entry = cache_.find(info.index);
+      if (entry == nullptr) break;
+      message.payload.push_back(*entry);
     }
     const bool whole = message.payload.size() == message.entries.size();
     // A prefix of an append is an append, too; the front message always gets on.
-    if (!whole && (!first || message.payload.empty())) break;
+    if (!whole && (any || message.payload.empty())) break;
     PeerMessage rest = whole ? PeerMessage{} : split(message);
     const bool still_leading =
         raft_.role() == consensus::Role::kLeader && message.term == raft_.term();
     if (still_leading) peers_.send(message);
     backlog.messages.pop_front();
-    first = false;
+    any = true;
     if (whole) continue;
     backlog.messages.push_front(std::move(rest));
     break;
   }
-  if (first) {  // the log has changed meanwhile
-    backlog.take_back(backlog.messages.front());
-    backlog.messages.clear();
-  }
-  if (!backlog.messages.empty()) return read_for(peer, backlog);
+  if (any && !backlog.messages.empty()) return read_for(peer, backlog);
+  take_back_backlog(peer);  // empty, or the log has changed meanwhile
+}
+
+// What still waits for entries is Raft's again, with what was not kept.
+void RaftDriver::take_back_backlog(NodeId peer) {
+  AppendBacklog& backlog = backlogs_[peer];
+  if (!backlog.messages.empty()) backlog.take_back(backlog.messages.front());
   const LogIndex taken_back = backlog.taken_back;
   backlogs_.erase(peer);
   if (taken_back != LogIndex()) raft_.take_back_appends(peer, taken_back);
@@ -490,7 +477,7 @@ void RaftDriver::answer_reads() {
   while (!reads_waiting_.empty() && reads_waiting_.begin()->first <= applied_) {
     const std::uint64_t token = reads_waiting_.begin()->second;
     reads_waiting_.erase(reads_waiting_.begin());
-    applier_.on_read_ready(token);
+    applier_.on_read_ready(asker_of(token), token);
   }
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "consensus/raft.h"
+#include "engine/node/append_backlog.h"
 #include "engine/node/entry_cache.h"
 #include "engine/node/freshness.h"
 #include "engine/ports/clock.h"
@@ -37,6 +38,9 @@ class LogSink {
                     std::size_t bytes_max) = 0;
 };
 
+// Who asks for a confirmed read, and is told how it went.
+enum class ReadAsker : std::uint8_t { kQueries, kCommands, kMembershipChanges };
+
 // What the log is for.
 class Applier {
  public:
@@ -46,9 +50,11 @@ class Applier {
   virtual void on_role(const consensus::RoleChange& change) = 0;
   virtual void on_membership(const wire::Membership& membership) = 0;
   virtual void on_membership_committed(const consensus::MembershipAt&) {}
-  // Applied far enough for the read that was asked with this token.
-  virtual void on_read_ready(std::uint64_t token) = 0;
-  virtual void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) = 0;
+  // Applied far enough for the read that `asker` asked for: RaftDriver::request_read returned this
+  // token.
+  virtual void on_read_ready(ReadAsker asker, std::uint64_t token) = 0;
+  virtual void on_read_refused(ReadAsker asker, std::uint64_t token,
+                               consensus::ReadRefusal reason) = 0;
 };
 
 // Where snapshots are made, kept, sent, fetched and put in place, in their own time: each call
@@ -104,8 +110,8 @@ class RaftDriver {
   // An empty list leaves the joint phase.
   wire::Status change_membership(std::span<const consensus::MembershipChange> changes,
                                  consensus::JointLeave leave = consensus::JointLeave::kAutomatic);
-  // `token` is the caller's, and comes back to the Applier.
-  void request_read(std::uint64_t token) { raft_.request_read(options_.run_base + token); }
+  // The token comes back to the Applier, in a later turn of the effects. Tokens ascend.
+  std::uint64_t request_read(ReadAsker asker);
   wire::Result<wire::NodeId> transfer_leadership(
       std::optional<wire::NodeId> target = std::nullopt) {
     return raft_.transfer_leadership(target);
@@ -164,25 +170,15 @@ class RaftDriver {
     std::uint64_t append_sequence;
     std::vector<wire::PeerMessage> messages;
   };
-  // Appends to one peer that wait for entries from the log's files; later ones queue up.
-  struct Backlog {
-    std::deque<wire::PeerMessage> messages;
-    std::uint64_t read_token = 0;  // 0: none under way
-    wire::LogIndex taken_back;     // appends from here on were not kept; 0: all were
-
-    void take_back(const wire::PeerMessage& message) {
-      const wire::LogIndex first = message.entries.front().index;
-      taken_back = taken_back == wire::LogIndex() ? first : std::min(taken_back, first);
-    }
-  };
 
   void take_effects();
   void build_noops(const std::vector<wire::LogPosition>& places);
   void send(wire::PeerMessage&& message);
   bool attach_from_cache(wire::PeerMessage& message) const;
   void enqueue_after_read(wire::PeerMessage&& message);
-  void read_for(wire::NodeId peer, Backlog& backlog);
+  void read_for(wire::NodeId peer, AppendBacklog& backlog);
   void continue_backlog(wire::NodeId peer, const std::vector<wire::Bytes>& entries);
+  void take_back_backlog(wire::NodeId peer);
   void submit(const consensus::LogWrite& write);
   void handle_notices(consensus::Effects& effects);
   wire::Status propose_membership_entry(const wire::Membership& membership);
@@ -207,9 +203,10 @@ class RaftDriver {
   Freshness freshness_;
   std::deque<AfterSync> after_sync_;
   std::deque<consensus::AppendDone> writes_;  // handed out, not yet durable
-  std::map<wire::NodeId, Backlog> backlogs_;
+  std::map<wire::NodeId, AppendBacklog> backlogs_;
   std::map<std::uint64_t, wire::NodeId> reads_for_peers_;  // read token -> peer
-  std::uint64_t next_read_token_ = 1;
+  std::uint64_t next_read_token_ = 1;                      // of the log's reads
+  std::uint64_t last_read_ = 0;                            // of those that a leader confirms
   std::uint64_t appends_dropped_ = 0;
   std::uint64_t apply_read_token_ = 0;
   std::deque<wire::Bytes> apply_buffer_;  // from the log's files; the first is apply_buffer_first_

@@ -77,14 +77,15 @@ struct Rig final : LogSink, PeerSender, Applier, SnapshotKeeper, ClientServer::H
   }
   void on_role(const consensus::RoleChange&) override {}
   void on_membership(const wire::Membership&) override {}
-  void on_read_ready(std::uint64_t token) override {
-    if (queries) queries->on_read_ready(token);
-    if (commands) commands->on_read_ready(token);
+  void on_read_ready(ReadAsker asker, std::uint64_t token) override {
+    if (queries && asker == ReadAsker::kQueries) queries->on_read_ready(token);
+    if (commands && asker == ReadAsker::kCommands) commands->on_read_ready(token);
     ready.push_back(token);
   }
-  void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) override {
-    if (queries) queries->on_read_refused(token, reason);
-    if (commands) commands->on_read_refused(token, reason);
+  void on_read_refused(ReadAsker asker, std::uint64_t token,
+                       consensus::ReadRefusal reason) override {
+    if (queries && asker == ReadAsker::kQueries) queries->on_read_refused(token, reason);
+    if (commands && asker == ReadAsker::kCommands) commands->on_read_refused(token, reason);
     if (reason == consensus::ReadRefusal::kOverloaded) overloaded.push_back(token);
   }
   void send_snapshot(NodeId, wire::LogIndex) override {}
@@ -236,9 +237,10 @@ TEST_CASE("reads that are confirmed and wait for rows are bounded in the driver"
   limits.applies = false;
   limits.driver.reads_waiting_max = 2;
   Rig rig(limits);
-  for (std::uint64_t token = 1; token <= 5; ++token) rig.driver->request_read(token);
+  std::vector<std::uint64_t> tokens;
+  for (int i = 0; i < 5; ++i) tokens.push_back(rig.driver->request_read(ReadAsker::kQueries));
   REQUIRE(rig.driver->run_effects());
-  CHECK(rig.overloaded == std::vector<std::uint64_t>{3, 4, 5});
+  CHECK(rig.overloaded == std::vector<std::uint64_t>{tokens[2], tokens[3], tokens[4]});
   CHECK(rig.ready.empty());
   rig.queries.reset();
   rig.commands.reset();

@@ -177,8 +177,8 @@ struct Leader final : Applier, ClientServer::Handler {
   }
   void on_snapshots(Asker, const wire::ListSnapshots&) override {}
   void on_membership(const wire::Membership&) override {}
-  void on_read_ready(std::uint64_t token) override { commands->on_read_ready(token); }
-  void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason) override {
+  void on_read_ready(ReadAsker, std::uint64_t token) override { commands->on_read_ready(token); }
+  void on_read_refused(ReadAsker, std::uint64_t token, consensus::ReadRefusal reason) override {
     commands->on_read_refused(token, reason);
   }
   // ---- ClientServer::Handler: nobody connects

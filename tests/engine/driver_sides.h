@@ -16,8 +16,8 @@ struct QuietApplier : Applier {
   wire::Status apply(const wire::Bytes&) override { return {}; }
   void on_role(const consensus::RoleChange&) override {}
   void on_membership(const wire::Membership&) override {}
-  void on_read_ready(std::uint64_t) override {}
-  void on_read_refused(std::uint64_t, consensus::ReadRefusal) override {}
+  void on_read_ready(ReadAsker, std::uint64_t) override {}
+  void on_read_refused(ReadAsker, std::uint64_t, consensus::ReadRefusal) override {}
 };
 
 struct QuietSnapshots : SnapshotKeeper {

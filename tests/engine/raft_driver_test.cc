@@ -145,7 +145,7 @@ class Reader final : public LogSink, public QuietPeers, public QuietApplier, pub
   void send(const PeerMessage& message) override {
     if (message.kind == MessageKind::kReadIndex) asked.push_back(message.context);
   }
-  void on_read_ready(std::uint64_t token) override { ready.push_back(token); }
+  void on_read_ready(ReadAsker, std::uint64_t of) override { ready.push_back(of); }
 
   void receive(PeerMessage message) {
     driver->on_message(std::move(message));
@@ -167,8 +167,8 @@ class Reader final : public LogSink, public QuietPeers, public QuietApplier, pub
     receive(std::move(message));
   }
   // As the wire has it.
-  std::uint64_t ask(std::uint64_t token) {
-    driver->request_read(token);
+  std::uint64_t ask() {
+    token = driver->request_read(ReadAsker::kQueries);
     REQUIRE(driver->run_effects());
     REQUIRE_FALSE(asked.empty());
     return asked.back();
@@ -177,6 +177,7 @@ class Reader final : public LogSink, public QuietPeers, public QuietApplier, pub
   QuietClock clock;
   std::vector<std::uint64_t> writes;
   std::vector<std::uint64_t> asked;
+  std::uint64_t token = 0;  // of the last read
   std::vector<std::uint64_t> ready;
   std::unique_ptr<RaftDriver> driver;
 };
@@ -186,17 +187,18 @@ class Reader final : public LogSink, public QuietPeers, public QuietApplier, pub
 TEST_CASE("a read is not answered by what an earlier run of the node has asked") {
   Reader before(0x1111111111111111);
   before.append(1, 1);
-  const std::uint64_t asked_before = before.ask(7);
+  const std::uint64_t asked_before = before.ask();
 
   Reader reader(0xeeeeeeeeeeeeeeee);
   reader.append(1, 1);
   reader.confirm(asked_before, 2);  // late, and ahead of what is applied here
-  const std::uint64_t asked = reader.ask(7);
+  const std::uint64_t asked = reader.ask();
+  REQUIRE(reader.token == before.token);
   reader.append(2, 2);
-  CHECK(std::count(reader.ready.begin(), reader.ready.end(), 7) == 0);
+  CHECK(std::count(reader.ready.begin(), reader.ready.end(), reader.token) == 0);
   reader.confirm(asked, 3);
   reader.append(3, 3);
-  CHECK(std::count(reader.ready.begin(), reader.ready.end(), 7) == 1);
+  CHECK(std::count(reader.ready.begin(), reader.ready.end(), reader.token) == 1);
 }
 
 TEST_CASE("a learner that has caught up gets its vote by itself") {
@@ -273,6 +275,19 @@ TEST_CASE(
   leader.answer_read(3);
   CHECK(leader.sent == std::vector<std::uint64_t>{2, 3, 4, 5, 6});
   leader.answer_read(1);
+  CHECK(leader.sent == std::vector<std::uint64_t>{2, 3, 4, 5, 6, 7});
+}
+
+TEST_CASE("appends whose entries were cut from the file while they were read are sent again") {
+  Leader leader({.cache_bytes = 1, .waiting_appends_max = 2, .promote_every_ticks = 1000});
+  leave_learner_behind(leader);
+  const auto cut = leader.asked;
+  leader.driver->on_log_read(cut.first, wire::fail(wire::ErrorCode::kNotFound, "cut"));
+  leader.run();
+  CHECK(leader.sent.empty());
+  CHECK(leader.asked.first != cut.first);
+  CHECK(leader.asked.second == cut.second);
+  for (int i = 0; i < 3; ++i) leader.answer_read(2);
   CHECK(leader.sent == std::vector<std::uint64_t>{2, 3, 4, 5, 6, 7});
 }
 
