@@ -180,7 +180,7 @@ echo "Write gap after the kill:  ${gap:-?} ms (from the last write before it to 
 if $keep; then
   cat <<END
 
-The cluster goes on running. To look further:
+The cluster keeps running. To look further:
   $bin/bib --server $servers cluster status
   $bin/bib --server $servers catalog list editors
   $bin/bib --server $servers events tail

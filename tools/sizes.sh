@@ -8,7 +8,7 @@
 #   a class          at most 40 data members of its own
 #
 # What is better whole is named below, with the decision that says why and how far it may grow; an
-# exception that is not needed any more is an error, too.
+# exception that is no longer needed is an error, too.
 # Exit code: 0 nothing is too long, 1 something is (printed) or ctags is missing, 2 wrong usage.
 set -euo pipefail
 
@@ -81,7 +81,7 @@ sizes | awk -v exceptions="$exceptions" '
   END {
     for (key in allowed) {
       if (key in needed) continue
-      printf "tools/sizes.sh: the exception for %s is not needed any more\n", key
+      printf "tools/sizes.sh: the exception for %s is no longer needed\n", key
       failures++
     }
     # A tool that finds nothing has not looked.

@@ -173,7 +173,7 @@ class ImportRun {
       return context_.report(ExitCode::kGeneral, error.message);
     }
     ExitCode code = context_.report(error);
-    context_.note("What was added before stays; import again to go on: nothing is added twice.");
+    context_.note("What was added before stays; import again to continue: nothing is added twice.");
     return code;
   }
 

@@ -189,7 +189,7 @@ ExitCode setup(const Context& context, SetupCommand& command) {
           : std::filesystem::absolute(command.config_path).lexically_normal().string();
   if (path.empty()) {
     return context.report(ExitCode::kConfiguration,
-                          "HOME is not set, so that there is no place for the configuration; "
+                          "HOME is not set, so there is no place for the configuration; "
                           "nothing was written",
                           "Name one: --config FILE, with --data-dir DIR");
   }

@@ -25,10 +25,9 @@ wire::Status set_options(wire::NodeConfig& config, const SetupOptions& options,
                          const Environment& environment) {
   std::string data_dir = options.data_dir.empty() ? environment.data_dir() : options.data_dir;
   if (data_dir.empty()) {
-    return wire::fail(
-        ErrorCode::kConfig,
-        "HOME is not set, so that there is no place for the data; nothing was written. "
-        "Name one: --data-dir DIR");
+    return wire::fail(ErrorCode::kConfig,
+                      "HOME is not set, so there is no place for the data; nothing was written. "
+                      "Name one: --data-dir DIR");
   }
   if (data_dir.front() != '/' && data_dir.front() != '~') {
     data_dir = std::filesystem::absolute(data_dir).lexically_normal().string();

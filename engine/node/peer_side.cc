@@ -50,8 +50,8 @@ void PeerSide::leave_as_removed(wire::LogIndex index, const std::string& said_by
   removed_ = true;
   parts_.world.logger.error(
       "node",
-      "{} was removed from the cluster as of entry {} ({} says so). It serves no writes and takes "
-      "no part any more: stop it. To bring it back, {} (its data directory is {})",
+      "{} was removed from the cluster as of entry {} ({} says so). It serves no writes and no "
+      "longer takes part: stop it. To bring it back, {} (its data directory is {})",
       to_string(parts_.config.node_id), index.value(), said_by, wire::kHowToRejoin,
       parts_.config.data_dir);
 }

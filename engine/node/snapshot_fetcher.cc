@@ -128,7 +128,7 @@ void SnapshotFetcher::on_part(SnapshotPart&& part) {
     case SnapshotPartStatus::kGone:
     case SnapshotPartStatus::kFailed:
       return fail({ErrorCode::kNotFound,
-                   fmt::format("{} cannot give the snapshot {} any more", to_string(fetch_->from),
+                   fmt::format("{} no longer has snapshot {}", to_string(fetch_->from),
                                wire::snapshot_name(fetch_->place.index, fetch_->place.term))});
   }
   fetch_->ticks_without_progress = 0;
@@ -310,7 +310,7 @@ void SnapshotFetcher::on_tick() {
   if (++fetch_->ticks_without_progress >= options_.give_up_ticks &&
       !BIB_MUTANT(kWaitsForOldLeader)) {
     return fail(
-        {ErrorCode::kTimeout, fmt::format("{} does not answer any more", to_string(fetch_->from))});
+        {ErrorCode::kTimeout, fmt::format("{} no longer answers", to_string(fetch_->from))});
   }
   for (Wanted& wanted : fetch_->wanted) {
     if (!wanted.bytes && ++wanted.ticks >= options_.retry_ticks) ask(wanted);

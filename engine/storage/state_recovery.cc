@@ -42,7 +42,7 @@ class StateRecovery {
 
  private:
   // The steps of state_install.h, whatever a crash left of them: the rows from the snapshot, the
-  // log behind it.
+  // log after it.
   Status complete_installation(const std::optional<wire::LogPosition>& place) {
     if (!place) return remove_install_leftovers(files_, places_);
     const std::string name = wire::snapshot_name(place->index, place->term);
@@ -137,10 +137,11 @@ class StateRecovery {
       options_.on_news(fmt::format("{}; rebuilding the rows from the log", why));
       return remove_tree(files_, places_.state);
     }
-    return wire::fail(ErrorCode::kCorrupt,
-                      "{}. The log starts at entry {}, and {} holds no snapshot to go on from. To "
-                      "restore the node from the others, {}",
-                      why, log_.log.first_index().value(), places_.snapshots, wire::kHowToRejoin);
+    return wire::fail(
+        ErrorCode::kCorrupt,
+        "{}. The log starts at entry {}, and {} holds no snapshot to continue from. To restore "
+        "the node from the others, {}",
+        why, log_.log.first_index().value(), places_.snapshots, wire::kHowToRejoin);
   }
 
   FileSystem& files_;

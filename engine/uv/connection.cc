@@ -207,7 +207,7 @@ void Connection::State::queue(const wire::FrameHeaderBytes& header, wire::ByteVi
   for (const wire::Bytes& bytes : shared) outgoing.append(bytes);
   if (outgoing.bytes() > outgoing_bytes_max) {
     fail({ErrorCode::kOverloaded,
-          fmt::format("the other side takes nothing: {} bytes wait", outgoing.bytes())});
+          fmt::format("the other side is not reading: {} bytes wait", outgoing.bytes())});
   }
 }
 

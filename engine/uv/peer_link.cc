@@ -59,7 +59,7 @@ void PeerNetwork::Link::probe() {
       network_.handler_->on_peer_silent(member_.id);
       break;
     case ProbeCount::Verdict::kGone:
-      return give_up({wire::ErrorCode::kTimeout, "it does not answer any more"});
+      return give_up({wire::ErrorCode::kTimeout, "it no longer answers"});
   }
   connection_->send(wire::FrameKind::kPeerProbe, next_probe_++, {});
 }

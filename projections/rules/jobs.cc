@@ -146,7 +146,7 @@ class Jobs final : public Projection {
     if (row->state == command.state && row->message == command.message) return Unchanged{current};
     if (!may_become(row->state, command.state)) {
       return refuse(ErrorCode::kRefused, current,
-                    "Job '{}' is {} and cannot become {}. `bib job show {}` shows how it came "
+                    "Job '{}' is {} and cannot become {}. `bib job show {}` shows how it got "
                     "there.",
                     command.id, state_name(row->state), state_name(command.state), command.id);
     }

@@ -168,7 +168,7 @@ TEST_CASE("whatever finds no quorum ends with 7 and says so; a write may be carr
       "Package: one\nVersion: 1\nSection: misc\nSHA256: " + std::string(64, 'a') + "\n");
   INFO(import.err);
   CHECK(import.exit_code == 7);
-  CHECK(import.err.find("import again to go on") != std::string::npos);
+  CHECK(import.err.find("import again to continue") != std::string::npos);
 }
 
 TEST_CASE("a follower that was away for longer than the leader's memory holds catches up") {

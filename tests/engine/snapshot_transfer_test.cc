@@ -211,7 +211,7 @@ TEST_CASE("a slow disk slows the other side down: no more than a few parts are e
   check_arrived(transfer);
 }
 
-TEST_CASE("a fetch ends when the source has the snapshot no more") {
+TEST_CASE("a fetch ends when the source no longer has the snapshot") {
   Transfer transfer;
   transfer.begin();
   for (int i = 0; i < 12; ++i) transfer.turn();
@@ -244,14 +244,14 @@ TEST_CASE("a fetch ends when the source is gone or falls silent") {
   SECTION("silent") {
     transfer.loss_ppm = 1'000'000;
     transfer.run();
-    CHECK(failure_of(transfer).find("does not answer") != std::string::npos);
+    CHECK(failure_of(transfer).find("no longer answers") != std::string::npos);
   }
   transfer.target_jobs.run_all();
   CHECK_FALSE(transfer.fetcher->is_busy());
   check_nothing_left(transfer);
 }
 
-TEST_CASE("a sender lets go of a snapshot that nobody fetches any more") {
+TEST_CASE("a sender releases a snapshot that is no longer fetched") {
   Transfer transfer;
   transfer.sender->offered(kTarget, transfer.store->newest());
   REQUIRE(transfer.sender->lowest_under_way() == LogIndex(40));

@@ -41,7 +41,7 @@
   M(16, kChangesTwiceAtOnce, "a membership follows one that is not committed")                    \
   M(16, kTruncatedChangeStays, "a membership stays in effect when its entry is truncated")        \
   M(16, kPresumesHealth, "a new leader takes all members for healthy until it misses them")       \
-  M(17, kRemovedLeaderCounts, "a leader that is no voter any more counts itself")                 \
+  M(17, kRemovedLeaderCounts, "a leader that is no longer a voter counts itself")                 \
   M(17, kRemovedLeaderStays, "a leader keeps leading when its removal is committed")              \
   M(18, kOutsiderDoesNotCampaign, "a node that an uncommitted change removes does not campaign")  \
   M(18, kOutsiderDoesNotVote, "a node that is no voter by its own log does not vote")             \
@@ -80,7 +80,7 @@
   M(32, kChangeAnsweredEarly, "a change of members is called done before it is committed")        \
   M(32, kCheckpointsBeyondLog, "a snapshot is made of rows whose log is not durable")             \
   M(32, kFeedsReplacedLog, "a feed reads entries that an installed snapshot replaces")            \
-  M(32, kFeedSkipsRest, "a feed that stops within an entry goes on after it")                     \
+  M(32, kFeedSkipsRest, "a feed that stops within an entry continues after it")                   \
   M(32, kFeedsUncommitted, "a feed sends what its node has on its disk, committed or not")        \
   M(32, kForgetsJoining, "a node that asks to join again has another log than it said")           \
   M(32, kFullQueueDrops, "what the log has no room for is dropped")                               \

@@ -94,7 +94,7 @@ constexpr std::array kKeys = {
               "How often a snapshot is considered", kSecond, kYear},
     ConfigKey{"cluster.snapshot.threshold", kCount,
               in<&Config::snapshot, &Config::Snapshot::threshold>, std::uint64_t{8192},
-              "Entries since the last snapshot that make one worth while", 1, kCountMax},
+              "Entries since the last snapshot after which the next is made", 1, kCountMax},
     ConfigKey{"cluster.snapshot.retain_count", kCount,
               in<&Config::snapshot, &Config::Snapshot::retain_count>, std::uint64_t{3},
               "Snapshots kept", 1, 1000},

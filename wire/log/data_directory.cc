@@ -81,8 +81,8 @@ DirectoryStanding judge_installation(const DirectoryFacts& facts) {
             {}};
   }
   return {DirectoryState::kSnapshotLost, DirectoryVerdict::kRefuse, path,
-          fmt::format("snapshot {} was being put in place when the node stopped, but {} does not "
-                      "hold it any more",
+          fmt::format("snapshot {} was being put in place when the node stopped, but {} no longer "
+                      "holds it",
                       name, join_path(facts.path, kSnapshotsName)),
           fmt::format("if the snapshot was moved, put it back; if not, {}", kHowToRejoin)};
 }

@@ -82,7 +82,7 @@ void LogWalk::begin(const Result<std::optional<LogStart>>& start,
     while (!queue_.empty() && queue_.front() < expected_) {
       find({.flaw = LogFlaw::kRetired,
             .segment = queue_.front(),
-            .what = "this segment was let go when the log was compacted: the node removes it at "
+            .what = "this segment was released when the log was compacted: the node removes it at "
                     "its next start"});
       queue_.pop_front();
     }

@@ -212,9 +212,9 @@ TEST_CASE("node and tool agree on what is no damage to a log that begins in the 
   SECTION("a segment below its start was not removed yet") {
     support::write_file(data.dir / "log" / wire::segment_file_name(1), "anything");
     CHECK(data.inspect({"verify"}) == 0);
-    CHECK(data.said("let go"));
+    CHECK(data.said("was released"));
   }
-  SECTION("the rows are lost, and a snapshot goes on") {
+  SECTION("the rows are lost, and a snapshot replaces them") {
     fs::remove_all(data.dir / "state");
     CHECK(data.inspect({"verify"}) == 0);
     CHECK(data.said("takes them from a snapshot"));
@@ -232,7 +232,7 @@ TEST_CASE("node and tool agree on a directory that no node may start on") {
   SECTION("the snapshot that was being put in place is gone") {
     support::write_file(data.dir / "snapshots" / "installing", "41-1\n");
     CHECK(data.inspect({"verify"}) == 3);
-    CHECK(data.said("does not hold it any more"));
+    CHECK(data.said("no longer holds it"));
   }
   SECTION("the note of an installation names no snapshot") {
     support::write_file(data.dir / "snapshots" / "installing", "x\n");
@@ -285,7 +285,7 @@ TEST_CASE("damage to a snapshot is found by its file's checksum, and by its rows
     CHECK(data.inspect({"verify"}) == 3);
     CHECK(data.said("checksum"));
   }
-  SECTION("the digests, under a manifest that stands") {
+  SECTION("the digests, under a manifest that is right") {
     const std::string root = data.dir / "snapshots";
     auto manifest = must(engine::read_manifest(Data::files(), root, "40-1"));
     manifest.projections.back().rows += 1;
