@@ -76,7 +76,7 @@ if(BIB_SANITIZE MATCHES "undefined")
   target_compile_options(bib_any_address INTERFACE -fno-sanitize=alignment)
 endif()
 function(bib_reads_at_any_address target)
-  # Linked and not set as an option of the target: it has to stand behind bib_flags' -fsanitize.
+  # Linked and not set as an option of the target: it has to come after bib_flags' -fsanitize.
   target_link_libraries(${target} PRIVATE bib_any_address)
 endfunction()
 if(BIB_FUZZ)

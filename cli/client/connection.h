@@ -2,7 +2,7 @@
 //
 // Owned by the client that opened it; one thread. The socket does not block: start() begins to
 // connect, and everything else does what can be done now, which is nothing until the connection
-// stands. A kIo error ends the connection; close it by destroying it.
+// is made. A kIo error ends the connection; close it by destroying it.
 #pragma once
 
 #include <chrono>

@@ -64,8 +64,8 @@ bool equal_digests(const std::vector<MemberDigests>& all) {
   });
 }
 
-// Asks again until all members stand at one index, because writes and the followers' applying go on
-// meanwhile.
+// Asks again until all members are at one index, because writes and the followers' applying
+// continue meanwhile.
 std::vector<MemberDigests> settle_digests(const Context& context, const ClusterView& cluster) {
   const Clock::time_point deadline = Clock::now() + context.timeout;
   for (;;) {

@@ -11,7 +11,7 @@ using wire::LogPosition;
 using wire::Status;
 
 // The last segment at whose beginning the log stood at or below `index` and, up to there, as it
-// stands now: nothing from this segment on reaches back behind its beginning. As an index of
+// stands now: nothing from this segment on reaches back before its beginning. As an index of
 // starts_.
 std::size_t LogStore::first_needed_segment(LogIndex index) const {
   const LogPosition base = locations_->base();

@@ -6,7 +6,7 @@
 // All:     apply(entry) in order of index, each once. An entry that this projector sealed moves its
 //          pending rows over; any other is evolved. Rows, the exactly-once record, the digest and
 //          the applied index change together.
-// Behind:  take_for_store() -> store_deltas() on the store thread -> written(index).
+// Later:   take_for_store() -> store_deltas() on the store thread -> written(index).
 //
 // Rules for the caller:
 //   * decide() only when this node leads and everything before its own term is applied (its no-op

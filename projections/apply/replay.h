@@ -15,7 +15,7 @@ namespace bib::projections {
 using EntrySource = std::function<wire::Result<std::optional<wire::Bytes>>()>;
 
 // Applies entries until the source ends or `until` is applied (none: all), writing to the store
-// behind it every `write_bytes` of changes and at the end.
+// after every `write_bytes` of changes and at the end.
 wire::Result<StateMark> replay(const EntrySource& next, Store& store,
                                std::optional<wire::LogIndex> until = std::nullopt,
                                std::size_t write_bytes = 16U << 20);

@@ -175,7 +175,7 @@ TEST_CASE("a node that does not even greet holds nobody up") {
   ::close(listener);
 }
 
-TEST_CASE("a leader of an earlier term is not believed any more") {
+TEST_CASE("a leader of an earlier term is no longer believed") {
   FakeNode old(1);
   FakeNode next(2);
   next.set_leader(next.id(), next.address(), wire::Term(8));
@@ -217,7 +217,7 @@ TEST_CASE("a refusal by a rule is the answer and is not tried again") {
   REQUIRE(node.received().size() == 1);
 }
 
-TEST_CASE("a request beyond what a node takes is refused here, and the others go on") {
+TEST_CASE("a request beyond what a node takes is refused here, and the others are sent") {
   FakeNode node(1);
   cli::ClientOptions options = options_for({&node});
   options.inflight_max = 3;
@@ -435,7 +435,7 @@ TEST_CASE("a command says below which sequence the client has all its answers") 
   }
 }
 
-TEST_CASE("whoever takes any node stays with a follower") {
+TEST_CASE("a client that takes any node stays with a follower") {
   FakeNode leader(1);
   FakeNode follower(2, [](const Received&) {
     wire::ClientEncoder encoder;

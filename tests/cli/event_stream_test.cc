@@ -72,7 +72,7 @@ wire::ReadEvents request_of(const Received& received) {
 
 }  // namespace
 
-TEST_CASE("an event stream goes on after a lost connection, behind the last event") {
+TEST_CASE("an event stream continues on another connection, after the last event") {
   FakeNode other(2, [](const Received&) { return events(4, 5, true); });
   FakeNode node(1, [](const Received&) { return then_dropped(events(1, 3)); });
   node.set_members({node.address(), other.address()});
@@ -86,7 +86,7 @@ TEST_CASE("an event stream goes on after a lost connection, behind the last even
   CHECK(request_of(other.received()[0]).from == Position{LogIndex(4), 0});
 }
 
-TEST_CASE("an event stream with one node goes on when that node comes back") {
+TEST_CASE("an event stream with one node continues when that node comes back") {
   FakeNode node(1, in_turn({then_dropped(events(1, 2)), dropped(), dropped(), events(3, 3, true)}));
   const Run run(node, {.from = {LogIndex(1), 0}});
   REQUIRE(run.result);
@@ -105,7 +105,7 @@ TEST_CASE("the limit of an event stream counts across lost connections") {
   CHECK(request_of(other.received()[0]).limit == 2);
 }
 
-TEST_CASE("who follows goes on over lost connections until it has seen enough") {
+TEST_CASE("a follower of events survives lost connections until it has seen enough") {
   FakeNode node(1, in_turn({then_dropped(events(1, 1)), then_dropped(events(2, 2)), events(3, 3)}));
   const Run run(node, {.from = {LogIndex(1), 0}, .follow = true}, 10s, 3);
   REQUIRE(run.result);

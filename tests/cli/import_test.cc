@@ -96,7 +96,7 @@ TEST_CASE("a topic that the rules refuse takes its records with it, and is asked
   REQUIRE(node.received().size() == 2);  // two topics, no record
 }
 
-TEST_CASE("an import goes on at another member when its node dies, with the same bytes") {
+TEST_CASE("an import continues at another member when its node dies, with the same bytes") {
   std::atomic<int> count = 0;
   FakeNode dying(
       1, [&](const Received&) { return ++count < 100 ? test::accepted() : test::dropped(); });

@@ -93,7 +93,7 @@ TEST_CASE("a Debian package becomes a dataset with all that its stanza says") {
   REQUIRE(parse_text(kPackages, "debian/main").records[0].topic == "debian/main/games");
 }
 
-TEST_CASE("a bad stanza is reported with its place, and the others go on") {
+TEST_CASE("a bad stanza is reported with its place, and the others are read") {
   Parsed parsed = parse_text(
       "Package: good\nVersion: 1\n\n"
       "Package: no-version\n\n"

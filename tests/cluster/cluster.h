@@ -62,7 +62,7 @@ class Cluster {
 
   // What the node says of itself; nullopt when it does not answer.
   std::optional<cli::ClusterView> view(std::size_t node) const;
-  // The node that believes to lead, if any of those that answer does.
+  // The node that believes it leads, if any of those that answer does.
   std::optional<std::size_t> leader() const;
   bool all_healthy() const;
   wire::NodeId id(std::size_t node) const;  // throws unless it answers

@@ -58,7 +58,7 @@ TEST_CASE("a voter whose disk was wiped is refused under its old id, by every le
   write(cluster, "2");
 }
 
-TEST_CASE("a founder whose disk was wiped does not go on with a second cluster") {
+TEST_CASE("a founder whose disk was wiped stops once it has founded a second cluster") {
   Cluster cluster(quick_timeouts());
   cluster.form(3);
   write(cluster, "1");

@@ -50,7 +50,7 @@ bool follows(const Cluster& cluster, std::size_t node, std::size_t leader) {
 
 }  // namespace
 
-TEST_CASE("a client goes on at once when the leader is killed") {
+TEST_CASE("a client continues at once when the leader is killed") {
   Cluster cluster(no_election_by_timeout());
   cluster.form(3);
   cli::Client client(patient_client(cluster));
@@ -94,7 +94,7 @@ TEST_CASE("a leader that is cut off from the others is replaced, although client
   cluster.proxy().isolate(alone);
   write(client, "after");
   CHECK(client.server()->node != alone);
-  // It still believes to lead, but a client that knows better is not led astray.
+  // It still believes it leads, but a client that knows better is not led astray.
   write(client, "more");
   CHECK(client.server()->node != alone);
   cluster.proxy().mend_all();

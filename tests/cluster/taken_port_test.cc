@@ -58,8 +58,7 @@ TEST_CASE("a founder whose port is taken founds nothing, and does once the port 
   CHECK(support::wait_until([&] { return cluster.all_healthy(); }, 30s));
 }
 
-TEST_CASE(
-    "a member whose port is taken does not touch its log, and goes on once the port is free") {
+TEST_CASE("a member whose port is taken does not touch its log, and starts once the port is free") {
   Cluster cluster(quick_timeouts());
   cluster.form(1);
   REQUIRE(cluster.bib({"config", "set", "k", "kept"}).exit_code == 0);

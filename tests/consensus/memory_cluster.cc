@@ -165,7 +165,7 @@ tl::expected<ProposedAt, ProposeRefusal> MemoryCluster::propose(NodeId id, std::
   const ProposedAt expected = at.raft->next_proposal();
   auto placed = at.raft->propose(size);
   if (placed) {
-    if (*placed != expected) violated("the proposal stands elsewhere than announced");
+    if (*placed != expected) violated("the proposal is elsewhere than announced");
     at.cache.push_back(make_content(placed->term, size));
   }
   after_input(at);
@@ -270,7 +270,7 @@ void MemoryCluster::take_effects(MemoryNode& node) {
   Effects effects = node.raft->take_effects();
   for (const wire::LogPosition& place : effects.noop_entries) {
     if (place.index != node.cache_base.index + node.cache.size() + 1) {
-      violated("a no-op that does not stand at the log's end");
+      violated("a no-op that is not at the log's end");
     }
     node.cache.push_back(make_content(place.term, wire::kEntryHeaderSize));
   }

@@ -32,7 +32,7 @@ TEST_CASE("A single voter leads after its first tick and commits by itself") {
   CHECK(raft.take_effects().commit == LogIndex(2));
 }
 
-TEST_CASE("What a truncation takes away is neither sent nor in effect any more") {
+TEST_CASE("What a truncation takes away is no longer sent or in effect") {
   Raft raft = leader_of_two();
   const std::vector changes{MembershipChange{ChangeKind::kRemove, {NodeId(3), "", "", true}}};
   const auto next = raft.prepare_membership_change(changes);

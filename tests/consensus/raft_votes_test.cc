@@ -12,7 +12,7 @@ using wire::NodeId;
 using wire::PeerMessage;
 using wire::Term;
 
-TEST_CASE("A node does not campaign by the vote of a disk that it has no more") {
+TEST_CASE("A node does not campaign by the vote of a disk that it no longer has") {
   Restored restored = fresh({1});
   restored.memberships.back().membership.members.front().log_id = 7;
   const auto role_with = [&](std::uint64_t own_log) {

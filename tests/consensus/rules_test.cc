@@ -220,7 +220,7 @@ TEST_CASE("A learner is promoted when it is near enough to count") {
 
 // ---- snapshots, reads, transfer, suspicion ----
 
-TEST_CASE("A log goes on after a snapshot if it has the snapshot's last entry") {
+TEST_CASE("A log continues after a snapshot if it has the snapshot's last entry") {
   CHECK(log_goes_on({.snapshot = at(5), .last = at(9), .log_has_it = true}));
   CHECK(log_goes_on({.snapshot = at(5), .last = at(5), .log_has_it = true}));
   CHECK_FALSE(log_goes_on({.snapshot = at(5), .last = at(9), .log_has_it = false}));

@@ -223,7 +223,7 @@ TEST_CASE("a flush that fails while a frame is delivered ends the connection aft
   CHECK(rig.server.reason == (goes ? wire::ErrorCode::kNone : wire::ErrorCode::kIo));
 }
 
-TEST_CASE("a frame that a pause has held back may destroy the connection that goes on") {
+TEST_CASE("a frame that a pause has held back may destroy the connection that resumes") {
   Rig rig;
   rig.server.in_frame = [&] { rig.server.connection->pause_reading(); };
   rig.dial(rig.listener->address());

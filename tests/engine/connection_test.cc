@@ -120,7 +120,7 @@ TEST_CASE("what waits to be sent is bounded") {
   CHECK(pair.client.closed[0].code == wire::ErrorCode::kOverloaded);
 }
 
-TEST_CASE("a paused connection delivers what came as soon as it goes on") {
+TEST_CASE("a paused connection delivers what came as soon as it resumes") {
   Pair pair;
   pair.server.on_change = [&] {
     if (pair.server.received.size() == 1) {

@@ -43,7 +43,7 @@ TEST_CASE("an empty directory is founded in, and then started from") {
   CHECK(look(files).state == DirectoryState::kNode);
 }
 
-TEST_CASE("a node that was about to join goes on, and is a node once it has a log") {
+TEST_CASE("a node that was about to join is still joining, until it has a log") {
   FaultyFileSystem files;
   files.set_content("/data/JOINING", {'1'});
   CHECK(look(files).state == DirectoryState::kJoining);

@@ -30,7 +30,7 @@ struct QuietClock : Clock {
   std::int64_t now_us() const override { return 1; }
 };
 
-// The entries from .. to of term 1, behind entry from - 1 of the same, as that term's leader sends
+// The entries from .. to of term 1, after entry from - 1 of the same, as that term's leader sends
 // them.
 inline wire::PeerMessage append_of(wire::NodeId leader, wire::NodeId to_node, std::uint64_t from,
                                    std::uint64_t to, std::uint64_t commit) {

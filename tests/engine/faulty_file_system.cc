@@ -111,7 +111,7 @@ Result<std::vector<std::string>> FaultyFileSystem::list(const std::string& direc
     name.resize(std::min(name.size(), name.find('/')));  // a directory's, of what is below
     if (names.empty() || names.back() != name) names.push_back(std::move(name));
   }
-  std::sort(names.begin(), names.end());  // "a.b" stands before "a/c", but behind "a"
+  std::sort(names.begin(), names.end());  // "a.b" comes before "a/c", but after "a"
   names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;
 }

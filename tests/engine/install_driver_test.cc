@@ -144,7 +144,7 @@ std::vector<std::uint64_t> numbers(std::uint64_t from, std::uint64_t to) {
 
 }  // namespace
 
-TEST_CASE("an installed snapshot resets the log behind it, and what follows is applied") {
+TEST_CASE("an installed snapshot resets the log to begin after it, and what follows is applied") {
   Node node;
   node.append(1, 4, 2);
   node.sync();
@@ -173,7 +173,7 @@ TEST_CASE("an installed snapshot resets the log behind it, and what follows is a
   CHECK(node.applied == std::vector<std::uint64_t>{1, 2, 51, 52, 53});
 }
 
-TEST_CASE("a snapshot that the log goes on from leaves the log, and is durable with it") {
+TEST_CASE("a snapshot that the log continues leaves the log, and is durable with it") {
   Node node;
   node.append(1, 4, 2);
   node.sync();
@@ -181,7 +181,7 @@ TEST_CASE("a snapshot that the log goes on from leaves the log, and is durable w
   node.append(5, 8, 2);
   node.driver->finish_install(at(6), kMembership);
   node.run();
-  CHECK(node.durable.empty());  // entries 5 and 6 are not, and the rows stand behind them
+  CHECK(node.durable.empty());  // entries 5 and 6 are not, and the rows include them
   node.sync();
   CHECK(node.durable.size() == 1);
   for (const consensus::LogWrite& write : node.all_writes) CHECK_FALSE(write.reset_to);
@@ -190,7 +190,7 @@ TEST_CASE("a snapshot that the log goes on from leaves the log, and is durable w
   CHECK(node.applied == std::vector<std::uint64_t>{1, 2, 7, 8, 9});
 }
 
-TEST_CASE("a snapshot behind what was committed meanwhile only moves the state") {
+TEST_CASE("a snapshot older than what was committed meanwhile only moves the state") {
   Node node;
   node.append(1, 4, 2);
   node.sync();
@@ -205,7 +205,7 @@ TEST_CASE("a snapshot behind what was committed meanwhile only moves the state")
   CHECK_FALSE(node.driver->begin_install(at(9)));
 }
 
-TEST_CASE("an installation that is given up lets applying go on where it was") {
+TEST_CASE("an installation that is given up lets applying continue where it was") {
   Node node;
   node.append(1, 4, 2);
   REQUIRE(node.driver->begin_install(at(6)));

@@ -15,7 +15,7 @@ using namespace bib;
 using namespace bib::engine;
 
 TEST_CASE(
-    "an address is taken before it is served, and until then whoever connects is turned away") {
+    "an address is taken before it is served, and until then all who connect are turned away") {
   EventLoop loop;
   Side early;
   Side late;

@@ -68,7 +68,7 @@ void forget_below(LogModel& model, wire::LogPosition base) {
 
 }  // namespace
 
-TEST_CASE("a log lets go of whole segments below an index and goes on where it was") {
+TEST_CASE("a log releases whole segments below an index and continues where it was") {
   FaultyFileSystem files;
   auto log = open(files);
   LogModel model;
@@ -125,7 +125,7 @@ TEST_CASE("a segment whose entries were replaced from an earlier place on is no 
   CHECK(again.log.base().term == Term(2));
 }
 
-TEST_CASE("behind a snapshot that was installed everything older can go") {
+TEST_CASE("once a snapshot is installed, everything older can be removed") {
   FaultyFileSystem files;
   auto log = open(files);
   append(*log.store, entries(1, 30, 1));
@@ -135,7 +135,7 @@ TEST_CASE("behind a snapshot that was installed everything older can go") {
   append(*log.store, entries(101, 103, 3));
   const auto retired = compact(files, *log.store, 100);
   CHECK(retired.base == wire::LogPosition{LogIndex(100), Term(3)});
-  CHECK(files.paths().size() == 2);  // the note, and the segment behind the reset
+  CHECK(files.paths().size() == 2);  // the note, and the segment after the reset
   log.store.reset();
   auto again = open(files);
   CHECK(again.log.base() == retired.base);
@@ -143,7 +143,7 @@ TEST_CASE("behind a snapshot that was installed everything older can go") {
   CHECK(again.memberships.front().index == LogIndex(90));
 }
 
-TEST_CASE("a first segment that is missing without having been let go is damage") {
+TEST_CASE("a first segment that is missing without having been released is damage") {
   FaultyFileSystem files;
   {
     auto log = open(files);
@@ -192,7 +192,7 @@ TEST_CASE("a first segment that is missing without having been let go is damage"
   }
 }
 
-TEST_CASE("a reader that looks for what was let go is told so") {
+TEST_CASE("a reader that looks for what was released is told so") {
   FaultyFileSystem files;
   auto log = open(files);
   append(*log.store, entries(1, 60, 1));

@@ -137,7 +137,7 @@ TEST_CASE("what a killed process wrote and had not synced is made durable by the
 }
 
 TEST_CASE(
-    "a log that goes on after a killed process keeps what it found, whatever the power does") {
+    "a log that continues after a killed process keeps what it found, also when the power fails") {
   for (std::uint64_t crash_after = 1; crash_after <= 60; ++crash_after) {
     for (std::uint64_t variant = 0; variant < 8; ++variant) {
       CAPTURE(crash_after, variant);
@@ -167,7 +167,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("a stale block behind a torn one does not come back when the gap is filled") {
+TEST_CASE("a stale block after a torn one does not come back when the gap is filled") {
   FaultyFileSystem files(512);
   LogStoreOptions options = test_options();
   options.block_bytes_max = 1024;

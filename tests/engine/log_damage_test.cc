@@ -106,7 +106,7 @@ TEST_CASE("the error names the first index that is affected") {
   }
 }
 
-TEST_CASE("damage to the last block is recognised by the watermark behind it") {
+TEST_CASE("damage to the last block is recognised by the watermark after it") {
   FaultyFileSystem files;
   LogModel model;
   {

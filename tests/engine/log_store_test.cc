@@ -265,7 +265,7 @@ TEST_CASE("segment sizes outside the limits are a configuration error") {
   }
 }
 
-TEST_CASE("a log with larger blocks than before goes on where it was") {
+TEST_CASE("a log with larger blocks than before continues where it was") {
   FaultyFileSystem files;
   LogModel model;
   wire::Prng prng(3);

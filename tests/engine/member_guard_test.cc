@@ -55,7 +55,7 @@ TEST_CASE("a member that comes back as it was is welcome on every node") {
   }
 }
 
-TEST_CASE("a wiped disk under its old id is refused by every node, whoever leads") {
+TEST_CASE("a wiped disk under its old id is refused by every node, whichever leads") {
   test::RaftRig rig(3);
   rig.elect(1);
   wire::PeerHello wiped = hello_of(rig, 3);
@@ -101,7 +101,8 @@ TEST_CASE("a log that has lost what it acknowledged to this leader is refused") 
   CHECK(verdict(guard, back) == HelloRefusal::kNone);
 }
 
-TEST_CASE("a disk that has forgotten a term which it has shown is refused by whoever saw it") {
+TEST_CASE(
+    "a disk that has forgotten a term which it has shown is refused by each node that saw it") {
   test::RaftRig rig(3);
   MemberGuard guard(rig.at(2));
   rig.on_step = [&](const wire::PeerMessage& message) {

@@ -32,7 +32,7 @@ wire::Result<std::vector<consensus::MembershipChange>> plan(
 
 }  // namespace
 
-TEST_CASE("what is so already is left out of a plan") {
+TEST_CASE("what is already done is left out of a plan") {
   CHECK(plan(five(), {{MemberChangeKind::kAddVoter, NodeId(1)}})->empty());
   CHECK(plan(five(), {{MemberChangeKind::kAddLearner, NodeId(5)}})->empty());
   CHECK(plan(five(), {{MemberChangeKind::kRemove, NodeId(9)}})->empty());

@@ -360,7 +360,7 @@ struct DeafPeer final : Connection::Handler {
 
 }  // namespace
 
-TEST_CASE("what waits for a peer that takes nothing is bounded, and the rest is dropped") {
+TEST_CASE("what waits for a peer that does not read is bounded, and the rest is dropped") {
   Stage stage;
   auto peer = std::make_unique<DeafPeer>(stage.loop);
   wire::Member member;

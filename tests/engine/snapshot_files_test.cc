@@ -197,7 +197,7 @@ wire::Status install(FileSystem& files, const wire::SnapshotManifest& snapshot) 
 
 enum class Outcome { kOld, kNew };
 
-// The node starts, and stands as a whole before the installation or behind it.
+// The node starts, with all as it was before the installation or all as after it.
 Outcome check_start(FileSystem& files) {
   auto started = start(files);
   INFO((started ? std::string() : started.error().message));
@@ -223,7 +223,7 @@ Outcome check_start(FileSystem& files) {
 
 }  // namespace
 
-TEST_CASE("a snapshot that was installed is the state, and the log goes on behind it") {
+TEST_CASE("a snapshot that was installed is the state, and the log continues after it") {
   Scene scene;
   must(install(scene.files, scene.snapshot));
   CHECK(check_start(scene.files) == Outcome::kNew);
@@ -309,7 +309,7 @@ TEST_CASE("an installation whose snapshot is gone stops the start with an explan
   CHECK(started.error().code == wire::ErrorCode::kCorrupt);
 }
 
-TEST_CASE("rows that are lost behind a cut log come back from the newest snapshot that fits") {
+TEST_CASE("lost rows of a log that was cut come back from the newest snapshot that fits") {
   const auto log = log_of(60);
   FaultyFileSystem files;
   {
@@ -324,7 +324,7 @@ TEST_CASE("rows that are lost behind a cut log come back from the newest snapsho
   SECTION("there is one") {
     make_snapshot(files, kSnapshotRoot, log, 25);
     make_snapshot(files, kSnapshotRoot, log, 40);
-    make_snapshot(files, kSnapshotRoot, log, 55);  // behind the log's end: of no use
+    make_snapshot(files, kSnapshotRoot, log, 55);  // beyond the log's end: of no use
     const auto started = must(start(files));
     CHECK(started.state.projector->applied_index() == LogIndex(40));
     CHECK(started.state.snapshots.size() == 3);

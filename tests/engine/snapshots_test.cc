@@ -119,7 +119,7 @@ using Cuts = std::vector<std::uint64_t>;
 
 }  // namespace
 
-TEST_CASE("the log is cut behind the newest snapshot, less what stays, and once") {
+TEST_CASE("the log is cut up to the newest snapshot, less what is kept, and once") {
   Follower all(8, {3, 6});
   all.snapshots->on_tick();
   all.snapshots->on_tick();

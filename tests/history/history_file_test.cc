@@ -115,7 +115,7 @@ TEST_CASE("a history that was written is read again as it was") {
   }
 }
 
-TEST_CASE("faults stand between the calls and say nothing about them") {
+TEST_CASE("faults are listed between the calls and say nothing about them") {
   const auto history = read_history(line("1", "invoke", "write", R"({"value":"a"})", 1) +
                                     line("\"nemesis\"", "info", "kill", "null", 2) +
                                     line("1", "ok", "write", R"({"revision":1})", 3));

@@ -132,7 +132,7 @@ TEST_CASE("replay stops at the index that it is asked for") {
   REQUIRE(must(verify_state(*store.view())).applied_index == middle);
 }
 
-TEST_CASE("a memory store that was left anywhere goes on to the same state") {
+TEST_CASE("a memory store that was left anywhere continues to the same state") {
   const History history = make_history(11, 120);
   MemoryStore store;
   const auto projector = must(Projector::open(store));
@@ -155,7 +155,7 @@ TEST_CASE("a memory store that was left anywhere goes on to the same state") {
   }
 }
 
-TEST_CASE("RocksDB that crashed stands at one applied index and goes on to the same state") {
+TEST_CASE("RocksDB that crashed has one applied index and continues to the same state") {
   const History history = make_history(17, 200);
   const support::TempDir directory;
   // Tiny memtables, so that RocksDB flushes by itself in the middle.

@@ -137,7 +137,7 @@ TEST_CASE("what is not found is named, with the command that lists what there is
         "Job 'x' does not exist. `bib job list` shows those that do.");
 }
 
-TEST_CASE("a page ends when it is large, and goes on behind its last row") {
+TEST_CASE("a page ends when it is large, and the next begins after its last row") {
   World world;
   auto& machine = world.machine;
   const std::string large(900'000, 'x');
@@ -154,7 +154,7 @@ TEST_CASE("a page ends when it is large, and goes on behind its last row") {
   CHECK(second.reply().rows.front().key == "key15");
 }
 
-TEST_CASE("a view stays as it was while the node goes on, also on another thread") {
+TEST_CASE("a view stays as it was while the node continues, also on another thread") {
   World world;
   auto& machine = world.machine;
   std::vector<std::string> names;

@@ -51,7 +51,7 @@ TEST_CASE("topic paths are names between single slashes") {
   }
 }
 
-TEST_CASE("a name may hold slashes, a path's parent is what stands before the last") {
+TEST_CASE("a name may hold slashes, a path's parent is what comes before the last") {
   CHECK(check_name("user/model", "The name").has_value());
   CHECK(parent_path("a/b/c") == "a/b");
   CHECK(parent_path("a").empty());

@@ -248,7 +248,7 @@ TEST_CASE("a segment from an older state of the same log is damage") {
   CHECK(has(outcome.out, "its first block is"));
 }
 
-TEST_CASE("a truncation behind a snapshot's end is damage") {
+TEST_CASE("a truncation of what a snapshot holds is damage") {
   support::TempDir dir;
   LogWriterOptions options;
   options.base_index = wire::LogIndex(100);

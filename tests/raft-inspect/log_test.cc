@@ -141,7 +141,7 @@ TEST_CASE("log as JSON is one object a line, with all fields of every event") {
   CHECK(hard_states == 3);
 }
 
-TEST_CASE("the offset in JSON is where the entry stands in the file") {
+TEST_CASE("the offset in JSON is the entry's place in the file") {
   support::TempDir dir;
   const LogWriter log = write_sample_log(dir / "log");
   for (const Json& line : lines_of(run_inspect({"log", dir.path(), "-o", "json"}).out)) {
@@ -254,7 +254,7 @@ TEST_CASE("control characters in events reach neither terminal nor JSON as they 
         "b\x7f");
 }
 
-TEST_CASE("log goes on behind a segment that is missing, and ends with exit code 3") {
+TEST_CASE("log continues after a segment that is missing, and ends with exit code 3") {
   support::TempDir dir;
   const LogWriter log = write_sample_log(dir / "log");
   std::filesystem::remove(log.path(2));

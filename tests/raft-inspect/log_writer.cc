@@ -173,7 +173,7 @@ LogWriter& LogWriter::roll() {
   return *this;
 }
 
-LogWriter& LogWriter::roll_behind_snapshot(std::uint64_t index, std::uint64_t term) {
+LogWriter& LogWriter::roll_after_snapshot(std::uint64_t index, std::uint64_t term) {
   block(wire::kBlockSealed);
   last_index_ = LogIndex(index);
   terms_.assign(index + 1, Term(term));

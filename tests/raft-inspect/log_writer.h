@@ -54,14 +54,14 @@ class LogWriter {
   LogWriter& block(std::uint8_t flags = 0);
   LogWriter& watermark();
   LogWriter& close();
-  // Seals, and goes on in a new segment, behind `place` where a snapshot was installed.
+  // Seals, and continues in a new segment, after `place` where a snapshot was installed.
   LogWriter& roll();
-  LogWriter& roll_behind_snapshot(std::uint64_t index, std::uint64_t term);
+  LogWriter& roll_after_snapshot(std::uint64_t index, std::uint64_t term);
 
   std::filesystem::path path(std::uint64_t segment) const;
   std::uint64_t segment() const { return header_.number; }
   std::uint64_t last_index() const { return last_index_.value(); }
-  // Behind the last block of the segment in hand.
+  // After the last block of the segment in hand.
   std::uint64_t end_offset() const { return end_offset_; }
   std::uint64_t header_size() const { return header_size_; }
   wire::EntryStamp stamp();

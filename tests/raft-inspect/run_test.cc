@@ -76,7 +76,7 @@ TEST_CASE("a directory that holds no log of ours is exit code 4, one that is not
   }
 }
 
-TEST_CASE("the data directory and its log directory are both accepted, with slashes behind") {
+TEST_CASE("the data directory and its log directory are both accepted, with trailing slashes") {
   support::TempDir dir;
   write_sample_log(dir / "log");
   const std::string path = dir.path();

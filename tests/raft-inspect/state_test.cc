@@ -73,7 +73,7 @@ std::map<std::string, std::string> files_below(const fs::path& directory) {
   return files;
 }
 
-TEST_CASE("status says where the rows stand, with their digests") {
+TEST_CASE("status says to which entry the rows are applied, with their digests") {
   support::TempDir dir;
   make_node(dir);
   const Outcome outcome = run_inspect({"status", dir.path()});

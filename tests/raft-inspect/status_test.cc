@@ -24,7 +24,7 @@ bool has(const std::string& text, const std::string& part) {
 TEST_CASE("status of a small log says it all in one screen") {
   support::TempDir dir;
   const LogWriter log = write_sample_log(dir / "log");
-  // Behind the header, whose size is the schema's: blocks of one or more sectors.
+  // After the header, whose size is the schema's: blocks of one or more sectors.
   const auto used = [](std::uint64_t offset) { return fmt::format("{:>8}", size_text(offset)); };
   const std::uint64_t header = log.header_size();
   const std::uint64_t first = LogWriter(dir / "other").header_size();
@@ -120,10 +120,10 @@ TEST_CASE("status of a new log without entries is no error") {
   CHECK(run_inspect({"verify", dir.path()}).code == 0);
 }
 
-TEST_CASE("status of a log behind a snapshot counts only what is behind it") {
+TEST_CASE("status of a log that begins after a snapshot counts only what follows it") {
   support::TempDir dir;
   LogWriter log = write_sample_log(dir / "log");
-  log.roll_behind_snapshot(1000, 4).hard_state(5, 0xa1).noop().block().close();
+  log.roll_after_snapshot(1000, 4).hard_state(5, 0xa1).noop().block().close();
   const Outcome outcome = run_inspect({"status", dir / "log"});
   CHECK(outcome.code == 0);
   CHECK(has(outcome.out, "Starts      after entry 1,000 of term 4\n"));

@@ -6,17 +6,17 @@
 //   election     one leader in a term; a term begins with a candidate; one vote in a term, for a
 //                candidate, durable before it counts; only voters campaign, lead and are handed
 //                the leadership
-//   log          the same (index, term) is the same entry behind the same entry; the membership in
+//   log          the same (index, term) is the same entry after the same entry; the membership in
 //                effect is the log's latest; one change at a time
 //   leader       a new leader has everything that is committed
 //   commit       nodes agree on every committed entry; the commit index does not fall; a leader
 //                commits by entries of its own term that a quorum has durably
 //   durability   what was durable is there after a crash; an answer never promises more than the
 //                disk has, nor what the leader does not have; what was acknowledged to a leader
-//                stays so; what goes to the store stands behind a whole entry
+//                stays so; what goes to the store is as of the end of an entry
 //   digest       equal digests at equal index
-//   snapshot     one stands at a committed entry, with the rows, term and membership of that place;
-//                installing one takes nothing back; no log is cut but behind one that is durable
+//   snapshot     one is of a committed entry, with the rows, term and membership of that place;
+//                installing one takes nothing back; no log is cut beyond a durable one
 //   once         each request is in the log at most once, and answered by its own event
 //   history      answers to clients fit one order, which respects real time; rows are no older
 //                than their node says

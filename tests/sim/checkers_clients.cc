@@ -30,7 +30,7 @@ void Oracle::on_age(const SimNode& node, Time now, Time age, LogIndex applied) c
   if (applied >= completed) return;
   violated("history",
            "{} says that its rows are {} ms old; entry {} was answered before, they "
-           "stand at {}",
+           "are at {}",
            node.name(), age / kMillisecond, completed.value(), applied.value());
 }
 

@@ -145,7 +145,7 @@ void Oracle::check_base(const SimNode& node, const Raft& raft) const {
 }
 
 // Raft §5.4.2; and a quorum of the membership in effect has it on disk. (A change that was proposed
-// in the same step, behind the commit, was not in effect yet.)
+// in the same step, after the commit, was not in effect yet.)
 void Oracle::check_own_commit(const SimNode& node, const Raft& raft, const Facts& known) const {
   const LogIndex index = raft.commit();
   const Term term = *raft.log().term_at(index);

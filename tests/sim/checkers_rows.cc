@@ -98,7 +98,7 @@ void Oracle::on_stored(const SimNode& node, const projections::StateMark& mark) 
   const LogIndex index = mark.applied_index;
   if (index == LogIndex() || index > applied()) return;
   if (digests_[index.value() - 1] == digest_of(mark)) return;
-  violated("durability", "{} brings rows to its store that do not stand behind entry {}",
+  violated("durability", "{} brings rows to its store that are not those after entry {}",
            node.name(), index.value());
 }
 

@@ -41,7 +41,7 @@ void draw_raft(Drawer& draw, Plan& plan) {
   raft.heartbeat_ticks = static_cast<unsigned>(
       draw.between(1, std::max<std::uint64_t>(1, raft.election_ticks_min / 4)));
   // Mostly as in a real node, where suspicion is much sooner than the election timeout: after a
-  // partition two nodes believe to lead for seconds.
+  // partition two nodes believe they lead for seconds.
   if (!draw.one_in(5)) {
     raft.election_ticks_min = draw.of<unsigned>({500, 500, 250});
     raft.heartbeat_ticks = raft.election_ticks_min / 5;
@@ -261,7 +261,7 @@ std::string describe(const Plan& plan) {
   if (plan.snapshots.exist) {
     const SnapshotPlan& snapshots = plan.snapshots;
     text += fmt::format(
-        " in-job {} ppm\n  snapshots: every {} entries or {} ticks, {} kept, {} entries behind, "
+        " in-job {} ppm\n  snapshots: every {} entries or {} ticks, {} kept, {} trailing entries, "
         "chunks of {} bytes, {} ahead\n ",
         snapshots.die_in_job_ppm, snapshots.threshold, snapshots.interval_ticks,
         snapshots.retain_count, snapshots.trailing_logs, snapshots.chunk_bytes,

@@ -277,7 +277,7 @@ void SimNode::pause() {
 
 void SimNode::resume() {
   if (!process_ || !paused_) return;
-  world_.trace.line(name_, "goes on (SIGCONT)");
+  world_.trace.line(name_, "continues (SIGCONT)");
   paused_ = false;
   std::vector<std::function<void()>> deferred = std::move(deferred_);
   deferred_.clear();

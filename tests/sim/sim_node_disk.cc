@@ -112,7 +112,7 @@ bool SimNode::damage(const engine::EntryLocation& entry, const engine::EntryLoca
     return true;
   }
   if (kind <= 1 && disk_.misdirect({other_path, other.offset}, {path, entry.offset})) {
-    world_.trace.line(name_, "what was written for entry {} stands where entry {} was",
+    world_.trace.line(name_, "what was written for entry {} is where entry {} was",
                       other.index.value(), entry.index.value());
     return true;
   }

@@ -187,7 +187,7 @@ TEST_CASE("a join token's hash has 32 bytes in a command, too") {
   }
 }
 
-TEST_CASE("a status or state behind the last is refused") {
+TEST_CASE("a status or state beyond the last is refused") {
   CHECK(refusal(SetTopicStatus{.path = "a", .status = static_cast<TopicStatus>(3)}) ==
         "the topic's status is 3; the largest allowed is 2");
   CHECK(refusal(SetJobState{.id = "i", .state = static_cast<JobState>(5)}) ==

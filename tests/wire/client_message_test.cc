@@ -147,7 +147,7 @@ Command command_of(CommandBody body) {
   return {.client = sample_client(1), .sequence = RequestSequence(1), .body = std::move(body)};
 }
 
-TEST_CASE("a command's head stands where the protocol says") {
+TEST_CASE("a command's head is where the protocol says") {
   ClientEncoder encoder;
   Command command = command_of(UnsetConfig{.key = "k"});
   command.sequence = RequestSequence(0x0102030405060708);
@@ -202,7 +202,7 @@ TEST_CASE("an update tells what stays as it is from what becomes empty") {
   CHECK(emptied.tags == TextList{});
 }
 
-TEST_CASE("a page's end and a page that goes on behind an empty key are different replies") {
+TEST_CASE("a page's end and a page that continues after an empty key are different replies") {
   ClientEncoder encoder;
   CHECK_FALSE(decode_query_reply(encoder.encode(QueryReply{}))->next.has_value());
   CHECK(decode_query_reply(encoder.encode(QueryReply{.next = ""}))->next == "");

@@ -6,7 +6,7 @@
 
 namespace bib::wire {
 
-TEST_CASE("what compresses comes back, behind what stood in the output before") {
+TEST_CASE("what compresses comes back, after what was in the output before") {
   const std::string text(10'000, 'a');
   std::vector<std::uint8_t> out = {1, 2, 3};
   const std::size_t size = lz4_compress_if_it_pays(as_bytes(text), out);

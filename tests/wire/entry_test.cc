@@ -89,7 +89,7 @@ TEST_CASE("an entry may be followed by other bytes") {
   CHECK_FALSE(verify_entry(ByteView(longer).first(entry.size() - 1)));
 }
 
-TEST_CASE("events are read at addresses of a multiple of eight, wherever the entry stands") {
+TEST_CASE("events are read at addresses of a multiple of eight, wherever the entry lies") {
   const Bytes entry = sample_entry(1, 1, "an event");
   std::vector<std::uint8_t> shifted(3);
   shifted.insert(shifted.end(), entry.view().begin(), entry.view().end());
@@ -212,7 +212,7 @@ TEST_CASE("each fault in the frame of an entry's events is named") {
   CHECK(mentions(open_error(forged(entry, 56, std::uint32_t{30})), "body size"));
 }
 
-TEST_CASE("the padding behind an entry's body must be zero") {
+TEST_CASE("the padding after an entry's body must be zero") {
   const Bytes entry = make_membership_entry(kStamp, as_bytes("12345"));
   CHECK(open_error(entry).empty());
   CHECK(mentions(open_error(forged(entry, 79, std::uint8_t{1})), "padded"));

@@ -139,7 +139,7 @@ TEST_CASE("an event whose body has no type is refused") {
   CHECK(code_of(read_event(finished(fbb))) == ErrorCode::kCorrupt);
 }
 
-TEST_CASE("a topic's status behind the last is refused, and the last is read") {
+TEST_CASE("a topic's status beyond the last is refused, and the last is read") {
   for (const int status : {2, 3, 255}) {
     FlatBufferBuilder fbb;
     finish_event(fbb, fbs::CreateTopicStatusChanged(fbb, fbb.CreateString("a"),
@@ -149,7 +149,7 @@ TEST_CASE("a topic's status behind the last is refused, and the last is read") {
   }
 }
 
-TEST_CASE("a job's state behind the last is refused, and the last is read") {
+TEST_CASE("a job's state beyond the last is refused, and the last is read") {
   for (const int state : {4, 5, 255}) {
     FlatBufferBuilder fbb;
     finish_event(fbb, fbs::CreateJobStateChanged(fbb, fbb.CreateString("a"),

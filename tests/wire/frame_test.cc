@@ -155,7 +155,7 @@ TEST_CASE("a large body is received where it stays") {
   CHECK(got[0].body.data() + 10 == room.data());
 }
 
-TEST_CASE("a frame keeps its body when the decoder goes on") {
+TEST_CASE("a frame keeps its body when the decoder continues") {
   FrameDecoder decoder(1000);
   decoder.feed(stream_of(frames_of_sizes({64})));
   const std::vector<Frame> first = drain(decoder);
@@ -194,7 +194,7 @@ TEST_CASE("every flipped bit in a frame is seen") {
   }
 }
 
-TEST_CASE("whoever speaks another protocol hears of it after four bytes") {
+TEST_CASE("a peer that speaks another protocol is told after four bytes") {
   FrameDecoder decoder(1000);
   decoder.feed(as_bytes("GET"));
   CHECK(decoder.next().has_value());

@@ -95,7 +95,7 @@ TEST_CASE("whatever is done to a segment, the scan gives a part of what was writ
     std::vector<std::uint8_t> bytes = writer.bytes;
     const std::uint64_t wounds = random.between(1, 4);
     for (std::uint64_t i = 0; i < wounds; ++i) {
-      // Zeroed, scrambled or moved sectors, behind the header.
+      // Zeroed, scrambled or moved sectors, after the header.
       const std::size_t sectors = bytes.size() / 512;
       const auto sector = [&] { return bytes.data() + 512 * random.between(1, sectors - 1); };
       std::uint8_t* at = sector();

@@ -13,7 +13,7 @@ namespace bib::wire {
 // 16 bytes, each `fill`.
 ClusterId sample_cluster(std::uint8_t fill = 0xc1);
 
-// Segment 7 of log 0x1d1d, alignment 512, blocks from sequence 100 on, behind entry 40 of term 3.
+// Segment 7 of log 0x1d1d, alignment 512, blocks from sequence 100 on, after entry 40 of term 3.
 SegmentHeader sample_segment_header();
 
 // An entry of the sample cluster: a no-op, or one event with this text.

@@ -35,7 +35,7 @@ TEST_CASE("a segment of a header only ends where the header ends") {
   CHECK(result.hard_state == HardState{Term(3), NodeId(0xabc)});
 }
 
-TEST_CASE("the scan gives every record in order and the state behind them") {
+TEST_CASE("the scan gives every record in order and the state after them") {
   SegmentWriter writer;
   writer.block([](BlockBuilder& block) {
     block.add_hard_state({.term = Term(4), .vote = NodeId(9)});
@@ -76,7 +76,7 @@ TEST_CASE("the scan gives every record in order and the state behind them") {
   }
 }
 
-TEST_CASE("a file that ends exactly behind its last block is whole") {
+TEST_CASE("a file that ends exactly after its last block is whole") {
   SegmentWriter writer;
   writer.entries(41, 2, 3).entries(43, 1, 3);
   const SegmentScan result = scan(writer.bytes);
@@ -178,7 +178,7 @@ TEST_CASE("a block that a later one calls durable is damage when it does not ver
   CHECK(mentions(result.problem, "offset " + std::to_string(writer.offsets[2])));
 }
 
-TEST_CASE("a block behind the first bad one proves nothing without a claim to it") {
+TEST_CASE("a block after the first bad one proves nothing without a claim to it") {
   SegmentWriter writer;
   writer.entries(41, 1, 3).entries(42, 1, 3);
   writer.block([](BlockBuilder& block) { block.add_entry(sample_entry(43, 3).view()); }, 0, 100);
@@ -200,7 +200,7 @@ TEST_CASE("a lost write over a recycled block is damage once a later block was d
   CHECK(result.problem_index == LogIndex(42));
 }
 
-TEST_CASE("older bytes behind the end of a recycled segment are its tail") {
+TEST_CASE("older bytes after the end of a recycled segment are its tail") {
   SegmentWriter writer;
   writer.entries(41, 1, 3);
   const std::size_t end = writer.bytes.size();
@@ -373,7 +373,7 @@ TEST_CASE("a truncation finds the term of the entry before it") {
   CHECK(result.last_term == term);
 }
 
-TEST_CASE("a truncation behind the segment's start asks for the term and is no damage") {
+TEST_CASE("a truncation from before the segment's start asks for the term and is no damage") {
   SegmentWriter writer;
   writer.entries(41, 1, 3);
   writer.block([](BlockBuilder& block) { block.add_truncate(LogIndex(30)); });

@@ -119,7 +119,7 @@ bool mentions(const std::string& text, const std::string& part) {
 
 }  // namespace
 
-TEST_CASE("a whole log has no flaw, and the walk knows where it stands") {
+TEST_CASE("a whole log has no flaw, and the walk knows where it ends") {
   const Walked walked((Log()));
   CHECK(walked.findings.empty());
   CHECK(walked.entries.size() == 12);
@@ -160,7 +160,7 @@ TEST_CASE("a segment whose header names another membership than the latest is da
   CHECK(Walked(log).damages() >= 1);
 }
 
-TEST_CASE("a header that does not go on where the log stands is damage") {
+TEST_CASE("a header that does not continue the log is damage") {
   Log log;
   std::string expected;
   SECTION("another sequence") {
@@ -180,7 +180,7 @@ TEST_CASE("a header that does not go on where the log stands is damage") {
   CHECK(Walked(log).damages() >= 1);
 }
 
-TEST_CASE("a file in another's place is foreign, and the walk goes on after it") {
+TEST_CASE("a file in another's place is foreign, and the walk continues after it") {
   Log log;
   std::string expected;
   SECTION("of another number") {
@@ -354,7 +354,7 @@ TEST_CASE("a segment after an installed snapshot begins the log again") {
   CHECK(walked.state.memberships.front().index == LogIndex(18));
 }
 
-TEST_CASE("a truncation at or below the log's start is damage, and the log goes on after it") {
+TEST_CASE("a truncation at or below the log's start is damage, and the log continues after it") {
   Log log;
   log.files.erase(1);
   log.files.erase(3);

@@ -111,7 +111,7 @@ TEST_CASE("a peer's hello without a sender and a join without a reachable node a
   CHECK_FALSE(decode_join_request(encode(request)));
 }
 
-TEST_CASE("a welcome must bring a cluster and a membership that stands") {
+TEST_CASE("a welcome must bring a cluster and a valid membership") {
   JoinReply reply = sample_welcome();
   reply.cluster = {};
   CHECK_FALSE(decode_join_reply(encode(reply)));

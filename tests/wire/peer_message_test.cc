@@ -19,7 +19,7 @@ Membership sample_membership() {
   return membership;
 }
 
-// An append behind entry 40 of term 3: a no-op, events, a membership.
+// An append after entry 40 of term 3: a no-op, events, a membership.
 PeerMessage sample_append() {
   PeerMessage message;
   message.kind = MessageKind::kAppend;

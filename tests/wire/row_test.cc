@@ -145,7 +145,7 @@ TEST_CASE("a row without a body, or with an unknown one, is refused") {
   }
 }
 
-TEST_CASE("a row's status or state behind the last is refused, and the last is read") {
+TEST_CASE("a row's status or state beyond the last is refused, and the last is read") {
   for (const std::uint8_t status : std::array<std::uint8_t, 3>{2, 3, 255}) {
     flatbuffers::FlatBufferBuilder fbb;
     fbs::TopicBuilder builder(fbb);

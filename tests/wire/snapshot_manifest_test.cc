@@ -76,7 +76,7 @@ TEST_CASE("a snapshot's manifest comes back with every field") {
   CHECK(encode_snapshot_manifest(*decoded) == bytes);
 }
 
-TEST_CASE("a manifest that is cut off anywhere, or goes on behind its end, is refused") {
+TEST_CASE("a manifest that is cut off anywhere, or has trailing bytes, is refused") {
   auto bytes = encode_snapshot_manifest(sample());
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     const ExactCopy cut(ByteView(bytes).first(size));

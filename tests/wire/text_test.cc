@@ -7,7 +7,7 @@
 namespace bib::wire {
 namespace {
 
-// Behind 0 to 8 plain characters, so that every way through the fast path is taken.
+// After 0 to 8 plain characters, so that every way through the fast path is taken.
 bool valid_everywhere(const std::string& text) {
   int valid = 0;
   for (std::size_t before = 0; before <= 8; ++before) {

@@ -194,7 +194,7 @@ bool Run::wait_for(milliseconds until, Nemesis& nemesis) {
 
 bool Run::follow_schedule(Nemesis& nemesis) {
   const milliseconds duration = seconds(options_.duration_s);
-  // With the default timeouts two nodes believe to lead for as long as a partition lasts.
+  // With the default timeouts two nodes believe they lead for as long as a partition lasts.
   const FaultLength length =
       has_default_timeouts(options_) ? FaultLength{1000, 4000} : FaultLength{};
   const std::vector<Fault> schedule = draw_schedule(options_.seed, duration, kinds_, length);
