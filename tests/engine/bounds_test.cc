@@ -271,7 +271,7 @@ TEST_CASE("reads that wait for the leader are bounded by their bytes") {
   CHECK(outcome.answered == 0);
 }
 
-TEST_CASE("lists under way are bounded, and what is not under way any more makes room") {
+TEST_CASE("lists under way are bounded, and what is no longer under way makes room") {
   RigLimits limits;
   limits.queries.pages_max = 0;
   Rig none(limits);
