@@ -72,14 +72,12 @@ class Catalog final : public Projection {
                     "one, in a topic of its own if need be.",
                     added.dataset);
     }
-    RowPtr holder;
-    BIB_TRY(const auto dataset,
-            find_row<DatasetRow>(input.state, Family::kCatalog,
-                                 keys::dataset(added.topic, added.dataset), holder));
-    const Revision current = dataset ? dataset->revision : Revision();
-    const auto stream = fmt::format("Dataset '{}' in topic '{}'", added.dataset, added.topic);
-    if (auto no = check_revision(input.expected_revision, current, stream)) return *std::move(no);
-    if (dataset) {
+    BIB_TRY(auto dataset, find_stream<DatasetRow>(
+                              input, Family::kCatalog, keys::dataset(added.topic, added.dataset),
+                              "Dataset '{}' in topic '{}'", added.dataset, added.topic));
+    if (dataset.conflict) return *std::move(dataset.conflict);
+    const Revision current = dataset.revision;
+    if (dataset.row) {
       BIB_TRY(auto same, compare_existing(added, current, input.state));
       if (same) return *std::move(same);
     }

@@ -26,6 +26,10 @@ namespace {
 
 constexpr std::size_t kSha256Size = 32;
 
+Result<Stream<ConfigRow>> find_config(const DecideInput& input, std::string_view key) {
+  return find_stream<ConfigRow>(input, Family::kConfig, keys::config(key), "Config '{}'", key);
+}
+
 Result<Revision> find_gone_revision(const RowReader& state, std::string_view key) {
   BIB_TRY(const RowPtr row, state.find(Family::kConfig, keys::config_gone(key)));
   if (!row) return Revision();
@@ -82,14 +86,11 @@ class Config final : public Projection {
   static Result<Ruling> decide_set(const wire::SetConfig& command, const DecideInput& input,
                                    Draft& draft) {
     if (auto status = check_name(command.key, "The key"); !status) return refuse(status.error());
-    RowPtr holder;
-    BIB_TRY(const auto row,
-            find_row<ConfigRow>(input.state, Family::kConfig, keys::config(command.key), holder));
-    const Revision current = row ? row->revision : Revision();
-    if (auto no = conflict(command.key, current, input)) return *std::move(no);
-    if (row && row->value == command.value) return Unchanged{current};
-    Revision last = current;
-    if (!row) {
+    BIB_TRY(auto config, find_config(input, command.key));
+    if (config.conflict) return *std::move(config.conflict);
+    if (config.row && config.row->value == command.value) return Unchanged{config.revision};
+    Revision last = config.revision;
+    if (!config.row) {
       BIB_TRY(last, find_gone_revision(input.state, command.key));
     }
     draft.add(last + 1, wire::ConfigSet{command.key, command.value});
@@ -99,19 +100,16 @@ class Config final : public Projection {
   static Result<Ruling> decide_unset(const wire::UnsetConfig& command, const DecideInput& input,
                                      Draft& draft) {
     if (auto status = check_name(command.key, "The key"); !status) return refuse(status.error());
-    RowPtr holder;
-    BIB_TRY(const auto row,
-            find_row<ConfigRow>(input.state, Family::kConfig, keys::config(command.key), holder));
-    const Revision current = row ? row->revision : Revision();
-    if (auto no = conflict(command.key, current, input)) return *std::move(no);
-    if (!row) {
-      return refuse(ErrorCode::kNotFound, current,
+    BIB_TRY(auto config, find_config(input, command.key));
+    if (config.conflict) return *std::move(config.conflict);
+    if (!config.row) {
+      return refuse(ErrorCode::kNotFound, config.revision,
                     "Config '{}' is not set, so it cannot be unset. `bib config list` shows those "
                     "that are.",
                     command.key);
     }
-    draft.add(current + 1, wire::ConfigUnset{command.key});
-    return Events{current + 1};
+    draft.add(config.revision + 1, wire::ConfigUnset{command.key});
+    return Events{config.revision + 1};
   }
 
   static Result<Ruling> decide_token(const wire::IssueJoinToken& command, const DecideInput& input,
@@ -132,12 +130,6 @@ class Config final : public Projection {
     }
     draft.add(Revision(), wire::JoinTokenIssued{command.secret_sha256, command.expires_at_us});
     return Events{};
-  }
-
-  static std::optional<Refusal> conflict(std::string_view key, Revision current,
-                                         const DecideInput& input) {
-    if (!input.expected_revision || *input.expected_revision == current) return std::nullopt;
-    return check_revision(input.expected_revision, current, fmt::format("Config '{}'", key));
   }
 
   static Status remove_gone(std::string_view key, RowWriter& rows) {

@@ -40,6 +40,10 @@ bool may_become(JobState from, JobState to) {
   return false;
 }
 
+Result<Stream<JobRow>> find_job(const DecideInput& input, std::string_view id) {
+  return find_stream<JobRow>(input, Family::kJobs, keys::job(id), "Job '{}'", id);
+}
+
 class Jobs final : public Projection {
  public:
   Family family() const override { return Family::kJobs; }
@@ -86,15 +90,9 @@ class Jobs final : public Projection {
     if (auto status = check_name(command.task, "The task's name"); !status) {
       return refuse(status.error());
     }
-    RowPtr holder;
-    BIB_TRY(const auto old,
-            find_row<JobRow>(input.state, Family::kJobs, keys::job(command.id), holder));
-    const Revision current = old ? old->revision : Revision();
-    if (auto no =
-            check_revision(input.expected_revision, current, fmt::format("Job '{}'", command.id))) {
-      return *std::move(no);
-    }
-    if (old) return compare_existing(*old, command);
+    BIB_TRY(auto job, find_job(input, command.id));
+    if (job.conflict) return *std::move(job.conflict);
+    if (job.row) return compare_existing(*job.row, command);
     BIB_TRY(TaskHead head, find_task_head(input.state, command.task));
     const bool task_exists = head.revision != Revision();
     const std::string_view version =
@@ -131,27 +129,24 @@ class Jobs final : public Projection {
     if (auto status = check_name(command.id, "The job's id"); !status) {
       return refuse(status.error());
     }
-    RowPtr holder;
-    BIB_TRY(const auto row,
-            find_row<JobRow>(input.state, Family::kJobs, keys::job(command.id), holder));
-    const Revision current = row ? row->revision : Revision();
-    if (auto no =
-            check_revision(input.expected_revision, current, fmt::format("Job '{}'", command.id))) {
-      return *std::move(no);
-    }
-    if (!row) {
-      return refuse(ErrorCode::kNotFound, current,
+    BIB_TRY(auto job, find_job(input, command.id));
+    if (job.conflict) return *std::move(job.conflict);
+    if (!job.row) {
+      return refuse(ErrorCode::kNotFound, job.revision,
                     "Job '{}' does not exist. `bib job list` shows those that do.", command.id);
     }
-    if (row->state == command.state && row->message == command.message) return Unchanged{current};
-    if (!may_become(row->state, command.state)) {
-      return refuse(ErrorCode::kRefused, current,
+    const JobRow& row = *job.row;
+    if (row.state == command.state && row.message == command.message) {
+      return Unchanged{job.revision};
+    }
+    if (!may_become(row.state, command.state)) {
+      return refuse(ErrorCode::kRefused, job.revision,
                     "Job '{}' is {} and cannot become {}. `bib job show {}` shows how it got "
                     "there.",
-                    command.id, state_name(row->state), state_name(command.state), command.id);
+                    command.id, state_name(row.state), state_name(command.state), command.id);
     }
-    draft.add(current + 1, wire::JobStateChanged{command.id, command.state, command.message});
-    return Events{current + 1};
+    draft.add(job.revision + 1, wire::JobStateChanged{command.id, command.state, command.message});
+    return Events{job.revision + 1};
   }
 };
 

@@ -63,25 +63,24 @@ std::string_view parent_path(std::string_view path) {
   return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
 }
 
-std::optional<Refusal> check_revision(std::optional<wire::Revision> expected,
-                                      wire::Revision current, std::string_view stream) {
-  if (!expected || *expected == current) return std::nullopt;
+Refusal refuse(wire::Error error, wire::Revision current) {
+  return {std::move(error), current};
+}
+
+Refusal revision_conflict(wire::Revision expected, wire::Revision current,
+                          std::string_view stream) {
   if (current == wire::Revision()) {
     return refuse(ErrorCode::kRevisionConflict, current,
                   "{} does not exist, but revision {} was expected. Nothing was changed; read it "
                   "again and decide again.",
-                  stream, expected->value());
+                  stream, expected.value());
   }
   return refuse(ErrorCode::kRevisionConflict, current,
                 "{} is at revision {}, but {} was expected: somebody else changed it. Nothing was "
                 "changed; read it and decide again.",
                 stream, current.value(),
-                *expected == wire::Revision() ? std::string("that it does not exist")
-                                              : fmt::format("revision {}", expected->value()));
-}
-
-Refusal refuse(wire::Error error, wire::Revision current) {
-  return {std::move(error), current};
+                expected == wire::Revision() ? std::string("that it does not exist")
+                                             : fmt::format("revision {}", expected.value()));
 }
 
 }  // namespace bib::projections

@@ -33,8 +33,7 @@ class Tasks final : public Projection {
     }
     BIB_TRY(const auto head, find_task_head(input.state, command.name));
     const Revision current = head.revision;
-    if (auto no = check_revision(input.expected_revision, current,
-                                 fmt::format("Task '{}'", command.name))) {
+    if (auto no = check_revision(input.expected_revision, current, "Task '{}'", command.name)) {
       return *std::move(no);
     }
     RowPtr holder;

@@ -18,11 +18,12 @@ using wire::fail;
 using wire::Result;
 using wire::Revision;
 using wire::Status;
+using wire::TopicRow;
 
 namespace {
 
-std::string stream_of(std::string_view path) {
-  return fmt::format("Topic '{}'", path);
+Result<Stream<TopicRow>> find_topic(const DecideInput& input, std::string_view path) {
+  return find_stream<TopicRow>(input, Family::kTopics, keys::topic(path), "Topic '{}'", path);
 }
 
 Refusal no_such_topic(std::string_view path) {
@@ -51,7 +52,7 @@ class Topics final : public Projection {
       return evolve_created(*created, event.revision, stamp, rows);
     }
     if (const auto* updated = std::get_if<wire::TopicUpdated>(&event.body)) {
-      return change(updated->path, event.revision, stamp, rows, [&](wire::TopicRow& row) {
+      return change(updated->path, event.revision, stamp, rows, [&](TopicRow& row) {
         row.description = updated->description;
         row.schema = updated->schema;
         row.owners = updated->owners;
@@ -60,7 +61,7 @@ class Topics final : public Projection {
     }
     const auto& changed = std::get<wire::TopicStatusChanged>(event.body);
     return change(changed.path, event.revision, stamp, rows,
-                  [&](wire::TopicRow& row) { row.status = changed.status; });
+                  [&](TopicRow& row) { row.status = changed.status; });
   }
 
   Result<QueryPlan> plan(const wire::Query&) const override {
@@ -70,7 +71,7 @@ class Topics final : public Projection {
   // The number of datasets is the catalog's to know.
   Result<wire::ByteView> present(wire::ByteView value, const RowReader& state,
                                  wire::RowEncoder& encoder) const override {
-    BIB_TRY(wire::TopicRow row, wire::read_row_as<wire::TopicRow>(value));
+    BIB_TRY(TopicRow row, wire::read_row_as<TopicRow>(value));
     BIB_TRY(const RowPtr count, state.find(Family::kCatalog, keys::dataset_count(row.path)));
     if (!count || count->value().size() != 8) return value;
     row.datasets = keys::read_u64(count->value(), 0);
@@ -81,16 +82,11 @@ class Topics final : public Projection {
   static Result<Ruling> decide_create(const wire::CreateTopic& command, const DecideInput& input,
                                       Draft& draft) {
     if (auto status = check_topic_path(command.path); !status) return refuse(status.error());
-    RowPtr holder;
-    BIB_TRY(const auto row, find_row<wire::TopicRow>(input.state, Family::kTopics,
-                                                     keys::topic(command.path), holder));
-    const Revision current = row ? row->revision : Revision();
-    if (auto no = check_revision(input.expected_revision, current, stream_of(command.path))) {
-      return *std::move(no);
-    }
-    if (row) {
-      if (command.may_exist) return Unchanged{current};
-      return refuse(ErrorCode::kRefused, current,
+    BIB_TRY(auto topic, find_topic(input, command.path));
+    if (topic.conflict) return *std::move(topic.conflict);
+    if (topic.row) {
+      if (command.may_exist) return Unchanged{topic.revision};
+      return refuse(ErrorCode::kRefused, topic.revision,
                     "Topic '{}' exists already. `bib topic show {}` shows it; to change it, use "
                     "`bib topic update`.",
                     command.path, command.path);
@@ -125,61 +121,52 @@ class Topics final : public Projection {
   static Result<Ruling> decide_update(const wire::UpdateTopic& command, const DecideInput& input,
                                       Draft& draft) {
     if (auto status = check_topic_path(command.path); !status) return refuse(status.error());
-    RowPtr holder;
-    BIB_TRY(const auto row, find_row<wire::TopicRow>(input.state, Family::kTopics,
-                                                     keys::topic(command.path), holder));
-    const Revision current = row ? row->revision : Revision();
-    if (auto no = check_revision(input.expected_revision, current, stream_of(command.path))) {
-      return *std::move(no);
+    BIB_TRY(auto topic, find_topic(input, command.path));
+    if (topic.conflict) return *std::move(topic.conflict);
+    if (!topic.row) return no_such_topic(command.path);
+    draft.keep(std::move(topic.holder));
+    const TopicRow& row = *topic.row;
+    wire::TopicUpdated updated{command.path, command.description.value_or(row.description),
+                               command.schema.value_or(row.schema),
+                               command.owners.value_or(row.owners),
+                               command.tags.value_or(row.tags)};
+    if (updated.description == row.description && updated.schema == row.schema &&
+        updated.owners == row.owners && updated.tags == row.tags) {
+      return Unchanged{topic.revision};
     }
-    if (!row) return no_such_topic(command.path);
-    draft.keep(std::move(holder));
-    wire::TopicUpdated updated{command.path, command.description.value_or(row->description),
-                               command.schema.value_or(row->schema),
-                               command.owners.value_or(row->owners),
-                               command.tags.value_or(row->tags)};
-    if (updated.description == row->description && updated.schema == row->schema &&
-        updated.owners == row->owners && updated.tags == row->tags) {
-      return Unchanged{current};
-    }
-    draft.add(current + 1, std::move(updated));
-    return Events{current + 1};
+    draft.add(topic.revision + 1, std::move(updated));
+    return Events{topic.revision + 1};
   }
 
   static Result<Ruling> decide_status(const wire::SetTopicStatus& command, const DecideInput& input,
                                       Draft& draft) {
     if (auto status = check_topic_path(command.path); !status) return refuse(status.error());
-    RowPtr holder;
-    BIB_TRY(const auto row, find_row<wire::TopicRow>(input.state, Family::kTopics,
-                                                     keys::topic(command.path), holder));
-    const Revision current = row ? row->revision : Revision();
-    if (auto no = check_revision(input.expected_revision, current, stream_of(command.path))) {
-      return *std::move(no);
-    }
-    if (!row) return no_such_topic(command.path);
-    if (row->status == command.status) return Unchanged{current};
-    draft.add(current + 1, wire::TopicStatusChanged{command.path, command.status});
-    return Events{current + 1};
+    BIB_TRY(auto topic, find_topic(input, command.path));
+    if (topic.conflict) return *std::move(topic.conflict);
+    if (!topic.row) return no_such_topic(command.path);
+    if (topic.row->status == command.status) return Unchanged{topic.revision};
+    draft.add(topic.revision + 1, wire::TopicStatusChanged{command.path, command.status});
+    return Events{topic.revision + 1};
   }
 
   static Status evolve_created(const wire::TopicCreated& created, Revision revision,
                                const EventStamp& stamp, RowWriter& rows) {
     return rows.put_row(Family::kTopics, keys::topic(created.path),
-                        wire::TopicRow{.path = created.path,
-                                       .description = created.description,
-                                       .schema = created.schema,
-                                       .owners = created.owners,
-                                       .tags = created.tags,
-                                       .revision = revision,
-                                       .created_us = stamp.time_us,
-                                       .updated_us = stamp.time_us});
+                        TopicRow{.path = created.path,
+                                 .description = created.description,
+                                 .schema = created.schema,
+                                 .owners = created.owners,
+                                 .tags = created.tags,
+                                 .revision = revision,
+                                 .created_us = stamp.time_us,
+                                 .updated_us = stamp.time_us});
   }
 
   template <typename Change>
   static Status change(std::string_view path, Revision revision, const EventStamp& stamp,
                        RowWriter& rows, Change&& apply) {
     RowPtr holder;
-    BIB_TRY(auto row, find_row<wire::TopicRow>(rows, Family::kTopics, keys::topic(path), holder));
+    BIB_TRY(auto row, find_row<TopicRow>(rows, Family::kTopics, keys::topic(path), holder));
     if (!row) {
       return fail(ErrorCode::kCorrupt, "an event changes topic '{}', which is not there", path);
     }
