@@ -6,8 +6,6 @@
 // done or --timeout is over. So it does not matter who leads meanwhile.
 #include <poll.h>
 
-#include <algorithm>
-
 #include "cli/commands/bib_command.h"
 #include "cli/commands/cluster_view.h"
 #include "cli/commands/member_names.h"
@@ -87,36 +85,8 @@ wire::Result<Asked> ask_change(const Context& context, const wire::ChangeMembers
 
 // ---- printing
 
-std::string part_of(const ClusterView& view, const MemberView& member) {
-  if (!view.joint) {
-    if (member.voter) return "voter";
-    return member.wants_vote ? "non-voter, to be promoted" : "non-voter";
-  }
-  if (member.incoming) return member.outgoing ? "voter" : "voter, joining";
-  if (member.outgoing) return "voter, leaving";
-  return "non-voter";
-}
-
-Json members_json(const ClusterView& view) {
-  Json members = Json::array();
-  for (const MemberView& member : view.members) {
-    Json json = {{"id", wire::to_string(member.id)},
-                 {"address", member.raft_address},
-                 {"api_address", member.api_address},
-                 {"part", part_of(view, member)},
-                 {"voter", member.voter},
-                 {"leader", member.leader},
-                 {"healthy", nullptr},
-                 {"behind", nullptr},
-                 {"caught_up", nullptr}};
-    if (member.known) {
-      json["healthy"] = member.healthy;
-      json["behind"] = member.behind;
-      json["caught_up"] = member.voter || member.caught_up;
-    }
-    members.push_back(std::move(json));
-  }
-  return {{"members", std::move(members)},
+Json list_json(const ClusterView& view) {
+  return {{"members", members_json(view)},
           {"membership_index", view.membership_index.value()},
           {"committed", view.membership_committed},
           {"joint", view.joint},
@@ -126,17 +96,7 @@ Json members_json(const ClusterView& view) {
 ExitCode list_members(const Context& context) {
   const auto view = fetch_cluster_view(context);
   if (!view) return context.report(view.error());
-  Table table({"MEMBER", "ADDRESS", "API", "PART", "ROLE", "HEALTH", "BEHIND"});
-  table.align_right(6);
-  for (const MemberView& member : view->members) {
-    table.add({wire::to_string(member.id), member.raft_address, member.api_address,
-               part_of(*view, member), member.leader ? "leader" : "follower",
-               !member.known    ? "unknown"
-               : member.healthy ? "healthy"
-                                : "unhealthy",
-               member.known ? std::to_string(member.behind) : "?"});
-  }
-  std::string text = table.render();
+  std::string text = members_text(*view);
   if (!view->membership_committed) {
     text += fmt::format("\nThe change in entry {} is not committed yet.\n",
                         view->membership_index.value());
@@ -145,7 +105,7 @@ ExitCode list_members(const Context& context) {
     text += view->auto_leave ? "\nA change is under way: both halves decide until it is left.\n"
                              : "\nThe joint phase lasts until `bib cluster member leave-joint`.\n";
   }
-  context.emit(members_json(*view), text);
+  context.emit(list_json(*view), text);
   return ExitCode::kOk;
 }
 

@@ -39,6 +39,20 @@ ClusterView ask_members(const Context& context, ClusterView removed) {
   return removed;
 }
 
+std::string part_text(const ClusterView& view, const MemberView& member) {
+  if (!view.joint) {
+    if (member.voter) return "voter";
+    return member.wants_vote ? "non-voter, to be promoted" : "non-voter";
+  }
+  if (member.incoming) return member.outgoing ? "voter" : "voter, joining";
+  if (member.outgoing) return "voter, leaving";
+  return "non-voter";
+}
+
+std::string role_text(const MemberView& member) {
+  return member.leader ? "leader" : "follower";
+}
+
 std::string health_text(const MemberView& member) {
   if (!member.known) return "unknown";
   return member.healthy ? "healthy" : "unhealthy";
@@ -137,23 +151,42 @@ std::string quorum_text(const Quorum& quorum) {
          fmt::format(" ({}), tolerates {}", verdict, counted(quorum.tolerates(), "more failure"));
 }
 
-Json to_json(const ClusterView& view) {
-  const Quorum quorum = judge(view);
+Json members_json(const ClusterView& view) {
   Json members = Json::array();
   for (const MemberView& member : view.members) {
     Json json = {{"id", wire::to_string(member.id)},
                  {"address", member.raft_address},
                  {"api_address", member.api_address},
+                 {"part", part_text(view, member)},
                  {"voter", member.voter},
-                 {"role", member.leader ? "leader" : "follower"},
+                 {"role", role_text(member)},
+                 {"leader", member.leader},
                  {"healthy", nullptr},
-                 {"behind", nullptr}};
+                 {"behind", nullptr},
+                 {"caught_up", nullptr}};
     if (member.known) {
       json["healthy"] = member.healthy;
       json["behind"] = member.behind;
+      json["caught_up"] = member.voter || member.caught_up;
     }
     members.push_back(std::move(json));
   }
+  return members;
+}
+
+std::string members_text(const ClusterView& view) {
+  Table table({"MEMBER", "ADDRESS", "API", "PART", "ROLE", "HEALTH", "BEHIND"});
+  table.align_right(6);
+  for (const MemberView& member : view.members) {
+    table.add({wire::to_string(member.id), member.raft_address, member.api_address,
+               part_text(view, member), role_text(member), health_text(member),
+               member.known ? std::to_string(member.behind) : "?"});
+  }
+  return table.render();
+}
+
+Json to_json(const ClusterView& view) {
+  const Quorum quorum = judge(view);
   Json projections = Json::array();
   for (const ProjectionView& projection : view.projections) {
     projections.push_back({{"name", projection.name},
@@ -170,7 +203,7 @@ Json to_json(const ClusterView& view) {
           {"leader", leader},
           {"term", view.term.value()},
           {"commit_index", view.commit.value()},
-          {"members", std::move(members)},
+          {"members", members_json(view)},
           {"joint", view.joint},
           {"quorum",
            {{"voters", quorum.voters},
@@ -205,14 +238,7 @@ std::string to_text(const ClusterView& view) {
                      {"Leader", leader_text},
                      {"Term", std::to_string(view.term.value())},
                      {"Commit index", std::to_string(view.commit.value())}});
-  Table table({"MEMBER", "ADDRESS", "API", "VOTER", "ROLE", "HEALTH", "BEHIND"});
-  table.align_right(6);
-  for (const MemberView& member : view.members) {
-    table.add({wire::to_string(member.id), member.raft_address, member.api_address,
-               member.voter ? "voter" : "non-voter", member.leader ? "leader" : "follower",
-               health_text(member), member.known ? std::to_string(member.behind) : "?"});
-  }
-  return text + '\n' + table.render() + '\n' + quorum_text(judge(view)) + '\n';
+  return text + '\n' + members_text(view) + '\n' + quorum_text(judge(view)) + '\n';
 }
 
 wire::Result<ClusterView> fetch_node_view(const Context& context, const ServerAddress& address) {

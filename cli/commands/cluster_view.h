@@ -82,6 +82,10 @@ std::string state_text(const ClusterView& view);
 // "Quorum: 2/3 (healthy), tolerates 1 more failure": needed of all voters, and the verdict.
 std::string quorum_text(const Quorum& quorum);
 
+// The members as every command shows them: an array, and a table.
+Json members_json(const ClusterView& view);
+std::string members_text(const ClusterView& view);
+
 Json to_json(const ClusterView& view);
 std::string to_text(const ClusterView& view);
 

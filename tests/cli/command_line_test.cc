@@ -253,6 +253,9 @@ TEST_CASE("cluster status prints members and quorum, and its exit code tells a l
   REQUIRE(data["members"][0]["role"] == "leader");
   REQUIRE(data["quorum"]["tolerates"] == 1);
   REQUIRE(data["commit_index"] == 90);
+  Session list({"cluster", "member", "list", "-o", "json", "--server", node.address()});
+  REQUIRE(list.run() == 0);
+  REQUIRE(Json::parse(list.out())["members"] == data["members"]);
 
   // What is known is printed all the same.
   status = three_members(0, {false, false, false});

@@ -187,7 +187,10 @@ TEST_CASE("members are listed with their part, and as JSON") {
   REQUIRE(script.run({"cluster", "member", "list", "-o", "json"}) == 0);
   const auto json = nlohmann::json::parse(script.out);
   CHECK(json.at("members").size() == 3);
+  CHECK(json.at("members")[0].at("role") == "leader");
+  CHECK(json.at("members")[0].at("leader") == true);
   CHECK(json.at("members")[2].at("part") == "non-voter");
+  CHECK(json.at("members")[2].at("caught_up") == false);
   CHECK(json.at("joint") == false);
   CHECK(json.at("committed") == true);
 }
