@@ -26,9 +26,16 @@ bool shows_durable_term(MessageKind kind) {
     case MessageKind::kHeartbeat:
     case MessageKind::kHeartbeatReply:
       return true;
-    default:
+    case MessageKind::kPreVote:
+    case MessageKind::kPreVoteReply:
+    case MessageKind::kTimeoutNow:
+    case MessageKind::kReadIndex:
+    case MessageKind::kReadIndexReply:
+    case MessageKind::kSnapshot:
+    case MessageKind::kSnapshotReply:
       return false;
   }
+  return false;
 }
 
 // Kinds whose receiver counts the sender, as a voter or as a follower. The others are a leader's,
@@ -41,9 +48,17 @@ bool counts_sender(MessageKind kind) {
     case MessageKind::kHeartbeatReply:
     case MessageKind::kSnapshotReply:
       return true;
-    default:
+    case MessageKind::kPreVote:
+    case MessageKind::kVote:
+    case MessageKind::kAppend:
+    case MessageKind::kHeartbeat:
+    case MessageKind::kTimeoutNow:
+    case MessageKind::kReadIndex:
+    case MessageKind::kReadIndexReply:
+    case MessageKind::kSnapshot:
       return false;
   }
+  return false;
 }
 
 std::string what_to_do(wire::NodeId id) {

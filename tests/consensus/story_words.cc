@@ -38,21 +38,7 @@ const char* name_of(DropReason reason) {
 }
 
 std::string text_of(const wire::PeerMessage& m) {
-  constexpr const char* kNames[] = {"",
-                                    "pre_vote",
-                                    "pre_vote_reply",
-                                    "vote",
-                                    "vote_reply",
-                                    "append",
-                                    "append_reply",
-                                    "heartbeat",
-                                    "heartbeat_reply",
-                                    "timeout_now",
-                                    "read_index",
-                                    "read_index_reply",
-                                    "snapshot",
-                                    "snapshot_reply"};
-  const std::string name = kNames[static_cast<std::size_t>(m.kind)];
+  const std::string name(wire::kind_name(m.kind));
   switch (m.kind) {
     case wire::MessageKind::kAppend: {
       std::string text = fmt::format("append after {}", m.log_index.value());

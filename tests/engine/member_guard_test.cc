@@ -192,7 +192,8 @@ TEST_CASE(
     return guard.on_message(message);
   };
   using enum wire::MessageKind;
-  for (const auto kind : {kAppend, kHeartbeat, kSnapshot, kTimeoutNow, kPreVote, kVote}) {
+  for (const auto kind : {kAppend, kHeartbeat, kSnapshot, kTimeoutNow, kPreVote, kVote, kReadIndex,
+                          kReadIndexReply}) {
     CHECK(passes(kind));
   }
   for (const auto kind :

@@ -1,7 +1,6 @@
 #include "sim_network.h"
 
 #include <algorithm>
-#include <array>
 #include <string>
 #include <utility>
 
@@ -402,12 +401,7 @@ void SimNetwork::on_event(std::uint32_t code, std::uint64_t argument) {
 // ---- text
 
 std::string to_text(const PeerMessage& message) {
-  static constexpr std::array<const char*, 14> kNames = {
-      "?",         "PreVote",        "PreVoteReply", "Vote",           "VoteReply",
-      "Append",    "AppendReply",    "Heartbeat",    "HeartbeatReply", "TimeoutNow",
-      "ReadIndex", "ReadIndexReply", "Snapshot",     "SnapshotReply"};
-  std::string text =
-      fmt::format("{} t{}", kNames[static_cast<std::size_t>(message.kind)], message.term.value());
+  std::string text = fmt::format("{} t{}", wire::kind_name(message.kind), message.term.value());
   if (message.log_index != wire::LogIndex() || message.kind == wire::MessageKind::kAppend) {
     text += fmt::format(" after {}/t{}", message.log_index.value(), message.log_term.value());
   }

@@ -61,9 +61,9 @@ bool mentions(const std::string& text, const char* part) {
 }  // namespace
 
 TEST_CASE("a peer message comes back with every field, of every kind") {
-  for (int kind = 1; kind <= 13; ++kind) {
+  for (const MessageKind kind : kMessageKinds) {
     PeerMessage sent;
-    sent.kind = static_cast<MessageKind>(kind);
+    sent.kind = kind;
     sent.from = NodeId(11);
     sent.to = NodeId(12);
     sent.term = Term(13);

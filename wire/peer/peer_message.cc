@@ -1,7 +1,9 @@
 #include "wire/peer/peer_message.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <iterator>
 
 #include "schema/peer_generated.h"
 #include "wire/base/check.h"
@@ -20,6 +22,11 @@ template <typename... Args>
 tl::unexpected<Error> bad_message(fmt::format_string<Args...> format, Args&&... args) {
   return fail(ErrorCode::kInvalid, "not a valid peer message: {}",
               fmt::format(format, std::forward<Args>(args)...));
+}
+
+bool is_known(MessageKind kind) {
+  return std::find(std::begin(kMessageKinds), std::end(kMessageKinds), kind) !=
+         std::end(kMessageKinds);
 }
 
 struct Head {
@@ -70,8 +77,7 @@ Result<Head> read_head(ByteView body) {
     return bad_message("the head does not verify");
   }
   const auto& table = *flatbuffers::GetSizePrefixedRoot<fb::peer::PeerMessage>(aligned.data());
-  if (table.kind() < static_cast<unsigned>(MessageKind::kPreVote) ||
-      table.kind() > static_cast<unsigned>(MessageKind::kSnapshotReply)) {
+  if (!is_known(static_cast<MessageKind>(table.kind()))) {
     return bad_message("kind {} is unknown", table.kind());
   }
   read_fields(table, head);
@@ -106,6 +112,17 @@ Result<EntryInfo> read_entry(ByteView bytes, const Head& head, LogPosition previ
 }
 
 }  // namespace
+
+std::string_view kind_name(MessageKind kind) {
+  switch (kind) {
+#define BIB_MESSAGE_KIND(enumerator, number, name) \
+  case MessageKind::enumerator:                    \
+    return name;
+    BIB_MESSAGE_KINDS(BIB_MESSAGE_KIND)
+#undef BIB_MESSAGE_KIND
+  }
+  return "unknown";
+}
 
 std::vector<std::uint8_t> encode_peer_message_head(const Envelope& envelope,
                                                    const PeerMessage& message) {

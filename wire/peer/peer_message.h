@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "wire/base/bytes.h"
@@ -21,21 +22,40 @@
 
 namespace bib::wire {
 
+// What a message is, its number on the wire, and its name for people.
+//   kPreVote      Raft dissertation §9.6
+//   kVote         RequestVote, Raft §5.2
+//   kAppend       AppendEntries with or without entries, Raft §5.3
+//   kHeartbeat    leadership and commit only; proves nothing about the log
+//   kTimeoutNow   leadership transfer, Raft dissertation §3.10
+//   kReadIndex    a follower asks the leader for a read index, dissertation §6.4
+//   kSnapshot     the follower is behind the log's start; the bytes go another way
+#define BIB_MESSAGE_KINDS(K)                 \
+  K(kPreVote, 1, "pre_vote")                 \
+  K(kPreVoteReply, 2, "pre_vote_reply")      \
+  K(kVote, 3, "vote")                        \
+  K(kVoteReply, 4, "vote_reply")             \
+  K(kAppend, 5, "append")                    \
+  K(kAppendReply, 6, "append_reply")         \
+  K(kHeartbeat, 7, "heartbeat")              \
+  K(kHeartbeatReply, 8, "heartbeat_reply")   \
+  K(kTimeoutNow, 9, "timeout_now")           \
+  K(kReadIndex, 10, "read_index")            \
+  K(kReadIndexReply, 11, "read_index_reply") \
+  K(kSnapshot, 12, "snapshot")               \
+  K(kSnapshotReply, 13, "snapshot_reply")
+
 enum class MessageKind : std::uint8_t {
-  kPreVote = 1,  // Raft dissertation §9.6
-  kPreVoteReply = 2,
-  kVote = 3,  // RequestVote, Raft §5.2
-  kVoteReply = 4,
-  kAppend = 5,  // AppendEntries with or without entries, Raft §5.3
-  kAppendReply = 6,
-  kHeartbeat = 7,  // leadership and commit only; proves nothing about the log
-  kHeartbeatReply = 8,
-  kTimeoutNow = 9,  // leadership transfer, Raft dissertation §3.10
-  kReadIndex = 10,  // a follower asks the leader for a read index, dissertation §6.4
-  kReadIndexReply = 11,
-  kSnapshot = 12,  // the follower is behind the log's start; the bytes go another way
-  kSnapshotReply = 13,
+#define BIB_MESSAGE_KIND(enumerator, number, name) enumerator = number,
+  BIB_MESSAGE_KINDS(BIB_MESSAGE_KIND)
+#undef BIB_MESSAGE_KIND
 };
+inline constexpr MessageKind kMessageKinds[] = {
+#define BIB_MESSAGE_KIND(enumerator, number, name) MessageKind::enumerator,
+    BIB_MESSAGE_KINDS(BIB_MESSAGE_KIND)
+#undef BIB_MESSAGE_KIND
+};
+std::string_view kind_name(MessageKind kind);
 
 // What consensus may know of an entry: never its payload.
 struct EntryInfo {
