@@ -99,14 +99,16 @@ class ClientServer::Session final : public Connection::Handler {
 
  private:
   void on_hello(const wire::Frame& frame) {
+    const Asker asker{id_, frame.id};
     const auto hello = frame.kind == FrameKind::kClientHello
                            ? wire::decode_client_hello(frame.body.view())
                            : wire::fail(ErrorCode::kInvalid, "the first frame must be a greeting");
-    if (!hello) return refuse(frame.id, hello.error());
+    if (!hello) return server_.refuse(asker, hello.error());
     if (hello->protocol != wire::kClientProtocol) {
-      return refuse(frame.id, wire::Error{ErrorCode::kUnsupported,
-                                          fmt::format("this node speaks client protocol {}, not {}",
-                                                      wire::kClientProtocol, hello->protocol)});
+      return server_.refuse(asker,
+                            wire::Error{ErrorCode::kUnsupported,
+                                        fmt::format("this node speaks client protocol {}, not {}",
+                                                    wire::kClientProtocol, hello->protocol)});
     }
     greeting_.stop();
     greeted_ = true;
@@ -116,15 +118,7 @@ class ClientServer::Session final : public Connection::Handler {
   void dispatch(const wire::Frame& frame) {
     const Asker asker{id_, frame.id};
     const auto delivered = deliver_request(*server_.handler_, asker, frame.kind, frame.body.view());
-    if (!delivered) refuse(frame.id, delivered.error());
-  }
-
-  void refuse(std::uint64_t request, const wire::Error& error) {
-    wire::ErrorReply reply;
-    reply.code = error.code;
-    reply.message = error.message;
-    send(request, FrameKind::kErrorReply, encoder_.encode(reply));
-    answered();
+    if (!delivered) server_.refuse(asker, delivered.error());
   }
 
   ClientServer& server_;
