@@ -101,7 +101,7 @@ SnapshotSource find_snapshots(const std::string& directory, const Survey& survey
                               Findings& findings) {
   SnapshotSource source;
   source.path = directory;
-  if (directory.empty()) return source;
+  if (directory.empty() || is_foreign(directory)) return source;
   const auto names = list_names(directory);
   if (!names) {
     findings.push_back({FindingKind::kUndone, directory, 0, {}, names.error().message, {}});

@@ -203,6 +203,11 @@ wire::FileKind kind_of(const std::string& path) {
   return S_ISLNK(info.st_mode) ? wire::FileKind::kLink : wire::FileKind::kOther;
 }
 
+bool is_foreign(const std::string& directory) {
+  const wire::FileKind kind = kind_of(directory);
+  return kind != wire::FileKind::kAbsent && kind != wire::FileKind::kDirectory;
+}
+
 bool has_rows(const std::string& state_directory) {
   struct stat info {};
   return ::stat(join_path(state_directory, "CURRENT").c_str(), &info) == 0;

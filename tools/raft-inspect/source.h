@@ -59,6 +59,9 @@ wire::Result<std::vector<std::string>> list_names(const std::string& directory);
 
 // What the path itself is; links are not followed. What cannot be looked up is kAbsent.
 wire::FileKind kind_of(const std::string& path);
+// A link or a special file has the directory's place. A node does not start on it, which
+// check_directory() says, and nothing is read through it.
+bool is_foreign(const std::string& directory);
 
 // Whether RocksDB keeps rows in the directory.
 bool has_rows(const std::string& state_directory);

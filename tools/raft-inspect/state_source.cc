@@ -88,6 +88,12 @@ class EntryFeed {
 StateSource open_state(const std::string& directory) {
   StateSource state;
   state.path = directory;
+  if (is_foreign(directory)) {
+    state.exists = true;
+    state.problem = wire::Error{ErrorCode::kInvalid, fmt::format("not read: {} is a {}", directory,
+                                                                 to_string(kind_of(directory)))};
+    return state;
+  }
   state.exists = !directory.empty() && has_rows(directory);
   for (int opens = 0; state.exists && !state.mark && opens < kOpensMax; ++opens) {
     state.problem.reset();

@@ -244,6 +244,18 @@ TEST_CASE("node and tool agree on a directory that no node may start on") {
     fs::create_directory_symlink(data.dir / "elsewhere", data.dir / "state");
     CHECK(data.inspect({"verify"}) == 3);
     CHECK(data.said("this is a symbolic link"));
+    CHECK_FALSE(data.said("applied to 55"));
+    CHECK(data.inspect({"status"}) == 3);
+    CHECK(data.said("Rows        not read: "));
+  }
+  SECTION("the snapshots are a link") {
+    fs::rename(data.dir / "snapshots", data.dir / "elsewhere");
+    fs::create_directory_symlink(data.dir / "elsewhere", data.dir / "snapshots");
+    CHECK(data.inspect({"verify"}) == 3);
+    CHECK(data.said("this is a symbolic link"));
+    CHECK_FALSE(data.said("manifests"));
+    CHECK(data.inspect({"status"}) == 3);
+    CHECK(data.said("Snapshots   none in "));
   }
   CHECK_FALSE(data.starts());
 }
