@@ -60,29 +60,6 @@ struct Peers final : PeerSender {
   std::vector<wire::PeerMessage> said;
 };
 
-// A peer's consent: the vote, the entries, the leadership.
-std::optional<wire::PeerMessage> consent(const wire::PeerMessage& message) {
-  using wire::MessageKind;
-  wire::PeerMessage reply;
-  reply.from = message.to;
-  reply.to = message.from;
-  reply.term = message.term;
-  reply.context = message.context;
-  if (message.kind == MessageKind::kPreVote) {
-    reply.kind = MessageKind::kPreVoteReply;
-  } else if (message.kind == MessageKind::kVote) {
-    reply.kind = MessageKind::kVoteReply;
-  } else if (message.kind == MessageKind::kHeartbeat) {
-    reply.kind = MessageKind::kHeartbeatReply;
-  } else if (message.kind == MessageKind::kAppend) {
-    reply.kind = MessageKind::kAppendReply;
-    reply.match = message.log_index + message.entries.size();
-  } else {
-    return std::nullopt;
-  }
-  return reply;
-}
-
 // A node without disks, from the driver upwards; its peers consent when they are asked to.
 struct Leader final : Applier, ClientServer::Handler {
   EventLoop loop;

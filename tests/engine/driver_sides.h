@@ -1,6 +1,8 @@
 // The sides of a RaftDriver on which nothing happens, for tests of what happens on another one. A
-// test derives from them and overrides what it looks at.
+// test derives from them and overrides what it looks at. And what its peers say.
 #pragma once
+
+#include <optional>
 
 #include "engine/node/raft_driver.h"
 #include "engine/ports/clock.h"
@@ -49,6 +51,29 @@ inline wire::PeerMessage append_of(wire::NodeId leader, wire::NodeId to_node, st
     message.payload.push_back(std::move(entry));
   }
   return message;
+}
+
+// A peer's consent: the vote, the entries, the leadership.
+inline std::optional<wire::PeerMessage> consent(const wire::PeerMessage& message) {
+  using wire::MessageKind;
+  wire::PeerMessage reply;
+  reply.from = message.to;
+  reply.to = message.from;
+  reply.term = message.term;
+  reply.context = message.context;
+  if (message.kind == MessageKind::kPreVote) {
+    reply.kind = MessageKind::kPreVoteReply;
+  } else if (message.kind == MessageKind::kVote) {
+    reply.kind = MessageKind::kVoteReply;
+  } else if (message.kind == MessageKind::kHeartbeat) {
+    reply.kind = MessageKind::kHeartbeatReply;
+  } else if (message.kind == MessageKind::kAppend) {
+    reply.kind = MessageKind::kAppendReply;
+    reply.match = message.log_index + message.entries.size();
+  } else {
+    return std::nullopt;
+  }
+  return reply;
 }
 
 }  // namespace bib::engine
