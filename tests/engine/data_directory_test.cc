@@ -100,13 +100,16 @@ TEST_CASE("a snapshot without a manifest that can be read is no snapshot to inst
   CHECK_FALSE(start(scene.files));
 }
 
-TEST_CASE("a note of an installation that names none is refused") {
+TEST_CASE("a note of an installation that names none is refused, and the node joins again") {
   Scene scene;
   scene.files.set_content("/data/snapshots/installing", {'x'});
   CHECK(look(scene.files).state == DirectoryState::kInstallUnknown);
   scene.files.set_content("/data/snapshots/installing", std::vector<std::uint8_t>(100, 'x'));
   CHECK(look(scene.files).state == DirectoryState::kInstallUnknown);
-  CHECK_FALSE(start(scene.files));
+  const auto refused = start(scene.files);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message == wire::refusal_of(look(scene.files)).message);
+  join_from_empty_directory(scene.files);
 }
 
 TEST_CASE("what a crash left unfinished beside nothing else is an empty directory") {

@@ -292,6 +292,7 @@ TEST_CASE("rows ahead of the log that no installation explains are damage") {
   REQUIRE_FALSE(started);
   CHECK(started.error().code == wire::ErrorCode::kCorrupt);
   CHECK(started.error().message.find("are at entry 12") != std::string::npos);
+  join_from_empty_directory(scene.files);
 }
 
 TEST_CASE("an installation whose snapshot is gone stops the start with an explanation") {
@@ -333,6 +334,7 @@ TEST_CASE("lost rows of a log that was cut come back from the newest snapshot th
     const auto started = start(files);
     REQUIRE_FALSE(started);
     CHECK(started.error().message.find("the log starts after entry 20") != std::string::npos);
+    join_from_empty_directory(files);
   }
 }
 

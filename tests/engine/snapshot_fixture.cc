@@ -1,5 +1,6 @@
 #include "snapshot_fixture.h"
 
+#include "engine/storage/data_directory.h"
 #include "wire/client/client_message.h"
 #include "wire/log/entry.h"
 
@@ -107,6 +108,17 @@ wire::Result<Started> start(FileSystem& files) {
   };
   BIB_TRY(started.state, recover_state(files, options, started.log));
   return started;
+}
+
+void join_from_empty_directory(FileSystem& files) {
+  must(files.rename(kDataDirectory, "/moved-away"));
+  const auto standing =
+      wire::judge_directory(must(look_at_directory(files, kDataDirectory)), {.founds = false});
+  CHECK(standing.state == wire::DirectoryState::kEmpty);
+  CHECK(standing.verdict == wire::DirectoryVerdict::kJoin);
+  const auto started = must(start(files));
+  CHECK(started.log.log.last_index() == wire::LogIndex());
+  CHECK(started.state.projector->applied_index() == wire::LogIndex());
 }
 
 }  // namespace bib::engine

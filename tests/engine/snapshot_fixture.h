@@ -68,6 +68,9 @@ struct Started {
   RecoveredState state;
 };
 wire::Result<Started> start(FileSystem& files);
+// What a node is told that must not start: its directory is moved away, and it joins from an empty
+// one, with a new log.
+void join_from_empty_directory(FileSystem& files);
 
 // Jobs wait until they are let go: all of them, or one at a time.
 class ManualExecutor final : public Executor {
