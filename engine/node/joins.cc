@@ -119,8 +119,11 @@ wire::Status Joins::check_member(const wire::Member& node) const {
   }
   for (const wire::Member& member : membership.members) {
     if (member.id != node.id && member.raft_address == node.raft_address) {
-      return fail(ErrorCode::kRefused, "the address {} belongs to node {} already",
-                  node.raft_address, to_string(member.id));
+      return fail(ErrorCode::kRefused,
+                  "the address {} belongs to node {} already. If that node's disk was lost, on a "
+                  "member: `bib cluster member remove {}`; if not, give this one another address "
+                  "(`bib setup` with --listen)",
+                  node.raft_address, to_string(member.id), to_string(member.id));
     }
   }
   return {};

@@ -42,7 +42,7 @@ Status check_entry(const Bytes& entry, const EntryLocation& expected, const std:
       "'raft-inspect verify' on this directory for details. To restore the node from the others, "
       "stop it, {}",
       path, expected.offset, expected.index.value(), expected.term.value(), what,
-      wire::kHowToRejoin);
+      wire::kHowToReplace);
 }
 
 // How many of the run's entries are worth one read.

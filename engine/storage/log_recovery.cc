@@ -43,7 +43,7 @@ tl::unexpected<wire::Error> refusal(const std::string& directory, const LogFindi
       ErrorCode::kCorrupt,
       "the log is damaged: {}: {}, so this node must not start. See 'raft-inspect verify {}' for "
       "details. To restore the node from the others, {}",
-      path, what, directory, wire::kHowToRejoin);
+      path, what, directory, wire::kHowToReplace);
 }
 
 bool has_suffix(const std::string& name, std::string_view suffix) {

@@ -141,7 +141,7 @@ class StateRecovery {
         ErrorCode::kCorrupt,
         "{}. The log starts at entry {}, and {} holds no snapshot to continue from. To restore "
         "the node from the others, {}",
-        why, log_.log.first_index().value(), places_.snapshots, wire::kHowToRejoin);
+        why, log_.log.first_index().value(), places_.snapshots, wire::kHowToReplace);
   }
 
   FileSystem& files_;

@@ -60,7 +60,7 @@ std::string advice(const std::string& directory, LogFlaw flaw) {
   const std::string restore = fmt::format(
       "stop this node and keep a copy of {}. If the cluster is healthy without it (`bib cluster "
       "status`), {}: the other members hold these entries",
-      directory, wire::kHowToRejoin);
+      directory, wire::kHowToReplace);
   switch (flaw) {
     case LogFlaw::kMissing:
       return "if the file was moved, put it back; if not, " + restore;

@@ -55,8 +55,8 @@ DirectoryStanding log_lost(const DirectoryFacts& facts) {
       DirectoryState::kLogLost, DirectoryVerdict::kRefuse, join_path(facts.path, kLogName),
       fmt::format("the node has {}, but there is no segment of the log that they come from", left),
       fmt::format("if the log was moved, or its disk is not mounted, put it back; if it is "
-                  "lost, {}",
-                  kHowToRejoin)};
+                  "lost, restore the node from the others: {}",
+                  kHowToReplace)};
 }
 
 // There is a note of an installation.
@@ -65,7 +65,7 @@ DirectoryStanding judge_installation(const DirectoryFacts& facts) {
   if (!facts.installing_snapshot) {
     return {DirectoryState::kInstallUnknown, DirectoryVerdict::kRefuse, path,
             "it does not name a snapshot: which one was being put in place is not known",
-            std::string(kHowToRejoin)};
+            fmt::format("to restore the node from the others, {}", kHowToReplace)};
   }
   const LogPosition wanted = *facts.installing_snapshot;
   const std::string name = snapshot_name(wanted.index, wanted.term);
@@ -84,7 +84,9 @@ DirectoryStanding judge_installation(const DirectoryFacts& facts) {
           fmt::format("snapshot {} was being put in place when the node stopped, but {} no longer "
                       "holds it",
                       name, join_path(facts.path, kSnapshotsName)),
-          fmt::format("if the snapshot was moved, put it back; if not, {}", kHowToRejoin)};
+          fmt::format("if the snapshot was moved, put it back; if not, restore the node from the "
+                      "others: {}",
+                      kHowToReplace)};
 }
 
 }  // namespace
@@ -161,7 +163,7 @@ RowsStanding judge_rows(const RowsFacts& facts) {
                         "durable are missing",
                         rows, facts.log_last.value()),
             fmt::format("if the disk or its snapshot was rolled back, stop this node, {}",
-                        kHowToRejoin)};
+                        kHowToReplace)};
   }
   if (facts.rows >= facts.log_base.index) return {};
   const std::string what =
@@ -171,7 +173,7 @@ RowsStanding judge_rows(const RowsFacts& facts) {
     return {RowsState::kBelowLog, what, {}};
   }
   return {RowsState::kLost, what + ", and no snapshot reaches that far",
-          fmt::format("stop this node, {}", kHowToRejoin)};
+          fmt::format("stop this node, {}", kHowToReplace)};
 }
 
 }  // namespace bib::wire

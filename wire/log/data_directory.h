@@ -54,6 +54,12 @@ inline constexpr std::string_view kHowToRejoin =
     "move its data directory away and let it join the cluster again under a new id (`bib setup "
     "--daemon --cluster-join TOKEN --force`)";
 
+// The same, for a node that is still a member: as long as it is one, its address is taken, and it
+// counts as a voter.
+inline constexpr std::string_view kHowToReplace =
+    "remove it on a member (`bib cluster member remove ID`), move its data directory away and let "
+    "it join the cluster again under a new id (`bib setup --daemon --cluster-join TOKEN --force`)";
+
 // The kind of thing that a name is; links are not followed.
 enum class FileKind : std::uint8_t { kAbsent, kRegular, kDirectory, kSocket, kLink, kOther };
 std::string_view to_string(FileKind kind);
