@@ -31,24 +31,34 @@ std::string Cluster::api(std::size_t node) const {
   return nodes_[node].place.host + ":" + std::to_string(nodes_[node].api_port);
 }
 
+Finished Cluster::set_up(std::size_t node, const std::vector<std::string>& arguments) const {
+  const Node& machine = nodes_[node];
+  std::vector<std::string> command{program("BIB_BIB"), "setup", "--yes"};
+  command.insert(command.end(), {"--config", config(node).string()});
+  command.insert(command.end(), {"--data-dir", data(node).string()});
+  command.insert(command.end(),
+                 {"--listen", machine.place.host + ":" + std::to_string(machine.raft_port)});
+  command.insert(command.end(), {"--api-listen", api(node)});
+  if (machine.place.host != "127.0.0.1") command.push_back("--insecure");
+  if (!machine.advertised.empty()) {
+    command.insert(command.end(), {"--advertise", machine.advertised});
+  }
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return run(command);
+}
+
 std::size_t Cluster::add_node(const std::vector<std::string>& setup_arguments) {
   const std::size_t number = nodes_.size();
   const Place place = number < places_.size() ? places_[number] : Place();
-  nodes_.push_back(
-      Node{"node" + std::to_string(number + 1), place, free_port(), free_port(), nullptr});
-  std::vector<std::string> command{
-      program("BIB_BIB"), "setup",
-      "--daemon",         "--yes",
-      "--config",         config(number).string(),
-      "--data-dir",       data(number).string(),
-      "--listen",         place.host + ":" + std::to_string(nodes_[number].raft_port),
-      "--api-listen",     api(number)};
-  if (place.host != "127.0.0.1") command.push_back("--insecure");
-  if (proxy_) {
-    command.insert(command.end(), {"--advertise", proxy_->open_door(nodes_[number].raft_port)});
-  }
-  command.insert(command.end(), setup_arguments.begin(), setup_arguments.end());
-  const Finished setup = run(command);
+  Node& node = nodes_.emplace_back();
+  node.name = "node" + std::to_string(number + 1);
+  node.place = place;
+  node.raft_port = free_port();
+  node.api_port = free_port();
+  if (proxy_) node.advertised = proxy_->open_door(node.raft_port);
+  std::vector<std::string> arguments{"--daemon"};
+  arguments.insert(arguments.end(), setup_arguments.begin(), setup_arguments.end());
+  const Finished setup = set_up(number, arguments);
   if (setup.exit_code != 0) throw std::runtime_error("bib setup: " + setup.err);
   std::smatch found;
   if (std::regex_search(setup.out, found, std::regex("\n  ([A-Za-z0-9+/=]{40,})\n"))) {

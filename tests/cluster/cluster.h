@@ -40,6 +40,8 @@ class Cluster {
   void form(std::size_t nodes);
   // `bib setup` for one more node; its number.
   std::size_t add_node(const std::vector<std::string>& setup_arguments);
+  // `bib setup` with these arguments on a node's machine: the same file, data and addresses.
+  Finished set_up(std::size_t node, const std::vector<std::string>& arguments) const;
 
   void start(std::size_t node);
   void kill_9(std::size_t node);
@@ -75,6 +77,7 @@ class Cluster {
     Place place;
     int raft_port = 0;
     int api_port = 0;
+    std::string advertised;  // for nodes to dial; empty: where it listens
     std::unique_ptr<Process> process;
   };
 

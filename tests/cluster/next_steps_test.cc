@@ -1,0 +1,227 @@
+// What a node says that must not start, or that the others refuse: followed to the letter, on the
+// same machine and with the same configuration file, until the node is well.
+#include <signal.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "cluster.h"
+#include "wire/base/prng.h"
+
+using namespace bib;
+using namespace bib::cluster;
+using namespace std::chrono_literals;
+using Catch::Matchers::Contains;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string must_bib(const Cluster& cluster, std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), {"--timeout", "20s"});
+  const Finished result = cluster.bib(arguments);
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  return result.out;
+}
+
+// Of some kilobytes each, which do not compress well.
+void write_entries(const Cluster& cluster, int count) {
+  wire::Prng prng(7);
+  for (int i = 0; i < count; ++i) {
+    std::string value = std::to_string(i);
+    while (value.size() < 6000) value += fmt::format("{:016x}", prng.next());
+    must_bib(cluster, {"config", "set", "k", value});
+  }
+}
+
+// Every member is a voter, healthy, and has all that was written.
+void require_well(const Cluster& cluster) {
+  REQUIRE(support::wait_until([&] { return cluster.all_healthy(); }, 60s));
+  write_entries(cluster, 1);
+  REQUIRE(support::wait_until([&] { return cluster.all_healthy() && cluster.converged(); }, 60s));
+}
+
+std::size_t a_follower(const Cluster& cluster) {
+  return (leader_of(cluster) + 1) % cluster.size();
+}
+
+void stop(Cluster& cluster, std::size_t node) {
+  cluster.process(node).signal(SIGTERM);
+  REQUIRE(cluster.process(node).wait(20s) == 0);
+}
+
+// Starts the node, which ends with this exit code; its last words.
+std::string refused(Cluster& cluster, std::size_t node, int exit_code) {
+  cluster.start(node);
+  REQUIRE(cluster.process(node).wait(30s) == exit_code);
+  const std::string log = cluster.node_log(node);
+  const std::size_t last = log.rfind("\nbibd: ");
+  REQUIRE(last != std::string::npos);
+  return log.substr(last);
+}
+
+// The words of the printed command that begins so, with `value` for its placeholder.
+std::vector<std::string> printed_command(const std::string& said, const std::string& beginning,
+                                         const std::string& placeholder, const std::string& value) {
+  INFO(said);
+  const std::size_t begin = said.find("`" + beginning);
+  REQUIRE(begin != std::string::npos);
+  const std::size_t end = said.find('`', begin + 1);
+  REQUIRE(end != std::string::npos);
+  std::istringstream text(said.substr(begin + 1, end - begin - 1));
+  std::vector<std::string> words{std::istream_iterator<std::string>(text), {}};
+  std::replace(words.begin(), words.end(), placeholder, value);
+  return words;
+}
+
+// Does what was said: the member is removed, the data moved away, and the node joins again.
+void join_again_as_told(Cluster& cluster, std::size_t node, const std::string& said,
+                        wire::NodeId old_id) {
+  const auto remove = printed_command(said, "bib cluster member remove", "ID", to_string(old_id));
+  must_bib(cluster, {remove.begin() + 1, remove.end()});
+
+  CHECK_THAT(said, Contains("move its data directory away", Catch::CaseSensitive::No));
+  fs::rename(cluster.data(node), cluster.data(node).string() + ".away");
+
+  const std::string token =
+      nlohmann::json::parse(must_bib(cluster, {"-o", "json", "cluster", "token", "create"}))
+          .at("token");
+  const auto setup = printed_command(said, "bib setup", "TOKEN", token);
+  const Finished done = cluster.set_up(node, {setup.begin() + 2, setup.end()});
+  INFO(done.err);
+  REQUIRE(done.exit_code == 0);
+
+  cluster.start(node);
+  require_well(cluster);
+  CHECK(cluster.id(node) != old_id);
+}
+
+// Changes one line of the node's configuration, and gives the file as it was before.
+std::string replace_setting(const Cluster& cluster, std::size_t node, const std::string& setting,
+                            const std::string& replacement) {
+  const std::string before = support::read_file(cluster.config(node));
+  const std::size_t at = before.find(setting);
+  REQUIRE(at != std::string::npos);
+  std::string text = before;
+  text.replace(at, setting.size(), replacement);
+  support::write_file(cluster.config(node), text);
+  return before;
+}
+
+// Logs that are soon cut behind a snapshot.
+Environment short_logs() {
+  Environment environment = quick_timeouts();
+  environment["BIBD_LOG_SEGMENT_BYTES"] = "64KiB";
+  environment["BIBD_CLUSTER_SNAPSHOT_THRESHOLD"] = "20";
+  environment["BIBD_CLUSTER_RAFT_TRAILING_LOGS"] = "10";
+  return environment;
+}
+
+bool has_cut_log(const Cluster& cluster, std::size_t node) {
+  const auto seen = cluster.view(node);
+  return seen && seen->first > wire::LogIndex(1);
+}
+
+}  // namespace
+
+TEST_CASE("a voter whose disk was wiped votes again once it has done what it is told") {
+  Cluster cluster(quick_timeouts());
+  cluster.form(3);
+  write_entries(cluster, 1);
+  const std::size_t node = a_follower(cluster);
+  const wire::NodeId id = cluster.id(node);
+  cluster.kill_9(node);
+  fs::remove_all(cluster.data(node));
+  // A founder founds again, and the others tell it that there is a cluster already.
+  const std::string said = refused(cluster, node, node == 0 ? 1 : 10);
+  CHECK_THAT(said, Contains("disk was lost"));
+  join_again_as_told(cluster, node, said, id);
+}
+
+TEST_CASE("a node that is given another one's directory is well once its setting is corrected") {
+  Cluster cluster(quick_timeouts());
+  cluster.form(3);
+  const std::size_t node = a_follower(cluster);
+  const std::size_t other = (node + 1) % 3;
+  const std::string id = to_string(cluster.id(node));
+  const std::string other_id = to_string(cluster.id(other));
+  std::string said;
+  SECTION("the directory is wrong, and it uses another one: its own") {
+    stop(cluster, node);
+    stop(cluster, other);
+    const std::string before =
+        replace_setting(cluster, node, cluster.data(node).string(), cluster.data(other).string());
+    said = refused(cluster, node, 3);
+    CHECK_THAT(said, Contains("belongs to node " + other_id) && Contains("node_id says " + id));
+    CHECK_THAT(said, Contains("use another data_dir"));
+    support::write_file(cluster.config(node), before);
+    cluster.start(other);
+  }
+  SECTION("the id is wrong, and is corrected to the one that is named") {
+    stop(cluster, node);
+    replace_setting(cluster, node, id, "00000000000000aa");
+    said = refused(cluster, node, 3);
+    CHECK_THAT(said, Contains("node_id says 00000000000000aa") && Contains("Correct node_id"));
+    const std::string named = "belongs to node ";
+    replace_setting(cluster, node, "00000000000000aa",
+                    said.substr(said.find(named) + named.size(), id.size()));
+  }
+  cluster.start(node);
+  require_well(cluster);
+  CHECK(to_string(cluster.id(node)) == id);
+}
+
+TEST_CASE("a node whose note of an installation names none joins again as it is told") {
+  Cluster cluster(quick_timeouts());
+  cluster.form(3);
+  write_entries(cluster, 1);
+  const std::size_t node = a_follower(cluster);
+  const wire::NodeId id = cluster.id(node);
+  stop(cluster, node);
+  fs::create_directories(cluster.data(node) / "snapshots");
+  support::write_file(cluster.data(node) / "snapshots/installing", "x");
+  const std::string said = refused(cluster, node, 1);
+  CHECK_THAT(said, Contains("does not name a snapshot"));
+  join_again_as_told(cluster, node, said, id);
+}
+
+TEST_CASE("a node whose rows are lost behind a cut log joins again as it is told") {
+  Cluster cluster(short_logs());
+  cluster.form(3);
+  const std::size_t node = a_follower(cluster);
+  const wire::NodeId id = cluster.id(node);
+  REQUIRE(support::wait_until(
+      [&] {
+        write_entries(cluster, 10);
+        return has_cut_log(cluster, node);
+      },
+      60s));
+  stop(cluster, node);
+  fs::remove_all(cluster.data(node) / "state");
+  fs::remove_all(cluster.data(node) / "snapshots");
+  const std::string said = refused(cluster, node, 1);
+  CHECK_THAT(said, Contains("no snapshot reaches that far"));
+  join_again_as_told(cluster, node, said, id);
+}
+
+TEST_CASE("a node whose rows know more than its log joins again as it is told") {
+  Cluster cluster(quick_timeouts());
+  cluster.form(3);
+  const std::size_t node = a_follower(cluster);
+  const wire::NodeId id = cluster.id(node);
+  stop(cluster, node);
+  const support::TempDir scratch;
+  fs::copy(cluster.data(node) / "log", scratch / "log", fs::copy_options::recursive);
+  cluster.start(node);
+  require_well(cluster);
+  stop(cluster, node);
+  fs::remove_all(cluster.data(node) / "log");
+  fs::copy(scratch / "log", cluster.data(node) / "log", fs::copy_options::recursive);
+  const std::string said = refused(cluster, node, 1);
+  CHECK_THAT(said, Contains("entries that were durable are missing"));
+  join_again_as_told(cluster, node, said, id);
+}
