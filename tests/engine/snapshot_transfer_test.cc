@@ -218,7 +218,7 @@ TEST_CASE("a fetch ends when the source no longer has the snapshot") {
   REQUIRE_FALSE(transfer.ended);
   must(transfer.source_files.rename("/data/snapshots/40-1", "/data/away"));
   transfer.run();
-  CHECK(failure_of(transfer).find("cannot give") != std::string::npos);
+  CHECK(failure_of(transfer).find("no longer has snapshot") != std::string::npos);
   CHECK(transfer.sent == false);
   check_nothing_left(transfer);
 
