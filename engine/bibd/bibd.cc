@@ -4,6 +4,7 @@
 #include <system_error>
 #include <utility>
 
+#include "engine/bibd/machine.h"
 #include "engine/bibd/uv_node.h"
 #include "engine/node/startup.h"
 #include "engine/ports/file.h"
@@ -56,6 +57,11 @@ struct Bibd::Impl {
 
 wire::Status Bibd::Impl::prepare() {
   BIB_TRY_VOID(wire::validate(config));
+  projections::RocksOptions rocks;
+  rocks.block_cache_bytes = block_cache_bytes(config.store.block_cache_bytes, memory_limit());
+  startup.state_options().open_store = [rocks](const std::string& directory) {
+    return projections::RocksStore::open(directory, rocks);
+  };
   BIB_TRY_VOID(files.make_directories(config.data_dir));
   std::error_code ignored;  // a directory of somebody else's keeps its mode
   std::filesystem::permissions(config.data_dir, std::filesystem::perms::owner_all, ignored);

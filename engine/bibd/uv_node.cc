@@ -1,20 +1,11 @@
 #include "engine/bibd/uv_node.h"
 
-#include <unistd.h>
-
-#include <fstream>
 #include <utility>
+
+#include "engine/bibd/machine.h"
 
 namespace bib::engine {
 namespace {
-
-std::uint64_t resident_bytes() {
-  std::ifstream statm("/proc/self/statm");
-  std::uint64_t total = 0;
-  std::uint64_t resident = 0;
-  statm >> total >> resident;
-  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-}
 
 PeerNetworkOptions peer_options(const wire::NodeConfig& config, wire::ClusterId cluster,
                                 wire::BootId boot) {
@@ -62,7 +53,7 @@ wire::Result<std::unique_ptr<UvNode>> UvNode::start(World world, const wire::Nod
                   .restored = std::move(state.restored),
                   .log_reader = state.log_reader,
                   .store = store,
-                  .projector_options = {},
+                  .projector_options = {.cache_bytes = config.store.row_cache_bytes},
                   .projector = std::move(state.projector),
                   .snapshots = std::move(state.snapshots),
                   .first_members = std::move(first_members)};

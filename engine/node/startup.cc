@@ -23,6 +23,7 @@ Startup::Startup(World world, const wire::NodeConfig& config) : world_(world), c
   };
   log_options_.now_us = [this] { return world_.clock.now_us(); };
   state_options_.data_directory = config_.data_dir;
+  state_options_.projector.cache_bytes = config_.store.row_cache_bytes;
   state_options_.on_news = [this](const std::string& news) {
     world_.logger.warn("store", "{}", news);
   };

@@ -154,7 +154,10 @@ std::vector<RowsOfFamily> by_family(std::span<const RowPtr> rows) {
 
 rocksdb::Status write_file(const std::string& path, const rocksdb::Options& options,
                            rocksdb::ColumnFamilyHandle* handle, std::span<const RowPtr> rows) {
-  rocksdb::SstFileWriter writer(rocksdb::EnvOptions(options), options, handle);
+  // What was just written is what is read next: it stays in the system's cache.
+  constexpr bool kInvalidatePageCache = false;
+  rocksdb::SstFileWriter writer(rocksdb::EnvOptions(options), options, handle,
+                                kInvalidatePageCache);
   rocksdb::Status status = writer.Open(path);
   for (std::size_t i = 0; status.ok() && i < rows.size(); ++i) {
     const StoredRow& row = *rows[i];

@@ -108,6 +108,14 @@ constexpr std::array kKeys = {
               "Size of one log file", kSegmentSizeMin, kSegmentSizeMax},
     ConfigKey{"log.cache_bytes", kSize, in<&Config::log, &Config::Log::cache_bytes>, 16 * kMiB,
               "Recent entries kept in memory for the followers", kMiB, 64 * kGiB},
+    ConfigKey{
+        "store.block_cache", kSize, in<&Config::store, &Config::Store::block_cache_bytes>,
+        std::uint64_t{0},
+        "Blocks of the rows' files kept in memory, their indexes and filters among them; 0: an "
+        "eighth of what the machine or the process's control group has",
+        0, 1024 * kGiB},
+    ConfigKey{"store.row_cache", kSize, in<&Config::store, &Config::Store::row_cache_bytes>,
+              48 * kMiB, "Rows kept at hand, of those read or written last", 0, 64 * kGiB},
     ConfigKey{"limits.client_connections", kCount,
               in<&Config::limits, &Config::Limits::client_connections>, std::uint64_t{1024},
               "Clients connected at a time", 1, 1'000'000},

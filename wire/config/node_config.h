@@ -67,6 +67,13 @@ struct NodeConfig {
     std::uint64_t cache_bytes{};  // recent entries kept in memory for the peers
   } log;
 
+  struct Store {
+    bool operator==(const Store&) const = default;
+
+    std::uint64_t block_cache_bytes{};  // 0: by the machine's memory
+    std::uint64_t row_cache_bytes{};
+  } store;
+
   struct Limits {
     bool operator==(const Limits&) const = default;
 
