@@ -1,5 +1,4 @@
 // bibd: a node.
-#include <csignal>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -21,7 +20,6 @@ int fail(const bib::wire::Error& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);
   bib::cli::BibdStart start = bib::cli::parse_bibd(std::vector<std::string>(argv + 1, argv + argc),
                                                    bib::cli::Environment::of_process());
   std::fputs(start.out.c_str(), stdout);

@@ -1,6 +1,8 @@
 #include "engine/bibd/bibd.h"
 
+#include <csignal>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -20,6 +22,34 @@
 namespace bib::engine {
 
 using wire::ErrorCode;
+
+namespace {
+
+// What would end a process that does not expect it. SIGHUP is asked for by hand or by a log's
+// rotation, and comes when a terminal closes; a socket whose peer is gone and a file at the limit
+// of its size (SIGXFSZ) are reported by the call that meets them.
+void ignore_what_would_end_the_node() {
+  for (const int number : {SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ}) {
+    std::signal(number, SIG_IGN);
+  }
+}
+
+// Those that a person sends in hope of an effect.
+std::string_view ignored_signal(int number) {
+  switch (number) {
+    case SIGHUP:
+      return "SIGHUP is ignored: a running node cannot read its configuration again yet. To change "
+             "it, restart the node";
+    case SIGUSR1:
+      return "SIGUSR1 is ignored: it has no meaning for a node";
+    case SIGUSR2:
+      return "SIGUSR2 is ignored: it has no meaning for a node";
+    default:
+      return {};
+  }
+}
+
+}  // namespace
 
 struct Bibd::Impl {
   explicit Impl(wire::NodeConfig node_config)
@@ -49,7 +79,7 @@ struct Bibd::Impl {
 
   // ---- while it turns
   void watch_signals();
-  void on_signal();
+  void on_signal(int number);
   void on_turn();
   void on_joined(wire::Result<wire::JoinReply> reply);
   void end(wire::Status status);
@@ -115,18 +145,24 @@ void Bibd::Impl::on_joined(wire::Result<wire::JoinReply> reply) {
 }
 
 void Bibd::Impl::watch_signals() {
-  for (const int number : {SIGINT, SIGTERM}) {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2}) {
     auto* handle = new uv_signal_t;
     BIB_CHECK(uv_signal_init(loop.raw(), handle) == 0);
     handle->data = this;
     uv_signal_start(
-        handle, [](uv_signal_t* signal, int) { static_cast<Impl*>(signal->data)->on_signal(); },
+        handle,
+        [](uv_signal_t* signal, int received) {
+          static_cast<Impl*>(signal->data)->on_signal(received);
+        },
         number);
     signals.push_back(handle);
   }
 }
 
-void Bibd::Impl::on_signal() {
+void Bibd::Impl::on_signal(int number) {
+  if (const std::string_view line = ignored_signal(number); !line.empty()) {
+    return logger.info("node", "{}", line);
+  }
   if (running) {
     running->stop();
     return loop.continue_soon();
@@ -153,6 +189,7 @@ void Bibd::Impl::on_turn() {
 }
 
 wire::Result<std::unique_ptr<Bibd>> Bibd::create(wire::NodeConfig config) {
+  ignore_what_would_end_the_node();
   auto impl = std::make_unique<Impl>(std::move(config));
   if (auto status = impl->prepare(); !status) {
     // What was opened on the loop has to be given back before the loop goes.
@@ -173,6 +210,7 @@ wire::Status Bibd::run() {
   impl_->watch_signals();
   impl_->loop.set_turn_handler([this] { impl_->on_turn(); });
   const wire::Status closed = impl_->loop.run();
+  ignore_what_would_end_the_node();  // the loop has given its handlers back; the store closes yet
   if (impl_->outcome && !closed) return closed;
   return impl_->outcome;
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "engine/uv/thread_name.h"
 #include "wire/base/check.h"
 
 namespace bib::engine {
@@ -113,7 +114,10 @@ void run_on_pool(EventLoop& loop, std::function<void()> work, std::function<void
   job->request.data = job.get();
   const int status = uv_queue_work(
       loop.raw(), &job->request,
-      [](uv_work_t* request) { static_cast<PoolJob*>(request->data)->work(); },
+      [](uv_work_t* request) {
+        name_this_thread("bib-pool");
+        static_cast<PoolJob*>(request->data)->work();
+      },
       [](uv_work_t* request, int) {
         const std::unique_ptr<PoolJob> finished(static_cast<PoolJob*>(request->data));
         finished->done();

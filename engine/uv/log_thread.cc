@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/uv/thread_name.h"
 #include "wire/base/check.h"
 
 namespace bib::engine {
@@ -91,6 +92,7 @@ LogThreadMetrics LogThread::metrics() const {
 }
 
 void LogThread::run() {
+  name_this_thread("bib-log");
   bool idle = false;
   std::unique_lock lock(mutex_);
   while (wait_for_work(lock, idle)) {
@@ -203,6 +205,7 @@ void LogThread::exchange_prepared() {
 }
 
 void LogThread::run_preparer() {
+  name_this_thread("bib-log-prepare");
   std::unique_lock lock(mutex_);
   while (true) {
     prepare_.wait(lock,

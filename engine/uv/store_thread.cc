@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "engine/uv/thread_name.h"
 #include "wire/base/check.h"
 
 namespace bib::engine {
@@ -43,6 +44,7 @@ void StoreThread::stop() {
 }
 
 void StoreThread::run_jobs() {
+  name_this_thread("bib-store");
   while (true) {
     Job job;
     {
