@@ -1,4 +1,7 @@
 // bibd: a node.
+#include <poll.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -10,8 +13,14 @@ namespace {
 
 using bib::cli::ExitCode;
 
+// Who reads the log may have stopped: that must not keep a node that has ended.
+void print_error(const std::string& message) {
+  pollfd out{STDERR_FILENO, POLLOUT, 0};
+  if (::poll(&out, 1, 1000) == 1) std::fprintf(stderr, "bibd: %s\n", message.c_str());
+}
+
 int fail(const bib::wire::Error& error) {
-  std::fprintf(stderr, "bibd: %s\n", error.message.c_str());
+  print_error(error.message);
   // An I/O error of a client is a connection's; a node's is its own disk's or socket's.
   if (error.code == bib::wire::ErrorCode::kIo) return static_cast<int>(ExitCode::kGeneral);
   return static_cast<int>(bib::cli::exit_code_for(error.code));

@@ -1,5 +1,6 @@
 #include "engine/bibd/bibd.h"
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <string_view>
@@ -24,6 +25,8 @@ namespace bib::engine {
 using wire::ErrorCode;
 
 namespace {
+
+constexpr std::chrono::seconds kLastLinesTime{1};
 
 // What would end a process that does not expect it. SIGHUP is asked for by hand or by a log's
 // rotation, and comes when a terminal closes; a socket whose peer is gone and a file at the limit
@@ -54,7 +57,8 @@ std::string_view ignored_signal(int number) {
 struct Bibd::Impl {
   explicit Impl(wire::NodeConfig node_config)
       : config(std::move(node_config)),
-        logger(parse_log_level(config.log_level).value_or(LogLevel::kInfo)) {}
+        logger(parse_log_level(config.log_level).value_or(LogLevel::kInfo),
+               {.limit = {.lines_max = config.limits.log_lines}}) {}
 
   wire::NodeConfig config;
   StderrLogger logger;
@@ -211,6 +215,7 @@ wire::Status Bibd::run() {
   impl_->loop.set_turn_handler([this] { impl_->on_turn(); });
   const wire::Status closed = impl_->loop.run();
   ignore_what_would_end_the_node();  // the loop has given its handlers back; the store closes yet
+  impl_->logger.flush(kLastLinesTime);  // what comes after it is about why the node has stopped
   if (impl_->outcome && !closed) return closed;
   return impl_->outcome;
 }

@@ -1,7 +1,9 @@
 // Logger: the node's own log, one line an event, as an interface.
 //
-// A process writes it to stderr (uv/stderr_logger.h), the simulator into its trace. Thread-safe.
-// Lines below the level cost one comparison.
+// A process writes it to stderr (uv/stderr_logger.h), the simulator into its trace. Thread-safe,
+// and no call waits for who reads the log. Lines below the level cost one comparison. Who calls
+// need not count: of one kind of line, a process writes so many in ten seconds
+// (`limits.log_lines`).
 #pragma once
 
 #include <fmt/format.h>
@@ -45,9 +47,16 @@ class Logger {
   void log(LogLevel level, std::string_view area, fmt::format_string<Args...> format,
            Args&&... args) {
     if (level < level_.load(std::memory_order_relaxed)) return;
-    write(level, area, fmt::format(format, std::forward<Args>(args)...));
+    const fmt::string_view kind = format;
+    write_of_kind(level, area, {kind.data(), kind.size()},
+                  fmt::format(format, std::forward<Args>(args)...));
   }
   virtual void write(LogLevel level, std::string_view area, std::string_view message) = 0;
+  // `kind`: the line's format, the same for all lines of one place in the code.
+  virtual void write_of_kind(LogLevel level, std::string_view area, std::string_view /*kind*/,
+                             std::string_view message) {
+    write(level, area, message);
+  }
 
   std::atomic<LogLevel> level_;
 };

@@ -24,8 +24,12 @@ std::filesystem::path Cluster::config(std::size_t node) const {
 std::filesystem::path Cluster::data(std::size_t node) const {
   return scratch_ / nodes_[node].name / "data";
 }
+std::filesystem::path Cluster::log_path(std::size_t node) const {
+  return scratch_ / (nodes_[node].name + ".log");
+}
+
 std::string Cluster::node_log(std::size_t node) const {
-  return support::read_file(scratch_ / (nodes_[node].name + ".log"));
+  return support::read_file(log_path(node));
 }
 std::string Cluster::api(std::size_t node) const {
   return nodes_[node].place.host + ":" + std::to_string(nodes_[node].api_port);
@@ -70,8 +74,7 @@ std::size_t Cluster::add_node(const std::vector<std::string>& setup_arguments) {
 void Cluster::start(std::size_t node) {
   std::vector<std::string> command = nodes_[node].place.runner;
   command.insert(command.end(), {program("BIB_BIBD"), "--config", config(node).string()});
-  nodes_[node].process =
-      std::make_unique<Process>(command, environment_, scratch_ / (nodes_[node].name + ".log"));
+  nodes_[node].process = std::make_unique<Process>(command, environment_, log_path(node));
 }
 
 void Cluster::kill_9(std::size_t node) {

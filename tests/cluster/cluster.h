@@ -50,6 +50,7 @@ class Cluster {
 
   std::filesystem::path config(std::size_t node) const;
   std::filesystem::path data(std::size_t node) const;
+  std::filesystem::path log_path(std::size_t node) const;  // what it prints is appended there
   std::string node_log(std::size_t node) const;
   const std::string& token() const { return token_; }
 

@@ -50,7 +50,8 @@ TEST_CASE("each thread of a node has a name") {
     }
     return found;
   };
-  for (const char* name : {"bibd", "bib-log", "bib-log-prepare", "bib-store", "bib-pool"}) {
+  for (const char* name :
+       {"bibd", "bib-log", "bib-log-prepare", "bib-store", "bib-pool", "bib-lines"}) {
     INFO(name);
     CHECK(support::wait_until([&] { return names().count(name) == 1; }, 20s));
   }

@@ -18,6 +18,19 @@ TEST_CASE("a failed check says where, what and why, and aborts") {
   CHECK(support::aborts([] { BIB_CHECK(false); }));
 }
 
+TEST_CASE("a failed check has what waits to be printed printed first, once") {
+  const auto said = support::aborts([] {
+    set_before_abort([] {
+      std::fputs("first;", stderr);
+      BIB_CHECK(false, "within");
+    });
+    BIB_CHECK(false, "without");
+  });
+  REQUIRE(said);
+  CHECK(said->rfind("first;", 0) == 0);
+  CHECK(said->find("within") != std::string::npos);
+}
+
 TEST_CASE("a check that holds does nothing, and its message is not made") {
   int made = 0;
   const auto count = [&] { return ++made; };

@@ -14,6 +14,11 @@ namespace bib::wire {
 [[noreturn]] void check_failed(const char* file, int line, const char* condition,
                                std::string_view message);
 
+// What a failed check calls first, on the thread whose check it is: so that what the process had
+// logged is out before it ends. It must come back soon. One for the process; the last one set
+// counts.
+void set_before_abort(void (*action)());
+
 }  // namespace bib::wire
 
 #define BIB_CHECK(condition, ...)                                                               \

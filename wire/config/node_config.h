@@ -82,6 +82,7 @@ struct NodeConfig {
     std::uint64_t uncommitted_bytes{};     // proposals beyond are refused: overloaded
     std::uint64_t session_retention_ms{};  // exactly-once records
     std::uint32_t sessions_max{};          // exactly-once records
+    std::uint32_t log_lines{};             // of one kind, in ten seconds
   } limits;
 
   std::string log_level;  // one of kLogLevels
