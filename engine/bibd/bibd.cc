@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "engine/bibd/descriptors.h"
 #include "engine/bibd/machine.h"
 #include "engine/bibd/uv_node.h"
 #include "engine/node/startup.h"
@@ -93,6 +94,7 @@ wire::Status Bibd::Impl::prepare() {
   BIB_TRY_VOID(wire::validate(config));
   projections::RocksOptions rocks;
   rocks.block_cache_bytes = block_cache_bytes(config.store.block_cache_bytes, memory_limit());
+  BIB_TRY(rocks.files_open_max, store_files(config, raise_descriptor_limit()));
   startup.state_options().open_store = [rocks](const std::string& directory) {
     return projections::RocksStore::open(directory, rocks);
   };

@@ -18,7 +18,6 @@ using wire::Status;
 
 namespace {
 
-constexpr std::size_t kFilesOpenMax = 8;
 constexpr std::uint64_t kReadMax = 4U << 20;
 // Between neighbours lie block headers and padding; across a larger gap (a truncated stretch) it is
 // cheaper to read twice.

@@ -24,6 +24,8 @@ namespace bib::engine {
 
 class LogReader {
  public:
+  static constexpr std::size_t kFilesOpenMax = 8;  // kept; a read under way has its own
+
   LogReader(FileSystem& files, std::string directory,
             std::shared_ptr<const LogLocations> locations);
   LogReader(const LogReader&) = delete;

@@ -61,7 +61,7 @@ rocksdb::Options database_options(const RocksOptions& options) {
   result.db_write_buffer_size = options.write_buffers_total_bytes;
   result.allow_concurrent_memtable_write = false;  // one writer: the store thread
   result.max_background_jobs = 2;
-  result.max_open_files = 256;
+  result.max_open_files = options.files_open_max;
   result.keep_log_file_num = 2;
   result.info_log_level = rocksdb::WARN_LEVEL;
   result.stats_dump_period_sec = 0;

@@ -23,6 +23,7 @@ struct RocksOptions {
   std::size_t write_buffer_bytes = 8U << 20;          // one family's memtable
   std::size_t write_buffers_total_bytes = 24U << 20;  // all families' memtables together
   std::size_t block_cache_bytes = 16U << 20;          // index and filter blocks among them
+  int files_open_max = 256;  // table files; beyond, each is opened again when it is read
   std::size_t ingest_bytes_min = 2U << 20;  // a write() of so many bytes goes around the memtables
   // With so many files at the top of a family, writes go through the memtables, where RocksDB slows
   // them down until it has compacted: taking in files knows no such limit.
