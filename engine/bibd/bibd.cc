@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <string_view>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include "engine/bibd/descriptors.h"
@@ -12,6 +13,7 @@
 #include "engine/bibd/uv_node.h"
 #include "engine/node/startup.h"
 #include "engine/ports/file.h"
+#include "engine/storage/patient_files.h"
 #include "engine/uv/event_loop.h"
 #include "engine/uv/file_posix.h"
 #include "engine/uv/joiner.h"
@@ -28,6 +30,8 @@ using wire::ErrorCode;
 namespace {
 
 constexpr std::chrono::seconds kLastLinesTime{1};
+constexpr std::chrono::milliseconds kDescriptorWait{20};  // between two tries
+constexpr unsigned kDescriptorWaits = 1500;               // 30 s
 
 // What would end a process that does not expect it. SIGHUP is asked for by hand or by a log's
 // rotation, and comes when a terminal closes; a socket whose peer is gone and a file at the limit
@@ -65,7 +69,8 @@ struct Bibd::Impl {
   StderrLogger logger;
   SystemClock clock;
   SystemEntropy entropy;
-  FileSystem& files = posix_file_system();
+  PatientFiles files{posix_file_system(),
+                     [this](unsigned attempt) { return wait_for_descriptor(attempt); }};
   Startup startup{{files, clock, entropy, logger}, config};
   std::unique_ptr<DirectoryLock> lock;
   std::unique_ptr<projections::DurableStore> store;  // outlives the loop's last turn
@@ -76,6 +81,9 @@ struct Bibd::Impl {
   std::vector<uv_signal_t*> signals;
   wire::Status outcome;
   bool ended = false;
+
+  // Any thread that may block: no descriptor is left.
+  bool wait_for_descriptor(unsigned attempt);
 
   // ---- before the loop turns
   wire::Status prepare();
@@ -89,6 +97,15 @@ struct Bibd::Impl {
   void on_joined(wire::Result<wire::JoinReply> reply);
   void end(wire::Status status);
 };
+
+bool Bibd::Impl::wait_for_descriptor(unsigned attempt) {
+  if (attempt == 1) {
+    logger.warn("files", "no descriptor is left to open a file with; waiting for one");
+  }
+  if (attempt > kDescriptorWaits) return false;
+  std::this_thread::sleep_for(kDescriptorWait);
+  return true;
+}
 
 wire::Status Bibd::Impl::prepare() {
   BIB_TRY_VOID(wire::validate(config));

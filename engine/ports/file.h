@@ -6,9 +6,10 @@
 // except read(), which any number of threads may call, also while the owner writes elsewhere in the
 // file.
 //
-// Errors are kIo and name the path, the operation and errno. A failed sync() or write_durably()
-// means that what was written may be lost although the system forgets that it failed: give the file
-// up, never retry.
+// Errors are kIo and name the path, the operation and errno; kOverloaded where no descriptor is
+// left to open something with: nothing was changed, and it may be tried again (PatientFiles). A
+// failed sync() or write_durably() means that what was written may be lost although the system
+// forgets that it failed: give the file up, never retry.
 #pragma once
 
 #include <cstddef>

@@ -31,6 +31,12 @@ constexpr std::size_t kPartsMax = 64;
 
 tl::unexpected<wire::Error> io_error(const char* operation, const std::string& path,
                                      int error_number) {
+  if (error_number == EMFILE || error_number == ENFILE) {
+    return wire::fail(ErrorCode::kOverloaded,
+                      "cannot {} {}: {}: this process or machine has no descriptor left; raise its "
+                      "limit, or lower limits.client_connections",
+                      operation, path, wire::errno_text(error_number));
+  }
   const char* advice = "";
   if (error_number == ENOSPC || error_number == EDQUOT) {
     advice = ": free space on that disk, then start the node again";

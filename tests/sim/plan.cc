@@ -209,6 +209,7 @@ Plan draw_plan(std::uint64_t seed, Scenario scenario) {
   draw_snapshots(draw, plan);
   draw_wipes(draw, plan);
   draw_sessions(draw, plan);
+  plan.faults.descriptors = draw.mean(500 * kMillisecond, 8 * kSecond, 4);
   // A disk that takes one write at a time is outrun by elections that come as fast as its writes.
   if (plan.raft.election_ticks_min < 100) {
     plan.disk.queue_writes_max = std::max<std::size_t>(plan.disk.queue_writes_max, 64);
@@ -253,6 +254,7 @@ std::string describe(const Plan& plan) {
   fault("disk stall", faults.disk_stall);
   fault("sync failure", faults.sync_failure);
   fault("disk full", faults.disk_full);
+  fault("no descriptors", faults.descriptors);
   fault("rot", faults.rot);
   fault("wipe", faults.wipe);
   fault("stop", faults.stop);

@@ -71,10 +71,11 @@ struct FaultPlan {
   Time disk_stall = 0;
   Time sync_failure = 0;
   Time disk_full = 0;
-  Time rot = 0;         // damage in what was durable; found at the next start: the node is lost
-  Time wipe = 0;        // a disk is emptied; its node comes back under its old id
-  Time stop = 0;        // SIGTERM: a node ends as it should, and is started again
-  Time membership = 0;  // a change is asked for
+  Time descriptors = 0;  // a process has none left
+  Time rot = 0;          // damage in what was durable; found at the next start: the node is lost
+  Time wipe = 0;         // a disk is emptied; its node comes back under its old id
+  Time stop = 0;         // SIGTERM: a node ends as it should, and is started again
+  Time membership = 0;   // a change is asked for
   Time transfer = 0;
   bool clock_rates = false;             // ticks of different lengths
   std::uint32_t die_in_turn_ppm = 0;    // a node dies between two effects of one turn
@@ -108,7 +109,6 @@ enum class Scenario : std::uint8_t {
   kClockAndExpiry,
   kOldDuplicates,
   kLargeValues,
-  kDescriptors,
   kTermJump,
   kSessions,
 };

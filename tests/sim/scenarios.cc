@@ -21,8 +21,6 @@ constexpr std::array kScenarios = {
         Scenario::kLargeValues, "large-values", "frame",
         "a list of events is bounded by its bytes on disk, compressed, and not by those of "
         "the answer"},
-    ScenarioInfo{Scenario::kDescriptors, "descriptors", "stopped",
-                 "a node ends when it has no descriptor left for a file"},
     ScenarioInfo{Scenario::kTermJump, "term-jump", "election",
                  "a peer's word takes a node to any term"},
     ScenarioInfo{Scenario::kSessions, "sessions", "bound",
@@ -97,10 +95,6 @@ void apply_scenario(Scenario scenario, Plan& plan) {
       plan.driver.apply_bytes_per_turn = 512U << 10;
       plan.driver.read_bytes = 1U << 20;
       plan.snapshots.exist = false;
-      return;
-    case Scenario::kDescriptors:
-      keep_calm(plan);
-      plan.work.value_bytes_max = 3000;
       return;
     case Scenario::kTermJump:
       keep_calm(plan);

@@ -56,6 +56,7 @@ class SimCluster final : public EventTarget {
     kDiskStall,
     kSyncFailure,
     kDiskFull,
+    kDescriptors,
     kRot,
     kWipe,
     kStop,
@@ -71,6 +72,7 @@ class SimCluster final : public EventTarget {
   Time mean_of(std::uint32_t fault) const;
   void schedule_fault(std::uint32_t fault);
   void do_fault(std::uint32_t fault);
+  void fill_disk(SimNode& node);
   void run_until(Time end);
 
   void found();

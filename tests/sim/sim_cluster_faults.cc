@@ -32,6 +32,8 @@ Time SimCluster::mean_of(std::uint32_t fault) const {
       return faults.sync_failure;
     case kDiskFull:
       return faults.disk_full;
+    case kDescriptors:
+      return faults.descriptors;
     case kRot:
       return faults.rot;
     case kWipe:
@@ -112,11 +114,10 @@ void SimCluster::do_fault(std::uint32_t fault) {
       trace_.line(node->name(), "its next sync fails");
       return node->fail_next_sync(random_.below(2) == 0);
     case kDiskFull:
-      trace_.line(node->name(), "its disk is nearly full");
-      node->limit_space(random_.below(100'000));
-      queue_.after(random_.between(500 * kMillisecond, 4 * kSecond), *this, kSpaceAgain,
-                   node->index());
-      return;
+      return fill_disk(*node);
+    case kDescriptors:
+      trace_.line(node->name(), "it has no descriptor left");
+      return node->take_descriptors();
     case kRot:
       return rot_some_disk();
     case kWipe:
@@ -140,6 +141,12 @@ void SimCluster::do_fault(std::uint32_t fault) {
       }
     }
   }
+}
+
+void SimCluster::fill_disk(SimNode& node) {
+  trace_.line(node.name(), "its disk is nearly full");
+  node.limit_space(random_.below(100'000));
+  queue_.after(random_.between(500 * kMillisecond, 4 * kSecond), *this, kSpaceAgain, node.index());
 }
 
 SimNode* SimCluster::some_running() {

@@ -18,6 +18,10 @@ tl::unexpected<wire::Error> io_error(const std::string& path, int error_number) 
   return wire::fail(ErrorCode::kIo, "cannot use {}: {}", path, wire::errno_text(error_number));
 }
 
+tl::unexpected<wire::Error> no_descriptor(const std::string& path) {
+  return wire::fail(ErrorCode::kOverloaded, "cannot open {}: {}", path, wire::errno_text(EMFILE));
+}
+
 }  // namespace
 
 class SimFile final : public engine::File {
@@ -139,7 +143,7 @@ void SimDisk::drop_link(Inode& inode) {
 Result<std::unique_ptr<engine::File>> SimDisk::open(const std::string& path,
                                                     engine::OpenOptions options) {
   if (crashed_) return io_error(path, EIO);
-  if (refuses_opening_) return io_error(path, EMFILE);
+  if (refuses_opening_) return no_descriptor(path);
   Place place = place_of(path);
   if (place.directory == nullptr) return io_error(path, ENOENT);
   if (options.mode == engine::OpenMode::kCreate) {
@@ -175,6 +179,7 @@ Status SimDisk::make_directories(const std::string& path) {
 
 Result<std::vector<std::string>> SimDisk::list(const std::string& directory) {
   if (crashed_) return io_error(directory, EIO);
+  if (refuses_opening_) return no_descriptor(directory);
   std::vector<std::string> names;
   const InodePtr found = find(directory);
   if (!found) return names;
@@ -240,6 +245,7 @@ Status SimDisk::remove_directory(const std::string& path) {
 }
 
 Status SimDisk::sync_directory(const std::string& directory) {
+  if (refuses_opening_ && !crashed_) return no_descriptor(directory);
   BIB_TRY_VOID(begin_change(directory));
   // A crash during the sync may come before or after its effect: before is the harder one.
   BIB_TRY_VOID(end_change(directory));
@@ -348,6 +354,7 @@ void SimDisk::restart() {
   crashed_ = false;
   crash_at_.reset();
   fail_sync_ = false;
+  refuses_opening_ = false;
   changes_ = 0;
 }
 

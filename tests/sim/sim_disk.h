@@ -61,7 +61,7 @@ class SimDisk final : public engine::FileSystem {
     failed_sync_forgets_ = forgets;
   }
   void heal() { fail_sync_ = false; }
-  // While it lasts nothing can be opened: the process has no descriptor left.
+  // While it lasts nothing can be opened: the process has no descriptor left (kOverloaded).
   void refuse_opening(bool refuses) { refuses_opening_ = refuses; }
   // No more bytes than are used now, plus `more`; nullopt: plenty.
   void limit_space(std::optional<std::uint64_t> more);

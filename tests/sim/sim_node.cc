@@ -25,7 +25,7 @@ SimProcess::SimProcess(SimNode& machine, wire::NodeConfig the_config)
       entropy(machine.world().random),
       logger(machine, machine.world().trace.is_printed()),
       turns(machine, machine),
-      startup({machine.disk(), machine, entropy, logger}, config),
+      startup({machine.files(), machine, entropy, logger}, config),
       pool(machine),
       peers(machine, machine.world().plan.voters + machine.world().plan.spares),
       sessions(machine) {}
@@ -35,7 +35,8 @@ SimNode::SimNode(World& world, NodeIndex index)
       index_(index),
       name_(fmt::format("n{}", index + 1)),
       disk_(world.plan.disk.write_unit),
-      state_(disk_, world.plan.on_rocksdb),
+      files_(disk_, [this](unsigned) { return wait_for_descriptor(); }),
+      state_(files_, world.plan.on_rocksdb),
       log_id_(world.random.next() | 1) {}
 
 SimNode::~SimNode() {
@@ -196,9 +197,6 @@ void SimNode::housekeeping() {
     world_.oracle.on_age(*this, world_.queue.now(), *age, parts.projector->applied_index());
   }
   process_->node->on_housekeeping();
-  if (world_.plan.scenario == Scenario::kDescriptors) {
-    disk_.refuse_opening(world_.faults_are_on && world_.random.below(4) == 0);
-  }
   if (world_.plan.scenario == Scenario::kSessions) check_sessions();
 }
 
@@ -299,6 +297,7 @@ void SimNode::resume() {
 void SimNode::heal() {
   limit_space(std::nullopt);
   disk_.heal();
+  disk_.refuse_opening(false);
   set_tick(kTickTime);
   disk_stalls_until_ = 0;
   if (process_) {
@@ -455,7 +454,7 @@ void SimNode::on_installed(const projections::StateMark& before,
                            const projections::StateMark& after) {
   if (is_dying()) return;
   // The snapshot stands for what the log lacks, until the log has been reset (state_install.h).
-  const auto place = engine::find_install(disk_, engine::InstallPlaces(process_->config.data_dir));
+  const auto place = engine::find_install(files_, engine::InstallPlaces(process_->config.data_dir));
   if (place && *place) decided_ = (*place)->index;
   world_.oracle.on_installed(*this, before, after);
 }

@@ -18,6 +18,7 @@
 #include "engine/node/node.h"
 #include "engine/node/startup.h"
 #include "engine/ports/clock.h"
+#include "engine/storage/patient_files.h"
 #include "sim_log.h"
 #include "sim_machine.h"
 #include "sim_process.h"
@@ -78,6 +79,8 @@ class SimNode final : public EventTarget,
     disk_.limit_space(more);
     disk_had_faults_ = true;
   }
+  // For a few tries of whoever opens a file first.
+  void take_descriptors() { disk_.refuse_opening(true); }
   void jump_clock(std::int64_t by_us) { clock_offset_us_ += by_us; }
   void set_tick(Time tick);
   void heal();
@@ -113,6 +116,7 @@ class SimNode final : public EventTarget,
   NodeIndex index() const override { return index_; }
   const std::string& name() const override { return name_; }
   SimDisk& disk() override { return disk_; }
+  engine::FileSystem& files() { return files_; }  // as its process sees them
   SimState& state() override { return state_; }
   void after(Time delay, std::function<void()> what) override;
   void turn_soon() override;
@@ -194,6 +198,7 @@ class SimNode final : public EventTarget,
   void check_sessions() const;
 
   // ---- disk (sim_node_disk.cc)
+  bool wait_for_descriptor();
   std::string segment_path(std::uint64_t segment) const;
   bool damage(const engine::EntryLocation& entry, const engine::EntryLocation& other);
 
@@ -203,6 +208,7 @@ class SimNode final : public EventTarget,
 
   // The machine.
   SimDisk disk_;
+  engine::PatientFiles files_;
   SimState state_;
   std::shared_ptr<const engine::LogLocations> durable_log_;
   std::map<std::uint64_t, std::shared_ptr<const engine::LogLocations>> lost_logs_;

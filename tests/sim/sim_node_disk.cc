@@ -26,6 +26,12 @@ void SimNode::wipe() {
   log_id_ = world_.random.next() | 1;
 }
 
+// One comes free while the caller waits: others close what they had open.
+bool SimNode::wait_for_descriptor() {
+  if (world_.random.below(3) == 0) disk_.refuse_opening(false);
+  return true;
+}
+
 bool SimNode::is_member_of(const wire::Membership& membership) const {
   const wire::Member* line = membership.find(id());
   return line != nullptr && line->log_id == log_id_;

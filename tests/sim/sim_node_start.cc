@@ -144,7 +144,7 @@ Status SimNode::begin_process() {
   engine::StateRecoveryOptions& rows = startup.state_options();
   rows.projector.cache_bytes = world_.plan.row_cache_bytes;
   rows.open_store = [this](const std::string& directory) { return state_.open(directory); };
-  BIB_TRY_VOID(disk_.make_directories(kDataDirectory));
+  BIB_TRY_VOID(files_.make_directories(kDataDirectory));
   BIB_TRY(const engine::Startup::Standing standing, startup.look());
   if (standing.verdict != wire::DirectoryVerdict::kJoin) return open_and_run(world_.cluster, {});
   BIB_TRY(process_->joining, startup.plan_join());
@@ -160,7 +160,7 @@ Status SimNode::open_and_run(wire::ClusterId cluster, std::vector<wire::Member> 
   // A disk that was emptied comes back under its old id, and waits for those that know it.
   process.config.bootstrap = founds_alone_ && lost_logs_.empty();
   const engine::InstallPlaces places(kDataDirectory);
-  const auto decided = engine::find_install(disk_, places);
+  const auto decided = engine::find_install(files_, places);
   if (decided && *decided) cut_ = LogIndex();  // the log may be reset now
   BIB_TRY(engine::OpenedState state, process.startup.open(cluster));
   process.config.bootstrap = !joins_;
@@ -182,7 +182,7 @@ Status SimNode::open_and_run(wire::ClusterId cluster, std::vector<wire::Member> 
       world_.plan.work.session_retention != 0 && world_.faults_are_on ? 1000 : UINT64_MAX / 2;
   process.pace.expire_max = world_.random.between(1, 20);
   engine::NodeWorld ports{process.turns,         *process.log,   process.peers, process.sessions,
-                          *process.store_thread, process.pool,   disk_,         *this,
+                          *process.store_thread, process.pool,   files_,        *this,
                           process.entropy,       process.logger, process.pace,  this};
   engine::NodeStart start{.cluster = cluster,
                           .log_id = identity.log_id,
@@ -298,7 +298,7 @@ void SimNode::check_cut(LogIndex base, const std::vector<wire::SnapshotManifest>
   for (const wire::SnapshotManifest& snapshot : snapshots) {
     if (snapshot.index < base) continue;
     const std::string root = engine::InstallPlaces(kDataDirectory).snapshots;
-    const Status whole = engine::verify_snapshot_files(disk_, root, snapshot);
+    const Status whole = engine::verify_snapshot_files(files_, root, snapshot);
     if (whole || disk_.crashed()) return;  // crashed: in the middle of the start
     violated("snapshot", "{}: {}", name_, whole.error().message);
   }

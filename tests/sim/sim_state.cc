@@ -88,7 +88,8 @@ Status read_batches(wire::ByteView bytes, MemoryStore& store) {
 
 class SimState::Twin final : public projections::DurableStore {
  public:
-  Twin(SimDisk& disk, std::string directory) : disk_(disk), directory_(std::move(directory)) {}
+  Twin(engine::FileSystem& disk, std::string directory)
+      : disk_(disk), directory_(std::move(directory)) {}
 
   using Store::find;
   Result<RowPtr> find(const projections::RowKey& key) const override { return live_->find(key); }
@@ -224,7 +225,7 @@ class SimState::Twin final : public projections::DurableStore {
                                     wire::as_bytes(current_text(names)));
   }
 
-  SimDisk& disk_;
+  engine::FileSystem& disk_;
   const std::string directory_;
   std::unique_ptr<MemoryStore> live_;
   std::vector<std::vector<RowPtr>> unflushed_;
@@ -232,7 +233,8 @@ class SimState::Twin final : public projections::DurableStore {
   std::uint64_t last_number_ = 0;
 };
 
-SimState::SimState(SimDisk& disk, bool on_rocksdb) : disk_(disk), on_rocksdb_(on_rocksdb) {
+SimState::SimState(engine::FileSystem& disk, bool on_rocksdb)
+    : disk_(disk), on_rocksdb_(on_rocksdb) {
   wipe();
 }
 

@@ -11,10 +11,10 @@
 #include <memory>
 #include <string>
 
+#include "engine/ports/file.h"
 #include "projections/state/delta.h"
 #include "projections/state/rocks_state.h"
 #include "projections/state/state.h"
-#include "sim_disk.h"
 #include "wire/base/prng.h"
 
 namespace rocksdb {
@@ -25,7 +25,7 @@ namespace bib::sim {
 
 class SimState {
  public:
-  SimState(SimDisk& disk, bool on_rocksdb);
+  SimState(engine::FileSystem& disk, bool on_rocksdb);
   ~SimState();
 
   wire::Result<std::unique_ptr<projections::DurableStore>> open(const std::string& directory);
@@ -39,7 +39,7 @@ class SimState {
  private:
   class Twin;
 
-  SimDisk& disk_;
+  engine::FileSystem& disk_;
   const bool on_rocksdb_;
   std::unique_ptr<rocksdb::Env> env_;
 };

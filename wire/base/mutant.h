@@ -86,6 +86,7 @@
   M(32, kFullQueueDrops, "what the log has no room for is dropped")                               \
   M(32, kLeaderReadsAnywhere, "a follower answers reads that only a leader may")                  \
   M(32, kLinearizableAtOnce, "a linearizable read is answered without asking the leader")         \
+  M(32, kNoDescriptorEndsNode, "what cannot be opened for want of a descriptor ends the node")    \
   M(32, kStopStoresAhead, "a node that stops stores rows although its log failed")                \
   M(32, kUnconfirmedRefusals, "a refusal is answered by a leader that nobody has confirmed")      \
   M(32, kFeedsBeyondDisk, "a feed reads entries that its node's own disk does not have yet")      \
