@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "wire/base/text.h"
-
 namespace bib::cli {
 namespace {
 
@@ -130,21 +128,6 @@ std::string render_fields(const std::vector<std::pair<std::string, std::string>>
   for (const auto& [name, value] : fields) {
     if (value.empty()) continue;
     out += padded(name + ":", width + 2, false) + printable(value) + '\n';
-  }
-  return out;
-}
-
-std::string printable(std::string_view text) {
-  std::string out;
-  while (!text.empty()) {
-    const wire::Character character = wire::first_character(text);
-    const std::string_view bytes = text.substr(0, std::max<std::size_t>(character.size, 1));
-    if (character.size > 0 && !wire::is_control(character.code)) {
-      out += bytes;
-    } else {
-      for (const char c : bytes) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    }
-    text.remove_prefix(bytes.size());
   }
   return out;
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "wire/base/result.h"
+#include "wire/base/text.h"
 
 namespace bib::cli {
 
@@ -37,8 +38,7 @@ class Table {
 // "Key:   value" lines with the values in one column; rows with an empty value are left out.
 std::string render_fields(const std::vector<std::pair<std::string, std::string>>& fields);
 
-// The text with control characters and bytes that are not UTF-8 as \xNN.
-std::string printable(std::string_view text);
+using wire::printable;
 // Terminal columns of a UTF-8 text, one for each code point.
 std::size_t display_width(std::string_view text);
 

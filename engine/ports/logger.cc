@@ -1,5 +1,6 @@
 #include "engine/ports/logger.h"
 
+#include "wire/base/text.h"
 #include "wire/config/config_key.h"
 
 namespace bib::engine {
@@ -26,6 +27,15 @@ std::optional<LogLevel> parse_log_level(std::string_view text) {
 
 std::string_view log_level_name(LogLevel level) {
   return kLogLevels[static_cast<std::size_t>(level)];
+}
+
+std::string as_log_line(std::string message) {
+  if (message.size() > kLogMessageMax) {
+    const std::size_t left_out = message.size() - kLogMessageMax;
+    message.resize(kLogMessageMax);
+    message += fmt::format("... ({} more bytes)", left_out);
+  }
+  return wire::printable(message);
 }
 
 }  // namespace bib::engine

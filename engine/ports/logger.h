@@ -3,13 +3,15 @@
 // A process writes it to stderr (uv/stderr_logger.h), the simulator into its trace. Thread-safe,
 // and no call waits for who reads the log. Lines below the level cost one comparison. Who calls
 // need not count: of one kind of line, a process writes so many in ten seconds
-// (`limits.log_lines`).
+// (`limits.log_lines`). Whatever text from outside a message repeats, it is one line of bounded
+// length and steers no terminal.
 #pragma once
 
 #include <fmt/format.h>
 
 #include <atomic>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -19,6 +21,11 @@ enum class LogLevel : int { kDebug = 0, kInfo = 1, kWarn = 2, kError = 3 };
 
 std::optional<LogLevel> parse_log_level(std::string_view text);
 std::string_view log_level_name(LogLevel level);
+
+// Bytes of a message, before what is not printable is escaped; the rest is left out.
+inline constexpr std::size_t kLogMessageMax = 4096;
+// The message as it is written: printable (wire/base/text.h), and bounded.
+std::string as_log_line(std::string message);
 
 class Logger {
  public:
@@ -49,7 +56,7 @@ class Logger {
     if (level < level_.load(std::memory_order_relaxed)) return;
     const fmt::string_view kind = format;
     write_of_kind(level, area, {kind.data(), kind.size()},
-                  fmt::format(format, std::forward<Args>(args)...));
+                  as_log_line(fmt::format(format, std::forward<Args>(args)...)));
   }
   virtual void write(LogLevel level, std::string_view area, std::string_view message) = 0;
   // `kind`: the line's format, the same for all lines of one place in the code.

@@ -68,5 +68,13 @@ TEST_CASE("control characters of one byte and of two are found, and their neighb
   }
 }
 
+TEST_CASE("text from outside is printable on one line, whatever is in it") {
+  CHECK(printable("a\x1b[2Jb\n\x7f") == "a\\x1b[2Jb\\x0a\\x7f");
+  CHECK(printable("\xc2\x9b"
+                  "x") == "\\xc2\\x9bx");  // CSI as one character
+  CHECK(printable("bad \xff utf8 \xe2\x82") == "bad \\xff utf8 \\xe2\\x82");
+  CHECK(printable("naïve ✓ 数") == "naïve ✓ 数");
+}
+
 }  // namespace
 }  // namespace bib::wire

@@ -1,5 +1,8 @@
 #include "wire/base/text.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -80,6 +83,22 @@ bool has_control_characters(std::string_view text) {
     }
   }
   return false;
+}
+
+std::string printable(std::string_view text) {
+  if (is_valid_utf8(text) && !has_control_characters(text)) return std::string(text);
+  std::string out;
+  while (!text.empty()) {
+    const Character character = first_character(text);
+    const std::string_view bytes = text.substr(0, std::max<std::size_t>(character.size, 1));
+    if (character.size > 0 && !is_control(character.code)) {
+      out += bytes;
+    } else {
+      for (const char c : bytes) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    }
+    text.remove_prefix(bytes.size());
+  }
+  return out;
 }
 
 }  // namespace bib::wire

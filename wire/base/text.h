@@ -1,10 +1,11 @@
 // Text from outside: its characters, whether it is UTF-8, and whether it fits on one line.
 //
-// Functions over views; they never fail and never allocate.
+// Functions over views; they never fail, and only printable() allocates.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -32,5 +33,9 @@ constexpr bool is_control(std::uint32_t code) {
 
 // True when the text has a control character. The text must be valid UTF-8.
 bool has_control_characters(std::string_view text);
+
+// The text with control characters and bytes that are not UTF-8 as \xNN: one line, and nothing that
+// steers a terminal.
+std::string printable(std::string_view text);
 
 }  // namespace bib::wire
