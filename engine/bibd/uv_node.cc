@@ -7,6 +7,11 @@
 namespace bib::engine {
 namespace {
 
+IncomingFramesOptions frame_options(const wire::NodeConfig& config) {
+  return {.bytes_max = config.limits.incoming_frame_bytes,
+          .deadline_ms = config.limits.frame_timeout_ms};
+}
+
 PeerNetworkOptions peer_options(const wire::NodeConfig& config, wire::ClusterId cluster,
                                 wire::BootId boot) {
   PeerNetworkOptions options;
@@ -16,13 +21,21 @@ PeerNetworkOptions peer_options(const wire::NodeConfig& config, wire::ClusterId 
   options.cluster_name = config.cluster_name;
   options.advertise_address = config.raft_address();
   options.probe_interval_ms = config.raft.probe_interval_ms;
+  options.new_connections_max = config.limits.new_connections;
+  options.greeting_timeout_ms = config.limits.greeting_timeout_ms;
+  options.joiners_max = config.limits.joining_nodes;
+  options.frames = frame_options(config);
   return options;
 }
 
 ClientServerOptions client_options(const wire::NodeConfig& config) {
   ClientServerOptions options;
   options.sessions_max = config.limits.client_connections;
+  options.socket_sessions_max = config.limits.socket_connections;
+  options.new_connections_max = config.limits.new_connections;
+  options.greeting_timeout_ms = config.limits.greeting_timeout_ms;
   options.requests_max = config.limits.requests_in_flight;
+  options.frames = frame_options(config);
   return options;
 }
 

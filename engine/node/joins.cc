@@ -42,11 +42,7 @@ void Joins::on_join_request(const wire::JoinRequest& request, Reply reply) {
   if (!driver_.is_ready_to_decide()) {
     return refuse(reply, {ErrorCode::kNoQuorum, "the leader is not ready yet"});
   }
-  if (const auto checked = check(request); !checked) {
-    logger_.warn("join", "refused {} at {}: {}", to_string(request.node.id),
-                 request.node.raft_address, checked.error().message);
-    return refuse(reply, checked.error());
-  }
+  if (const auto checked = check(request); !checked) return refuse(reply, checked.error());
   const wire::Member* known = raft.membership().find(request.node.id);
   if (known != nullptr && *known == request.node) {
     // Its first answer may have been lost; or the entry that names it is on its way still.

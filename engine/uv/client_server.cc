@@ -12,19 +12,21 @@ using wire::FrameKind;
 
 namespace {
 
-constexpr std::uint64_t kGreetingTimeoutMs = 10000;
+// For the last words to reach a client that was refused.
+constexpr std::uint64_t kLastWordsMs = 1000;
 constexpr std::size_t kOutgoingBytesMax = 128U << 20;
 
 }  // namespace
 
 class ClientServer::Session final : public Connection::Handler {
  public:
-  Session(ClientServer& server, SessionId id, std::unique_ptr<Connection> connection)
+  Session(ClientServer& server, Door& door, SessionId id, std::unique_ptr<Connection> connection)
       : server_(server),
+        door_(door),
         id_(id),
         connection_(std::move(connection)),
         greeting_(server.loop_, [this] { server_.end(id_); }) {
-    greeting_.start(kGreetingTimeoutMs, 0);
+    greeting_.start(server.options_.greeting_timeout_ms, 0);
     connection_->start(this);
   }
 
@@ -45,7 +47,8 @@ class ClientServer::Session final : public Connection::Handler {
 
   void on_closed(const wire::Error& reason) override {
     if (reason.code != ErrorCode::kIo) {
-      server_.logger_.warn("api", "a client's connection was closed: {}", reason.message);
+      server_.broken_.warn(server_.loop_.now_ms(), "a client's connection was closed: {}",
+                           reason.message);
     }
     server_.end(id_);
   }
@@ -96,23 +99,44 @@ class ClientServer::Session final : public Connection::Handler {
   }
 
   std::size_t outgoing_bytes() const { return connection_->outgoing_bytes(); }
+  Door& door() const { return door_; }
+  bool is_greeted() const { return greeted_; }
 
  private:
   void on_hello(const wire::Frame& frame) {
-    const Asker asker{id_, frame.id};
-    const auto hello = frame.kind == FrameKind::kClientHello
-                           ? wire::decode_client_hello(frame.body.view())
-                           : wire::fail(ErrorCode::kInvalid, "the first frame must be a greeting");
-    if (!hello) return server_.refuse(asker, hello.error());
-    if (hello->protocol != wire::kClientProtocol) {
-      return server_.refuse(asker,
-                            wire::Error{ErrorCode::kUnsupported,
-                                        fmt::format("this node speaks client protocol {}, not {}",
-                                                    wire::kClientProtocol, hello->protocol)});
-    }
+    if (const wire::Status good = check_hello(frame); !good) return turn_away(frame, good.error());
     greeting_.stop();
     greeted_ = true;
+    door_.ungreeted.erase(static_cast<std::uint64_t>(id_));
+    ++door_.greeted;
+    connection_->set_frame_body_max(wire::kClientFrameBodyMax);
     send(frame.id, FrameKind::kServerHello, encoder_.encode(server_.handler_->hello()));
+  }
+
+  wire::Status check_hello(const wire::Frame& frame) const {
+    if (frame.kind != FrameKind::kClientHello) {
+      return wire::fail(ErrorCode::kInvalid, "the first frame must be a greeting");
+    }
+    BIB_TRY(const auto hello, wire::decode_client_hello(frame.body.view()));
+    if (hello.protocol != wire::kClientProtocol) {
+      return wire::fail(ErrorCode::kUnsupported, "this node speaks client protocol {}, not {}",
+                        wire::kClientProtocol, hello.protocol);
+    }
+    if (door_.greeted >= door_.sessions_max) {
+      return wire::fail(ErrorCode::kOverloaded,
+                        "{} clients are connected to this node, as many as it takes ({}): ask "
+                        "another node, or end some of them",
+                        door_.greeted, door_.limit_key);
+    }
+    return {};
+  }
+
+  // Keeps its place among the connections that have not greeted until it is gone.
+  void turn_away(const wire::Frame& frame, const wire::Error& error) {
+    server_.refusals_.warn(server_.loop_.now_ms(), "refused a client: {}", error.message);
+    server_.refuse(Asker{id_, frame.id}, error);
+    connection_->finish();
+    greeting_.start(kLastWordsMs, 0);
   }
 
   void dispatch(const wire::Frame& frame) {
@@ -122,6 +146,7 @@ class ClientServer::Session final : public Connection::Handler {
   }
 
   ClientServer& server_;
+  Door& door_;
   SessionId id_;
   std::unique_ptr<Connection> connection_;
   Timer greeting_;
@@ -136,31 +161,51 @@ class ClientServer::Session final : public Connection::Handler {
 ClientServer::ClientServer(EventLoop& loop, Logger& logger, ClientServerOptions options,
                            ClientListeners listeners, Handler* handler)
     : loop_(loop),
-      logger_(logger),
       options_(options),
       handler_(handler),
-      listeners_(std::move(listeners)) {
-  const ConnectionLimits limits{wire::kClientFrameBodyMax, kOutgoingBytesMax};
-  const auto on_connection = [this](std::unique_ptr<Connection> c) { accept(std::move(c)); };
-  listeners_.tcp->serve(limits, on_connection);
-  if (listeners_.socket) listeners_.socket->serve(limits, on_connection);
+      refusals_(logger, "api", "clients were refused"),
+      broken_(logger, "api", "clients' connections were closed"),
+      log_timer_(loop,
+                 [this] {
+                   refusals_.look(loop_.now_ms());
+                   broken_.look(loop_.now_ms());
+                 }),
+      frames_(loop, options.frames) {
+  tcp_.sessions_max = options_.sessions_max;
+  tcp_.limit_key = "limits.client_connections";
+  socket_.sessions_max = options_.socket_sessions_max;
+  socket_.limit_key = "limits.socket_connections";
+  open(tcp_, std::move(listeners.tcp));
+  if (listeners.socket) open(socket_, std::move(listeners.socket));
+  log_timer_.start(LimitedLog::kPeriodMs, LimitedLog::kPeriodMs);
 }
 
 ClientServer::~ClientServer() = default;
 
-void ClientServer::stop_listening() {
-  listeners_ = {};
+void ClientServer::open(Door& door, std::unique_ptr<Listener> listener) {
+  door.listener = std::move(listener);
+  door.listener->serve(
+      ConnectionLimits{wire::kGreetingFrameBodyMax, kOutgoingBytesMax, &frames_},
+      [this, &door](std::unique_ptr<Connection> c) { accept(door, std::move(c)); });
 }
 
-void ClientServer::accept(std::unique_ptr<Connection> connection) {
-  if (sessions_.size() >= options_.sessions_max) {
-    logger_.warn("api", "refused a client: {} are connected (limits.client_connections)",
-                 sessions_.size());
-    return;  // closed by its destructor
+void ClientServer::stop_listening() {
+  tcp_.listener.reset();
+  socket_.listener.reset();
+}
+
+void ClientServer::accept(Door& door, std::unique_ptr<Connection> connection) {
+  if (door.ungreeted.size() >= options_.new_connections_max) {
+    refusals_.warn(loop_.now_ms(),
+                   "closed the oldest of {} connections that have not greeted "
+                   "(limits.new_connections)",
+                   door.ungreeted.size());
+    end(static_cast<SessionId>(*door.ungreeted.begin()));
   }
   const auto id = static_cast<SessionId>(next_session_++);
+  door.ungreeted.insert(static_cast<std::uint64_t>(id));
   sessions_.emplace(static_cast<std::uint64_t>(id),
-                    std::make_unique<Session>(*this, id, std::move(connection)));
+                    std::make_unique<Session>(*this, door, id, std::move(connection)));
 }
 
 void ClientServer::end(SessionId session) {
@@ -168,6 +213,12 @@ void ClientServer::end(SessionId session) {
   if (found == sessions_.end()) return;
   const std::unique_ptr<Session> gone = std::move(found->second);
   sessions_.erase(found);
+  Door& door = gone->door();
+  if (gone->is_greeted()) {
+    --door.greeted;
+  } else {
+    door.ungreeted.erase(static_cast<std::uint64_t>(session));
+  }
   handler_->on_session_end(session);
 }
 

@@ -3,18 +3,24 @@
 // Lives on the node loop. A session is one connection: it greets, then its frames are checked and
 // handed to the Handler with the session's number; answers go back by that number and are dropped
 // if the session is gone. Everything that one turn produces for a session leaves in one write.
-// Bounded: sessions by `sessions_max`; for each session, requests that are not answered yet by
-// `requests_max`, and bytes that wait to leave by `unread_bytes_max`, beyond which its socket is
-// not read. A session that lets much more wait is ended as too slow.
+//
+// Bounded: sessions, over TCP and over the socket each by a number of its own; for each session,
+// requests that are not answered yet by `requests_max`, and bytes that wait to leave by
+// `unread_bytes_max`, beyond which its socket is not read. A session that lets much more wait is
+// ended as too slow. Connections that have not greeted have room of their own, a short time, and no
+// more than small frames; where the room is full, the oldest makes room for the newest. The first
+// frame that is no good greeting is answered, and ends its connection.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "engine/ports/client_port.h"
+#include "engine/ports/limited_log.h"
 #include "engine/ports/logger.h"
 #include "engine/uv/connection.h"
 #include "engine/uv/event_loop.h"
@@ -31,9 +37,13 @@ struct ClientListeners {
 };
 
 struct ClientServerOptions {
-  std::uint32_t sessions_max = 1024;
+  std::uint32_t sessions_max = 1024;        // over TCP
+  std::uint32_t socket_sessions_max = 256;  // over the Unix socket
+  std::uint32_t new_connections_max = 128;  // not greeted yet, over each of the two
+  std::uint64_t greeting_timeout_ms = 5000;
   std::uint32_t requests_max = 4096;
   std::size_t unread_bytes_max = 4U << 20;
+  IncomingFramesOptions frames;
 };
 
 class ClientServer final : public ClientPort {
@@ -49,7 +59,7 @@ class ClientServer final : public ClientPort {
 
   void attach(Handler& handler) { handler_ = &handler; }
 
-  const std::string& listen_address() const { return listeners_.tcp->address(); }
+  const std::string& listen_address() const { return tcp_.listener->address(); }
   void stop_listening() override;
 
   void answer(Asker asker, wire::FrameKind kind, wire::ByteView body) override;
@@ -62,16 +72,29 @@ class ClientServer final : public ClientPort {
 
  private:
   class Session;
+  // One way in, and who has come by it.
+  struct Door {
+    std::unique_ptr<Listener> listener;  // null: closed
+    std::uint32_t sessions_max = 0;
+    const char* limit_key = nullptr;
+    std::uint32_t greeted = 0;
+    std::set<std::uint64_t> ungreeted;  // session ids, so the oldest first
+  };
 
-  void accept(std::unique_ptr<Connection> connection);
+  void open(Door& door, std::unique_ptr<Listener> listener);
+  void accept(Door& door, std::unique_ptr<Connection> connection);
   void end(SessionId session);
   Session* find(SessionId session) const;
 
   EventLoop& loop_;
-  Logger& logger_;
   ClientServerOptions options_;
   Handler* handler_;
-  ClientListeners listeners_;
+  LimitedLog refusals_;
+  LimitedLog broken_;
+  Timer log_timer_;  // for what these two hold back
+  IncomingFrames frames_;
+  Door tcp_;
+  Door socket_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
   std::vector<SessionId> dirty_;
   std::size_t flushes_ = 0;

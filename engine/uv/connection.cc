@@ -9,7 +9,7 @@
 // callback (closed), which is a step of the loop of its own:
 //   - the name is not known, or nothing answers there;
 //   - the other side ends the stream, or the stream breaks, in reading or in writing;
-//   - what comes is no frame;
+//   - what comes is no frame, or a frame that does not become whole (incoming_frames.h);
 //   - the other side takes nothing, and too much waits for it.
 //
 // When the owner destroys the Connection, the handle is closed the same way, without a report. The
@@ -17,6 +17,7 @@
 #include "engine/uv/connection.h"
 
 #include <array>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -32,6 +33,8 @@ using wire::Error;
 using wire::ErrorCode;
 
 constexpr unsigned kKeepAliveSeconds = 30;
+// What is thrown away of a side that has been told the last words.
+constexpr std::size_t kThrownAwayMax = 256U << 10;
 
 enum class Phase : std::uint8_t {
   kResolving,   // libuv's pool looks the name up
@@ -43,7 +46,7 @@ enum class Phase : std::uint8_t {
 
 }  // namespace
 
-struct Connection::State {
+struct Connection::State final : IncomingFrames::Receiver {
   // Libuv's until it is answered; the connection may be given up before that.
   struct Lookup {
     uv_getaddrinfo_t request{};
@@ -61,14 +64,21 @@ struct Connection::State {
   void read_or_pause();
   void on_read(ssize_t size);
   void deliver();
+  void follow_frame();
+  void forget_frame();
+  void give_up_frame(const Error& error) override;
 
   void queue(const wire::FrameHeaderBytes& header, wire::ByteView head,
              std::span<const wire::Bytes> shared);
   void flush();
   void write_later(const SendQueue::Front& front);
   void on_written(int status);
+  void finish();
+  void end_stream();
 
   bool is_ending() const { return phase >= Phase::kClosing; }
+  // Nothing is sent any more.
+  bool is_silent() const { return is_ending() || finishing; }
   void fail(Error error);
   void close();
   void on_handle_closed();
@@ -81,18 +91,25 @@ struct Connection::State {
   Handler* handler = nullptr;  // null: none yet, or none any more
   bool abandoned = false;      // the Connection is gone
   bool paused = false;
-  bool delivering = false;             // deliver() is running; it is not entered twice
-  Error reason{ErrorCode::kNone, {}};  // of kClosing
+  bool delivering = false;                     // deliver() is running; it is not entered twice
+  bool finishing = false;                      // the last words have been sent
+  bool stream_ended = false;                   // and have left
+  std::size_t thrown_away = 0;                 // bytes, since finishing
+  Error reason{ErrorCode::kNone, {}};          // of kClosing
+  IncomingFrames* const frames;                // null: nobody watches
+  std::optional<IncomingFrames::Place> begun;  // while a frame has begun, and is waited for
   wire::FrameDecoder decoder;
   SendQueue outgoing;
   Lookup* lookup = nullptr;  // of kResolving
   uv_connect_t connect_request{};
   uv_write_t write_request{};
+  uv_shutdown_t shutdown_request{};
 };
 
 Connection::State::State(EventLoop& event_loop, ConnectionLimits limits, uv_handle_type type)
     : loop(event_loop),
       outgoing_bytes_max(limits.outgoing_bytes_max),
+      frames(limits.frames),
       decoder(limits.frame_body_max) {
   const int status = type == UV_TCP ? uv_tcp_init(loop.raw(), &stream.tcp)
                                     : uv_pipe_init(loop.raw(), &stream.pipe, 0);
@@ -178,6 +195,11 @@ void Connection::State::on_read(ssize_t size) {
   if (size == 0) return;
   if (size == UV_EOF) return fail({ErrorCode::kIo, "the other side closed the connection"});
   if (size < 0) return fail(uv_error(static_cast<int>(size), "reading"));
+  if (finishing) {
+    thrown_away += static_cast<std::size_t>(size);
+    if (thrown_away > kThrownAwayMax) fail({ErrorCode::kIo, "the other side goes on sending"});
+    return;
+  }
   decoder.commit(static_cast<std::size_t>(size));
   deliver();
 }
@@ -186,17 +208,38 @@ void Connection::State::on_read(ssize_t size) {
 void Connection::State::deliver() {
   if (delivering) return;
   delivering = true;
-  while (phase == Phase::kOpen && handler != nullptr && !paused) {
+  while (phase == Phase::kOpen && handler != nullptr && !paused && !finishing) {
     auto frame = decoder.next();
     if (!frame) {
       fail(frame.error());
     } else if (frame->has_value()) {
+      forget_frame();
       handler->on_frame(std::move(**frame));
     } else {
       break;
     }
   }
   delivering = false;
+  follow_frame();
+}
+
+// While the owner pauses, nobody waits for the rest of a frame.
+void Connection::State::follow_frame() {
+  if (phase != Phase::kOpen || paused || finishing || decoder.buffered() == 0) {
+    return forget_frame();
+  }
+  if (frames == nullptr) return;
+  if (!begun) begun = frames->begin(*this);
+  frames->hold(*begun, decoder.large_body_bytes());
+}
+
+void Connection::State::forget_frame() {
+  if (begun) frames->end(*std::exchange(begun, std::nullopt));
+}
+
+void Connection::State::give_up_frame(const Error& error) {
+  begun.reset();
+  fail(error);
 }
 
 // ---- writing
@@ -220,6 +263,7 @@ void Connection::State::flush() {
     if (written < 0) return fail(uv_error(written, "writing"));
     outgoing.release(static_cast<std::size_t>(written));
   }
+  if (finishing) end_stream();
 }
 
 void Connection::State::write_later(const SendQueue::Front& front) {
@@ -238,6 +282,22 @@ void Connection::State::on_written(int status) {
   if (phase == Phase::kOpen && outgoing.is_empty() && handler != nullptr) handler->on_drained();
 }
 
+void Connection::State::finish() {
+  if (phase != Phase::kOpen || finishing) return;
+  finishing = true;
+  paused = false;
+  decoder = wire::FrameDecoder(0);
+  follow_frame();
+  flush();
+  read_or_pause();
+}
+
+void Connection::State::end_stream() {
+  if (phase != Phase::kOpen || std::exchange(stream_ended, true)) return;
+  // Where that fails, reading does as well, and is told.
+  uv_shutdown(&shutdown_request, &stream.stream, [](uv_shutdown_t*, int) {});
+}
+
 // ---- the end
 
 void Connection::State::fail(Error error) {
@@ -249,6 +309,7 @@ void Connection::State::fail(Error error) {
 void Connection::State::close() {
   if (is_ending()) return;
   phase = Phase::kClosing;
+  forget_frame();
   if (lookup != nullptr) lookup->asker = nullptr;
   uv_close(&stream.handle,
            [](uv_handle_t* handle) { static_cast<State*>(handle->data)->on_handle_closed(); });
@@ -313,7 +374,9 @@ void Connection::start(Handler* handler) {
 }
 
 void Connection::pause_reading() {
+  if (state_->finishing) return;
   state_->paused = true;
+  state_->follow_frame();
   state_->read_or_pause();
 }
 
@@ -326,14 +389,14 @@ void Connection::resume_reading() {
 }
 
 void Connection::send(wire::FrameKind kind, std::uint64_t id, wire::ByteView body) {
-  if (state_->is_ending()) return;
+  if (state_->is_silent()) return;
   const std::array<wire::ByteView, 1> pieces{body};
   state_->queue(wire::make_frame_header(kind, id, pieces), body, {});
 }
 
 void Connection::send(wire::FrameKind kind, std::uint64_t id, wire::ByteView head,
                       std::span<const wire::Bytes> shared) {
-  if (state_->is_ending()) return;
+  if (state_->is_silent()) return;
   std::vector<wire::ByteView> pieces{head};
   for (const wire::Bytes& bytes : shared) pieces.push_back(bytes.view());
   state_->queue(wire::make_frame_header(kind, id, pieces), head, shared);
@@ -341,6 +404,14 @@ void Connection::send(wire::FrameKind kind, std::uint64_t id, wire::ByteView hea
 
 void Connection::flush() {
   state_->flush();
+}
+
+void Connection::finish() {
+  state_->finish();
+}
+
+void Connection::set_frame_body_max(std::uint32_t size) {
+  state_->decoder.set_body_size_max(size);
 }
 
 std::size_t Connection::outgoing_bytes() const {

@@ -3,12 +3,12 @@
 // Lives on one EventLoop. What is sent collects in memory until flush(), which the owner calls once
 // per turn: one system call for all of a turn's frames. Bounded: a connection with more than
 // `outgoing_bytes_max` waiting to be sent is closed as too slow, and reading can be paused by the
-// owner to push back.
+// owner to push back; frames on their way in are bounded together (incoming_frames.h).
 //
 // Who may destroy whom: the owner may destroy a Connection at any time, also inside each of its
 // callbacks; nothing is called after that. The Handler must outlive the Connection, and so must the
-// loop. send(), flush() and pause_reading() never call back: a connection that fails in them stays
-// where it is, sends nothing more, and on_closed comes from the loop in a later step.
+// loop. send(), flush(), finish() and pause_reading() never call back: a connection that fails in
+// them stays where it is, sends nothing more, and on_closed comes from the loop in a later step.
 // resume_reading() may deliver frames from inside.
 #pragma once
 
@@ -21,6 +21,7 @@
 #include <string>
 
 #include "engine/uv/event_loop.h"
+#include "engine/uv/incoming_frames.h"
 #include "wire/base/bytes.h"
 #include "wire/base/frame.h"
 #include "wire/base/result.h"
@@ -30,6 +31,7 @@ namespace bib::engine {
 struct ConnectionLimits {
   std::uint32_t frame_body_max = wire::kClientFrameBodyMax;
   std::size_t outgoing_bytes_max = 256U << 20;
+  IncomingFrames* frames = nullptr;  // null: without a deadline and a budget
 };
 
 class Connection {
@@ -70,6 +72,13 @@ class Connection {
             std::span<const wire::Bytes> shared);
   // Hands everything to the kernel that it will take.
   void flush();
+  // The last words have been sent: they leave, and then the stream's end. No frame is delivered any
+  // more, and what still comes is thrown away, so that it does not destroy the last words on their
+  // way. on_closed comes when the other side closes, or goes on sending; for how long to wait for
+  // that is the owner's to say.
+  void finish();
+  // Another limit, for the frames that have not begun yet.
+  void set_frame_body_max(std::uint32_t size);
   std::size_t outgoing_bytes() const;
 
  private:

@@ -103,12 +103,26 @@ struct Listener::State {
     stream.handle.data = this;
   }
 
-  // A connection that is not taken is closed by its destructor.
   static void on_incoming(uv_stream_t* server, int error) {
     auto* self = static_cast<State*>(server->data);
-    if (error != 0) return;
-    auto connection = Connection::accept(self->loop, server, self->limits);
-    if (connection && self->on_connection) self->on_connection(std::move(*connection));
+    if (error == 0) self->take_one();
+  }
+
+  // Libuv looks for more connections once the one that it has found is taken.
+  void take_one() {
+    if (taken_this_turn == kAcceptsPerTurn) {
+      waits_for_turn = true;
+      return;
+    }
+    if (taken_this_turn++ == 0) next_turn.start(0, 0);  // fires before the loop polls again
+    // One that is not taken is closed by its destructor.
+    auto connection = Connection::accept(loop, &stream.stream, limits);
+    if (connection && on_connection) on_connection(std::move(*connection));
+  }
+
+  void begin_turn() {
+    taken_this_turn = 0;
+    if (std::exchange(waits_for_turn, false)) take_one();
   }
 
   EventLoop& loop;
@@ -116,12 +130,16 @@ struct Listener::State {
   ConnectionLimits limits;
   std::function<void(std::unique_ptr<Connection>)> on_connection;  // empty until serve()
   std::string socket_path;                                         // to remove at the end
+  unsigned taken_this_turn = 0;
+  bool waits_for_turn = false;  // libuv has found one, which take_one() has not taken yet
+  Timer next_turn{loop, [this] { begin_turn(); }};
 };
 
 Listener::Listener(State* state, std::string address)
     : state_(state), address_(std::move(address)) {}
 
 Listener::~Listener() {
+  state_->next_turn.stop();
   if (!state_->socket_path.empty()) ::unlink(state_->socket_path.c_str());
   uv_close(&state_->stream.handle,
            [](uv_handle_t* handle) { delete static_cast<State*>(handle->data); });

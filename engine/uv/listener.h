@@ -3,7 +3,9 @@
 // Lives on one EventLoop. Listens on TCP "host:port", the host a number or "localhost", or, with a
 // leading '/', on a Unix socket (mode 0600; a socket file that is not served is replaced, and the
 // Listener removes its own). The address is taken from open() on; until serve(), connections are
-// turned away: closed as soon as the loop sees them. May be destroyed in its own callback.
+// turned away: closed as soon as the loop sees them. Of many that come at once it takes a few each
+// turn, so that what they send first is read before the next ones come. May be destroyed in its own
+// callback.
 #pragma once
 
 #include <functional>
@@ -18,6 +20,9 @@ namespace bib::engine {
 
 class Listener {
  public:
+  // Connections that one turn of the loop takes.
+  static constexpr unsigned kAcceptsPerTurn = 32;
+
   // kInvalid: it is no address. kConfig: one cannot listen on it. kIo: the system refuses it.
   static wire::Result<std::unique_ptr<Listener>> open(EventLoop& loop, const std::string& address);
   ~Listener();

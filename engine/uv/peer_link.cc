@@ -22,7 +22,9 @@ PeerNetwork::Link::Link(PeerNetwork& network, wire::Member member)
 }
 
 void PeerNetwork::Link::dial() {
-  const ConnectionLimits limits{wire::kPeerFrameBodyMax, network_.options_.link_bytes_max * 2};
+  // All that comes back is answers to the greeting and to probes.
+  const ConnectionLimits limits{wire::kGreetingFrameBodyMax, network_.options_.link_bytes_max * 2,
+                                &network_.frames_};
   auto connection = Connection::dial(network_.loop_, member_.raft_address, limits, this);
   if (!connection) return retry_later(connection.error());
   connection_ = std::move(*connection);
@@ -54,8 +56,8 @@ void PeerNetwork::Link::probe() {
     case ProbeCount::Verdict::kAlive:
       break;
     case ProbeCount::Verdict::kSilent:
-      network_.logger_.warn("peer", "{} at {} does not answer", to_string(member_.id),
-                            member_.raft_address);
+      network_.news_.warn(network_.loop_.now_ms(), "{} at {} does not answer",
+                          to_string(member_.id), member_.raft_address);
       network_.handler_->on_peer_silent(member_.id);
       break;
     case ProbeCount::Verdict::kGone:
@@ -66,8 +68,8 @@ void PeerNetwork::Link::probe() {
 
 void PeerNetwork::Link::retry_later(const wire::Error& reason) {
   if (!complained_) {
-    network_.logger_.warn("peer", "no connection to {} at {}: {}; trying again",
-                          to_string(member_.id), member_.raft_address, reason.message);
+    network_.news_.warn(network_.loop_.now_ms(), "no connection to {} at {}: {}; trying again",
+                        to_string(member_.id), member_.raft_address, reason.message);
     complained_ = true;
   }
   retry_.start(back_off_ms_, 0);
@@ -113,8 +115,8 @@ void PeerNetwork::Link::on_frame(wire::Frame&& frame) {
   probes_ = ProbeCount();
   complained_ = false;
   back_off_ms_ = kBackOffMinMs;
-  network_.logger_.info("peer", "connected to {} at {}", to_string(member_.id),
-                        member_.raft_address);
+  network_.news_.info(network_.loop_.now_ms(), "connected to {} at {}", to_string(member_.id),
+                      member_.raft_address);
   network_.handler_->on_peer_connected(member_.id);
 }
 

@@ -10,7 +10,12 @@
 namespace bib::engine {
 namespace {
 
-constexpr std::uint64_t kGreetingTimeoutMs = 5000;
+// For the last words to reach a node that was refused.
+constexpr std::uint64_t kLastWordsMs = 1000;
+// A node that asks to join waits as long for the answer (joiner.cc).
+constexpr std::uint64_t kJoinTimeoutMs = 15'000;
+// Lines about who comes and goes, each LimitedLog::kPeriodMs.
+constexpr std::uint32_t kNewsMax = 100;
 // The node that has dialled probes much more often than that.
 constexpr std::uint64_t kIncomingIdleMs = 60'000;
 
@@ -19,14 +24,17 @@ constexpr std::uint64_t kIncomingIdleMs = 60'000;
 // A connection that another node dialled: its greeting, then its messages; or a request to join.
 class PeerNetwork::Incoming final : public Connection::Handler {
  public:
-  Incoming(PeerNetwork& network, std::unique_ptr<Connection> connection)
+  Incoming(PeerNetwork& network, std::uint64_t number, std::unique_ptr<Connection> connection)
       : network_(network),
+        number_(number),
         connection_(std::move(connection)),
         greeting_(network.loop_, [this] { network_.forget_incoming(this); }) {
-    greeting_.start(kGreetingTimeoutMs, 0);
+    greeting_.start(network_.options_.greeting_timeout_ms, 0);
     connection_->start(this);
   }
 
+  std::uint64_t number() const { return number_; }
+  bool is_joiner() const { return is_joiner_; }
   bool is_idle() const {
     return hello_ && network_.loop_.now_ms() >= heard_at_ms_ + kIncomingIdleMs;
   }
@@ -42,17 +50,19 @@ class PeerNetwork::Incoming final : public Connection::Handler {
       if (frame.kind == wire::FrameKind::kSnapshotRequest) return on_snapshot_request(frame);
       if (frame.kind == wire::FrameKind::kSnapshotPart) return on_snapshot_part(frame);
       if (frame.kind == wire::FrameKind::kPeerProbe) return answer_probe(frame);
-    } else if (frame.kind == wire::FrameKind::kPeerHello) {
+    } else if (frame.kind == wire::FrameKind::kPeerHello && !is_joiner_) {
       return on_hello(frame);
-    } else if (frame.kind == wire::FrameKind::kJoinRequest) {
+    } else if (frame.kind == wire::FrameKind::kJoinRequest && !is_joiner_) {
       return on_join(frame);
     }
-    network_.forget_incoming(this);
+    close_as_nonsense(fmt::format("it sent a frame of kind {}", static_cast<unsigned>(frame.kind)));
   }
 
   void on_closed(const wire::Error& reason) override {
     if (hello_) {
-      network_.logger_.info("peer", "{} is gone: {}", to_string(hello_->from), reason.message);
+      network_.news_.info(now_ms(), "{} is gone: {}", to_string(hello_->from), reason.message);
+    } else if (reason.code != wire::ErrorCode::kIo) {
+      return close_as_nonsense(reason.message);
     }
     network_.forget_incoming(this);
   }
@@ -60,20 +70,43 @@ class PeerNetwork::Incoming final : public Connection::Handler {
   const std::optional<wire::PeerHello>& hello() const { return hello_; }
 
  private:
+  std::uint64_t now_ms() const { return network_.loop_.now_ms(); }
+
   void on_hello(const wire::Frame& frame) {
     auto hello = wire::decode_peer_hello(frame.body.view());
-    if (!hello) return network_.forget_incoming(this);
+    if (!hello) return close_as_nonsense(hello.error().message);
     const wire::PeerHelloReply reply = network_.check_hello(*hello);
     connection_->send(wire::FrameKind::kPeerHelloReply, 0, wire::encode(reply));
     connection_->flush();
     if (reply.error.code != wire::ErrorCode::kNone) {
-      network_.logger_.warn("peer", "refused {}: {}", to_string(hello->from), reply.error.message);
-      return;  // the other side closes; the greeting timer does if it does not
+      network_.drop(PeerDrop::kRefused);
+      network_.refusals_.warn(now_ms(), "refused {}: {}", to_string(hello->from),
+                              reply.error.message);
+      return finish();
     }
     greeting_.stop();
+    network_.ungreeted_.erase(number_);
+    connection_->set_frame_body_max(wire::kPeerFrameBodyMax);
     hello_ = std::move(*hello);
     network_.on_greeted(*this);
     network_.ensure_link(*hello_);
+  }
+
+  // What has been said is the last word. Until the other side has it, this is one of the
+  // connections that make room.
+  void finish() {
+    is_joiner_ = false;
+    network_.ungreeted_.insert(number_);
+    connection_->finish();
+    greeting_.start(kLastWordsMs, 0);
+  }
+
+  // There is no saying what the other side would understand.
+  void close_as_nonsense(const std::string& what) {
+    network_.drop(PeerDrop::kRefused);
+    network_.refusals_.warn(now_ms(), "closed a connection that does not speak as a node: {}",
+                            what);
+    network_.forget_incoming(this);
   }
 
   void answer_probe(const wire::Frame& frame) {
@@ -103,8 +136,8 @@ class PeerNetwork::Incoming final : public Connection::Handler {
   }
 
   void on_unreadable(const wire::Error& error) {
-    network_.logger_.warn("peer", "a message of {} cannot be read: {}", to_string(hello_->from),
-                          error.message);
+    network_.news_.warn(now_ms(), "a message of {} cannot be read: {}", to_string(hello_->from),
+                        error.message);
     network_.drop(PeerDrop::kUnreadable);
     network_.forget_incoming(this);
   }
@@ -131,18 +164,42 @@ class PeerNetwork::Incoming final : public Connection::Handler {
 
   void on_join(const wire::Frame& frame) {
     auto request = wire::decode_join_request(frame.body.view());
-    if (!request) return network_.forget_incoming(this);
-    greeting_.stop();
+    if (!request) return close_as_nonsense(request.error().message);
+    if (const std::size_t others = network_.joiners(); others >= network_.options_.joiners_max) {
+      wire::JoinReply full;
+      full.error = {wire::ErrorCode::kOverloaded,
+                    fmt::format("{} nodes wait here to become members, as many as may at a time "
+                                "(limits.joining_nodes)",
+                                others)};
+      return answer_join(request->node, full);
+    }
+    is_joiner_ = true;
+    network_.ungreeted_.erase(number_);
+    greeting_.start(kJoinTimeoutMs, 0);
     network_.handler_->on_join_request(
-        *request, lifetime_.guarded([](Incoming& self, const wire::JoinReply& reply) {
-          self.connection_->send(wire::FrameKind::kJoinReply, 0, wire::encode(reply));
-          self.connection_->flush();
+        *request,
+        lifetime_.guarded([node = request->node](Incoming& self, const wire::JoinReply& reply) {
+          self.answer_join(node, reply);
         }));
   }
 
+  void answer_join(const wire::Member& node, const wire::JoinReply& reply) {
+    const wire::Error& error = reply.error;
+    if (error.code != wire::ErrorCode::kNone && error.code != wire::ErrorCode::kNotLeader &&
+        error.code != wire::ErrorCode::kNoQuorum) {
+      network_.drop(PeerDrop::kRefused);
+      network_.refusals_.warn(now_ms(), "refused to let {} at {} join: {}", to_string(node.id),
+                              node.raft_address, error.message);
+    }
+    connection_->send(wire::FrameKind::kJoinReply, 0, wire::encode(reply));
+    finish();
+  }
+
   PeerNetwork& network_;
+  const std::uint64_t number_;
   std::unique_ptr<Connection> connection_;
-  Timer greeting_;
+  Timer greeting_;  // or the answer to a request to join, or the last words
+  bool is_joiner_ = false;
   std::optional<wire::PeerHello> hello_;
   std::uint64_t heard_at_ms_ = 0;
   Lifetime<Incoming> lifetime_{this};
@@ -151,12 +208,14 @@ class PeerNetwork::Incoming final : public Connection::Handler {
 PeerNetwork::PeerNetwork(EventLoop& loop, Logger& logger, PeerNetworkOptions options,
                          std::unique_ptr<Listener> listener, Handler* handler)
     : loop_(loop),
-      logger_(logger),
       options_(std::move(options)),
       handler_(handler),
       listener_(std::move(listener)),
+      refusals_(logger, "peer", "connections were refused"),
+      news_(logger, "peer", "lines about connections were held back", kNewsMax),
+      frames_(loop, options_.frames),
       probe_(loop, [this] { probe(); }) {
-  const ConnectionLimits limits{wire::kPeerFrameBodyMax, 16U << 20};
+  const ConnectionLimits limits{wire::kGreetingFrameBodyMax, 16U << 20, &frames_};
   listener_->serve(limits, [this](std::unique_ptr<Connection> c) { accept(std::move(c)); });
   probe_.start(options_.probe_interval_ms, options_.probe_interval_ms);
 }
@@ -166,11 +225,13 @@ PeerNetwork::~PeerNetwork() = default;
 // The probes leave with this turn's flush().
 void PeerNetwork::probe() {
   for (auto& [id, link] : links_) link->probe();
-  std::vector<Incoming*> idle;
-  for (const auto& [incoming, owner] : incoming_) {
-    if (incoming->is_idle()) idle.push_back(incoming);
+  std::vector<const Incoming*> idle;
+  for (const auto& [number, incoming] : incoming_) {
+    if (incoming->is_idle()) idle.push_back(incoming.get());
   }
-  for (Incoming* incoming : idle) forget_incoming(incoming);
+  for (const Incoming* incoming : idle) forget_incoming(incoming);
+  refusals_.look(loop_.now_ms());
+  news_.look(loop_.now_ms());
 }
 
 void PeerNetwork::heard(wire::NodeId peer, wire::BootId boot) {
@@ -179,15 +240,38 @@ void PeerNetwork::heard(wire::NodeId peer, wire::BootId boot) {
 }
 
 void PeerNetwork::accept(std::unique_ptr<Connection> connection) {
-  if (incoming_.size() >= options_.connections_max) return;  // dropped: closed by its destructor
-  auto incoming = std::make_unique<Incoming>(*this, std::move(connection));
-  Incoming* key = incoming.get();
-  incoming_.emplace(key, std::move(incoming));
+  while (ungreeted_.size() >= options_.new_connections_max) {
+    drop(PeerDrop::kRefused);
+    refusals_.warn(loop_.now_ms(),
+                   "closed the oldest of {} connections that have not greeted "
+                   "(limits.new_connections)",
+                   ungreeted_.size());
+    forget_incoming(incoming_.at(*ungreeted_.begin()).get());
+  }
+  const std::uint64_t number = next_incoming_++;
+  ungreeted_.insert(number);
+  incoming_.emplace(number, std::make_unique<Incoming>(*this, number, std::move(connection)));
 }
 
-void PeerNetwork::forget_incoming(Incoming* incoming) {
-  const auto found = incoming_.find(incoming);
+// Nodes that have greeted and are no members, `peer` not counted.
+std::size_t PeerNetwork::guests_besides(wire::NodeId peer) const {
+  return static_cast<std::size_t>(
+      std::count_if(incoming_.begin(), incoming_.end(), [&](const auto& entry) {
+        const auto& hello = entry.second->hello();
+        return hello && hello->from != peer && !is_member(hello->from);
+      }));
+}
+
+std::size_t PeerNetwork::joiners() const {
+  return static_cast<std::size_t>(
+      std::count_if(incoming_.begin(), incoming_.end(),
+                    [](const auto& entry) { return entry.second->is_joiner(); }));
+}
+
+void PeerNetwork::forget_incoming(const Incoming* incoming) {
+  const auto found = incoming_.find(incoming->number());
   if (found == incoming_.end()) return;
+  ungreeted_.erase(found->first);
   const std::unique_ptr<Incoming> gone = std::move(found->second);
   incoming_.erase(found);
   if (!gone->hello()) return;
@@ -214,13 +298,13 @@ void PeerNetwork::on_greeted(const Incoming& incoming) {
   const auto known = boots_.find(peer);
   const bool has_restarted = known != boots_.end() && known->second != boot;
   boots_[peer] = boot;
-  std::vector<Incoming*> replaced;
-  for (const auto& [other, owner] : incoming_) {
-    if (other != &incoming && other->hello() && other->hello()->from == peer) {
-      replaced.push_back(other);
+  std::vector<const Incoming*> replaced;
+  for (const auto& [number, other] : incoming_) {
+    if (other.get() != &incoming && other->hello() && other->hello()->from == peer) {
+      replaced.push_back(other.get());
     }
   }
-  for (Incoming* other : replaced) {
+  for (const Incoming* other : replaced) {
     if (other->hello()->boot != boot) drop(PeerDrop::kOldBoot);
     forget_incoming(other);
   }
@@ -261,6 +345,11 @@ wire::PeerHelloReply PeerNetwork::check_hello(const wire::PeerHello& hello) {
     reply.error = {wire::ErrorCode::kInvalid,
                    fmt::format("two nodes have the id {}: give one of them another node_id",
                                to_string(options_.self))};
+  } else if (!is_member(hello.from) && guests_besides(hello.from) >= options_.guests_max) {
+    reply.error = {wire::ErrorCode::kOverloaded,
+                   fmt::format("{} nodes that are not its members are connected to this node, as "
+                               "many as it takes; members always find room",
+                               options_.guests_max)};
   } else {
     handler_->check_hello(hello, reply);
   }
@@ -294,7 +383,7 @@ bool PeerNetwork::is_greeted_by(wire::NodeId peer) const {
 
 void PeerNetwork::ensure_link(const wire::PeerHello& hello) {
   if (links_.contains(hello.from) || hello.raft_address.empty()) return;
-  if (links_.size() >= options_.connections_max) return;
+  if (links_.size() >= members_.size() + options_.guests_max) return;
   wire::Member member;
   member.id = hello.from;
   member.raft_address = hello.raft_address;

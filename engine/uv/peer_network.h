@@ -10,15 +10,22 @@
 // row go unanswered, and is not heard otherwise, is reported as silent; somewhat later the
 // connection is given up and dialled again, because packets that were lost may be repeated only
 // after many seconds.
+//
+// Bounded: connections that have not greeted have room of their own, a short time, and no more than
+// small frames; where the room is full, the oldest makes room for the newest. A refused greeting or
+// request is answered, and ends its connection. Members always get in; nodes that are no members,
+// and nodes that ask to join, have a number of places each.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "engine/ports/limited_log.h"
 #include "engine/ports/logger.h"
 #include "engine/ports/peer_port.h"
 #include "engine/uv/connection.h"
@@ -40,6 +47,8 @@ namespace bib::engine {
 //   kAddressee      to another node
 //   kNotConnected   outgoing: there is no connection to that node
 //   kFull           outgoing: too much waits for that node already
+//   kRefused        not a message but a connection: its greeting, its request to join, or for want
+//                   of room
 #define BIB_PEER_DROPS(D)           \
   D(kUnreadable, "unreadable")      \
   D(kCluster, "cluster")            \
@@ -48,7 +57,8 @@ namespace bib::engine {
   D(kOldBoot, "old_boot")           \
   D(kAddressee, "addressee")        \
   D(kNotConnected, "not_connected") \
-  D(kFull, "full")
+  D(kFull, "full")                  \
+  D(kRefused, "refused")
 
 enum class PeerDrop : std::uint8_t {
 #define BIB_PEER_DROP(enumerator, name) enumerator,
@@ -66,8 +76,14 @@ struct PeerNetworkOptions {
   std::string cluster_name;
   std::string advertise_address;           // what other nodes are told to dial
   std::size_t link_bytes_max = 64U << 20;  // waiting to one peer; more is dropped
-  std::uint32_t connections_max = 256;     // incoming
   std::uint64_t probe_interval_ms = 100;   // silent: four of these without a sign of life
+
+  // Of incoming connections.
+  std::uint32_t new_connections_max = 128;  // not greeted yet
+  std::uint64_t greeting_timeout_ms = 5000;
+  std::uint32_t guests_max = 256;  // greeted, and no members here (yet, or any more)
+  std::uint32_t joiners_max = 16;  // that wait for the answer to their request
+  IncomingFramesOptions frames;
 };
 
 class PeerNetwork final : public PeerPort {
@@ -107,7 +123,9 @@ class PeerNetwork final : public PeerPort {
 
   void probe();
   void accept(std::unique_ptr<Connection> connection);
-  void forget_incoming(Incoming* incoming);
+  void forget_incoming(const Incoming* incoming);
+  std::size_t guests_besides(wire::NodeId peer) const;
+  std::size_t joiners() const;
   wire::PeerHelloReply check_hello(const wire::PeerHello& hello);
   void drop(PeerDrop reason) { ++dropped_[static_cast<std::size_t>(reason)]; }
   bool is_member(wire::NodeId peer) const;
@@ -119,12 +137,16 @@ class PeerNetwork final : public PeerPort {
   void heard(wire::NodeId peer, wire::BootId boot);
 
   EventLoop& loop_;
-  Logger& logger_;
   PeerNetworkOptions options_;
   Handler* handler_;
   std::unique_ptr<Listener> listener_;
+  LimitedLog refusals_;
+  LimitedLog news_;  // who comes and goes
+  IncomingFrames frames_;
   std::map<wire::NodeId, std::unique_ptr<Link>> links_;
-  std::map<Incoming*, std::unique_ptr<Incoming>> incoming_;
+  std::map<std::uint64_t, std::unique_ptr<Incoming>> incoming_;  // by their numbers
+  std::set<std::uint64_t> ungreeted_;  // of these, neither peers nor joiners; the oldest first
+  std::uint64_t next_incoming_ = 1;
   std::map<wire::NodeId, wire::BootId> boots_;  // the latest that has greeted
   Timer probe_;
   std::vector<wire::NodeId> members_;

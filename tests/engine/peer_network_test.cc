@@ -8,152 +8,14 @@
 
 #include <catch2/catch.hpp>
 #include <csignal>
-#include <functional>
 #include <memory>
 #include <vector>
 
-#include "engine/uv/stderr_logger.h"
-#include "support/test_support.h"
+#include "peer_stage.h"
 #include "wire/base/address.h"
 
 using namespace bib;
 using namespace bib::engine;
-using wire::BootId;
-using wire::NodeId;
-
-namespace {
-
-const wire::ClusterId kCluster{{1, 2, 3}};
-constexpr NodeId kSelf{1};
-constexpr NodeId kPeer{2};
-
-struct Node final : PeerNetwork::Handler {
-  std::vector<wire::PeerMessage> messages;
-  std::vector<NodeId> disconnected;
-  wire::PeerHelloReply refusal;
-  std::size_t claims = 0;
-  std::function<void()> on_change = [] {};
-
-  void on_peer_message(wire::PeerMessage&& message) override {
-    messages.push_back(std::move(message));
-    on_change();
-  }
-  void on_peer_connected(NodeId) override {}
-  void on_peer_disconnected(NodeId peer) override {
-    disconnected.push_back(peer);
-    on_change();
-  }
-  void on_peer_silent(NodeId) override {}
-  void on_snapshot_request(const wire::SnapshotRequest&) override {}
-  void on_snapshot_part(wire::SnapshotPart&&) override {}
-  void on_join_request(const wire::JoinRequest&,
-                       std::function<void(const wire::JoinReply&)>) override {}
-  void complete_hello(wire::PeerHello&) const override {}
-  void check_hello(const wire::PeerHello&, wire::PeerHelloReply& reply) override {
-    reply.error = refusal.error;
-    reply.refusal = refusal.refusal;
-  }
-  void on_refused(NodeId, const wire::PeerHelloReply&) override {}
-  void on_claimed(const wire::PeerHello&) override { ++claims; }
-};
-
-// A peer's connection to the node: says what the test tells it to.
-struct Dialler final : Connection::Handler {
-  std::unique_ptr<Connection> connection;
-  std::vector<wire::PeerHelloReply> replies;
-  bool closed = false;
-  bool connected = false;
-  std::function<void()> on_change = [] {};
-
-  void on_frame(wire::Frame&& frame) override {
-    replies.push_back(wire::decode_peer_hello_reply(frame.body.view()).value());
-    on_change();
-  }
-  void on_closed(const wire::Error&) override {
-    closed = true;
-    connection.reset();
-    on_change();
-  }
-  void on_connected() override {
-    connected = true;
-    on_change();
-  }
-
-  void greet(BootId boot, wire::ClusterId cluster = kCluster, NodeId to = kSelf) const {
-    wire::PeerHello hello;
-    hello.cluster = cluster;
-    hello.cluster_name = "papers";
-    hello.from = kPeer;
-    hello.boot = boot;
-    hello.to = to;
-    connection->send(wire::FrameKind::kPeerHello, 0, wire::encode(hello));
-    connection->flush();
-  }
-  void say(wire::Envelope envelope, NodeId from, NodeId to) const {
-    wire::PeerMessage message;
-    message.kind = wire::MessageKind::kHeartbeatReply;
-    message.from = from;
-    message.to = to;
-    message.term = wire::Term(1);
-    const auto head = wire::encode_peer_message_head(envelope, message);
-    connection->send(wire::FrameKind::kPeerMessage, 0, head);
-    connection->flush();
-  }
-};
-
-// The node, and as many connections of one peer as the test dials. `step` is called after whatever
-// happens, until it says that the test is over.
-struct Stage {
-  EventLoop loop;
-  StderrLogger logger{LogLevel::kError};
-  Node node;
-  std::unique_ptr<PeerNetwork> network;
-  std::vector<std::unique_ptr<Dialler>> diallers;
-  std::unique_ptr<Timer> deadline = std::make_unique<Timer>(loop, [this] { end(); });
-  std::function<bool()> step;
-  bool timed_out = true;
-
-  Stage() {
-    PeerNetworkOptions options;
-    options.self = kSelf;
-    options.boot = BootId(1);
-    options.cluster = kCluster;
-    options.cluster_name = "papers";
-    network = std::make_unique<PeerNetwork>(loop, logger, options,
-                                            Listener::open(loop, "127.0.0.1:0").value(), &node);
-    node.on_change = [this] { look(); };
-    deadline->start(20000, 0);
-  }
-
-  Dialler& dial() {
-    auto dialler = std::make_unique<Dialler>();
-    dialler->on_change = [this] { look(); };
-    dialler->connection =
-        Connection::dial(loop, network->listen_address(), ConnectionLimits{}, dialler.get())
-            .value();
-    diallers.push_back(std::move(dialler));
-    return *diallers.back();
-  }
-  // Looks on after the callback, so that the test may destroy what called it.
-  void look() { loop.continue_soon(); }
-  void run() {
-    loop.set_turn_handler([this] {
-      if (!network || !step()) return;
-      timed_out = false;
-      end();
-    });
-    REQUIRE(loop.run());
-    CHECK_FALSE(timed_out);
-  }
-  void end() {
-    diallers.clear();
-    network.reset();
-    deadline.reset();
-    loop.stop();
-  }
-};
-
-}  // namespace
 
 TEST_CASE("a peer's message is dropped and counted for each thing that does not fit") {
   Stage stage;
@@ -298,16 +160,17 @@ TEST_CASE("a node of another cluster of the same name that claims this one is no
 
 namespace {
 
-// Greets twice in one write, first as a node of another cluster, and is gone before either is read.
-void greet_twice_and_leave(const std::string& address) {
+// Greets and probes in one write, and is gone before any answer is read.
+void greet_and_leave(const std::string& address) {
   wire::PeerHello hello;
+  hello.cluster = kCluster;
   hello.from = kPeer;
   hello.boot = BootId(7);
   hello.to = kSelf;
   std::vector<std::uint8_t> bytes;
-  for (const wire::ClusterId& cluster : {wire::ClusterId{{9}}, kCluster}) {
-    hello.cluster = cluster;
-    wire::append_frame(bytes, wire::FrameKind::kPeerHello, 0, wire::encode(hello));
+  wire::append_frame(bytes, wire::FrameKind::kPeerHello, 0, wire::encode(hello));
+  for (std::uint64_t probe = 1; probe <= 3; ++probe) {
+    wire::append_frame(bytes, wire::FrameKind::kPeerProbe, probe, {});
   }
   sockaddr_in to{};
   to.sin_family = AF_INET;
@@ -322,12 +185,12 @@ void greet_twice_and_leave(const std::string& address) {
 
 }  // namespace
 
-// The answer to the first greeting is answered by a reset, so the answer to the second cannot be
-// written: what that closes is in use until the greeting has been dealt with.
-TEST_CASE("a peer that leaves before it reads the answers to its greetings comes and goes") {
+// The answer to the greeting is answered by a reset, so the answers to the probes cannot be
+// written: what that closes is in use until the frame has been dealt with.
+TEST_CASE("a peer that leaves before it reads the answers to what it says comes and goes") {
   std::signal(SIGPIPE, SIG_IGN);  // as bibd does
   Stage stage;
-  greet_twice_and_leave(stage.network->listen_address());
+  greet_and_leave(stage.network->listen_address());
   stage.step = [&] { return stage.node.disconnected.size() == 1; };
   stage.run();
   CHECK(stage.node.disconnected == std::vector<NodeId>{kPeer});

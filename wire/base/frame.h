@@ -60,6 +60,8 @@ inline constexpr std::size_t kFrameHeaderSize = 32;
 inline constexpr std::uint32_t kFrameMagic = 0x46424942;  // "BIBF" as little-endian
 inline constexpr std::uint32_t kClientFrameBodyMax = 16U << 20;
 inline constexpr std::uint32_t kPeerFrameBodyMax = 64U << 20;
+// Of a stranger: greetings and their answers, requests to join, probes.
+inline constexpr std::uint32_t kGreetingFrameBodyMax = 64U << 10;
 
 using FrameHeaderBytes = std::array<std::uint8_t, kFrameHeaderSize>;
 
@@ -81,6 +83,8 @@ struct Frame {
 class FrameDecoder {
  public:
   explicit FrameDecoder(std::uint32_t body_size_max);
+  // For the frames whose header has not been looked at yet.
+  void set_body_size_max(std::uint32_t size) { body_size_max_ = size; }
 
   // The place where the next bytes of the stream should be written, and how many fit (not always
   // `size_hint`, never none); then say how many were written. Large bodies are received in place,
@@ -94,7 +98,9 @@ class FrameDecoder {
   // size or checksum are wrong (the message says which).
   Result<std::optional<Frame>> next();
 
+  // Bytes of the stream that next() has not given out; of these, those of a large body.
   std::size_t buffered() const;
+  std::size_t large_body_bytes() const { return large_ ? large_->received : 0; }
 
  private:
   // A body too large for the buffer is received where it will stay. While one is under way, the

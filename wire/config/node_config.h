@@ -77,7 +77,13 @@ struct NodeConfig {
   struct Limits {
     bool operator==(const Limits&) const = default;
 
-    std::uint32_t client_connections{};
+    std::uint32_t client_connections{};  // over TCP
+    std::uint32_t socket_connections{};  // over the Unix socket
+    std::uint32_t new_connections{};     // that have not greeted, of each listener
+    std::uint64_t greeting_timeout_ms{};
+    std::uint32_t joining_nodes{};         // that wait for their answer
+    std::uint64_t incoming_frame_bytes{};  // of frames not whole yet; clients' and nodes' each
+    std::uint64_t frame_timeout_ms{};      // from a frame's first byte to its last
     std::uint32_t requests_in_flight{};    // per connection; more are not read yet
     std::uint64_t uncommitted_bytes{};     // proposals beyond are refused: overloaded
     std::uint64_t session_retention_ms{};  // exactly-once records
