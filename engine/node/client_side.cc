@@ -101,6 +101,7 @@ void ClientSide::add_counters(wire::StatusReply& reply) const {
   reply.counters.push_back({"raft.dropped.after_read", parts_.driver->appends_dropped()});
   reply.counters.push_back({"api.overloaded.reads", parts_.queries->overloaded()});
   reply.counters.push_back({"api.overloaded.commands", parts_.commands->overloaded()});
+  reply.counters.push_back({"api.overloaded.feeds", parts_.feed->overloaded()});
 }
 
 void ClientSide::add_members(wire::StatusReply& reply) const {

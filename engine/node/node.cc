@@ -89,13 +89,13 @@ wire::Status Node::assemble(NodeTuning tuning, NodeStart start) {
     const bool named = peer_side_->names_this_node(known.membership);
     if (named || known.index <= start.restored.applied) peer_side_->learn_own_part(known);
   }
-  make_services(start.log_reader);
+  make_services(tuning, start.log_reader);
   const std::vector<wire::Member>& members = parts_.driver->members();
   world.peers.set_members(members.empty() ? start.first_members : members);
   return {};
 }
 
-void Node::make_services(const std::shared_ptr<LogReader>& reader) {
+void Node::make_services(const NodeTuning& tuning, const std::shared_ptr<LogReader>& reader) {
   NodeWorld& world = parts_.world;
   CommandsOptions options;
   options.cluster = parts_.cluster;
@@ -105,7 +105,7 @@ void Node::make_services(const std::shared_ptr<LogReader>& reader) {
   parts_.queries =
       std::make_unique<Queries>(world.turns, world.pool, QueriesOptions{}, *parts_.driver,
                                 *parts_.projector, world.clients, *parts_.commands);
-  parts_.feed = std::make_unique<EventFeed>(world.pool, world.clients, reader);
+  parts_.feed = std::make_unique<EventFeed>(tuning.feed, world.pool, world.clients, reader);
   parts_.feed->on_applied(parts_.projector->applied_index());
   parts_.joins =
       std::make_unique<Joins>(parts_.config.cluster_name, parts_.cluster, *parts_.driver,

@@ -39,6 +39,7 @@ struct NodeTuning {
   consensus::RaftConfig raft;
   RaftDriverOptions driver;
   SnapshotsOptions snapshots;
+  EventFeedOptions feed;
 };
 
 class Node final : public Applier, public LogSink, public LogEvents {
@@ -96,7 +97,7 @@ class Node final : public Applier, public LogSink, public LogEvents {
   Node(NodeWorld world, const wire::NodeConfig& config,
        std::function<void(wire::Status)> on_stopped);
   wire::Status assemble(NodeTuning tuning, NodeStart start);
-  void make_services(const std::shared_ptr<LogReader>& reader);
+  void make_services(const NodeTuning& tuning, const std::shared_ptr<LogReader>& reader);
   void issue_first_token();
   void check_failures();
   void fail(const wire::Error& error);

@@ -115,6 +115,7 @@ void Feeds::take(const Answer& answer) {
   if (answer.kind == wire::FrameKind::kErrorReply) return take_error(answer.feed, answer);
   const auto reply = wire::decode_events_reply(answer.body);
   if (!reply) violated("wire", "events cannot be read: {}", reply.error().message);
+  check_size(answer.feed, *reply);
   trace_.note(answer.feed, reply->events.size(), reply->next.index.value(), reply->next.offset);
   for (const wire::LoggedEvent& event : reply->events) {
     oracle_.check_feed(name(answer.feed), feed.next, event.position);
@@ -127,6 +128,14 @@ void Feeds::take(const Answer& answer) {
   oracle_.check_feed_goes_on(name(answer.feed), feed.next, reply->next);
   feed.next = reply->next;
   if (!answer.more) again(answer.feed, random_.below(kSecond));
+}
+
+void Feeds::check_size(std::size_t index, const wire::EventsReply& reply) const {
+  std::size_t bytes = 0;
+  for (const wire::LoggedEvent& event : reply.events) bytes += event.event.size();
+  if (reply.events.size() <= 1 || bytes <= plan_.work.reply_bytes_max) return;
+  violated("frame", "{} is sent {} events of {} bytes, and a reply may have {}", name(index),
+           reply.events.size(), bytes, plan_.work.reply_bytes_max);
 }
 
 void Feeds::take_error(std::size_t index, const Answer& answer) {

@@ -56,6 +56,7 @@ class Feeds final : public EventTarget {
 
   void ask(std::size_t index);
   void take(const Answer& answer);
+  void check_size(std::size_t index, const wire::EventsReply& reply) const;
   void take_error(std::size_t index, const Answer& answer);
   void again(std::size_t index, Time delay);
   engine::Asker asker(std::size_t index) const;

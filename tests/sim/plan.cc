@@ -210,6 +210,7 @@ Plan draw_plan(std::uint64_t seed, Scenario scenario) {
   draw_wipes(draw, plan);
   draw_sessions(draw, plan);
   plan.faults.descriptors = draw.mean(500 * kMillisecond, 8 * kSecond, 4);
+  plan.work.reply_bytes_max = draw.of<std::size_t>({1, 700, 4000, 4U << 20});
   // A disk that takes one write at a time is outrun by elections that come as fast as its writes.
   if (plan.raft.election_ticks_min < 100) {
     plan.disk.queue_writes_max = std::max<std::size_t>(plan.disk.queue_writes_max, 64);

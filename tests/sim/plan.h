@@ -97,6 +97,7 @@ struct WorkloadPlan {
   std::uint32_t duplicate_ppm = 0;    // requests that arrive twice
   std::uint32_t slow_ppm = 0;         // answers that their client takes late
   unsigned feeds = 0;                 // clients that list and follow the log's events
+  std::size_t reply_bytes_max = 0;    // of a feed's events in one reply; one may be larger
   std::uint32_t value_bytes_max = 16;
   Time session_retention = 0;  // longer than any request is repeated; 0: sessions do not expire
 };
@@ -108,7 +109,6 @@ enum class Scenario : std::uint8_t {
   kStaleAfterStart,
   kClockAndExpiry,
   kOldDuplicates,
-  kLargeValues,
   kTermJump,
   kSessions,
 };

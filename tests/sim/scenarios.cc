@@ -17,10 +17,6 @@ constexpr std::array kScenarios = {
     ScenarioInfo{Scenario::kOldDuplicates, "old-duplicates", "once",
                  "a request that was refused is carried out when it comes again after its client "
                  "went on"},
-    ScenarioInfo{
-        Scenario::kLargeValues, "large-values", "frame",
-        "a list of events is bounded by its bytes on disk, compressed, and not by those of "
-        "the answer"},
     ScenarioInfo{Scenario::kTermJump, "term-jump", "election",
                  "a peer's word takes a node to any term"},
     ScenarioInfo{Scenario::kSessions, "sessions", "bound",
@@ -78,23 +74,6 @@ void apply_scenario(Scenario scenario, Plan& plan) {
       plan.work.write_ppm = 900'000;
       plan.work.keys = 1;
       plan.work.clients = 5;
-      return;
-    case Scenario::kLargeValues:
-      keep_calm(plan);
-      plan.duration = 15 * kSecond;
-      plan.work.value_bytes_max = (1U << 20) - 100;
-      plan.work.clients = 3;
-      plan.work.think_min = 20 * kMillisecond;
-      plan.work.think_max = 100 * kMillisecond;
-      plan.work.patience = 2 * kSecond;
-      plan.work.write_ppm = 900'000;
-      plan.work.other_ppm = 0;
-      plan.work.feeds = 2;
-      plan.raft.uncommitted_bytes_max = 64U << 20;
-      plan.driver.cache_bytes = 16U << 20;
-      plan.driver.apply_bytes_per_turn = 512U << 10;
-      plan.driver.read_bytes = 1U << 20;
-      plan.snapshots.exist = false;
       return;
     case Scenario::kTermJump:
       keep_calm(plan);

@@ -68,6 +68,7 @@ engine::NodeTuning SimNode::tuning() const {
   engine::NodeTuning tuning;
   tuning.raft = plan.raft;
   tuning.driver = plan.driver;
+  tuning.feed.reply_bytes_max = plan.work.reply_bytes_max;
   engine::SnapshotsOptions& snapshots = tuning.snapshots;
   const SnapshotPlan& drawn = plan.snapshots;
   snapshots.threshold = drawn.exist ? drawn.threshold : UINT64_MAX / 2;
