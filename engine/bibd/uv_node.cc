@@ -36,6 +36,7 @@ ClientServerOptions client_options(const wire::NodeConfig& config) {
   options.greeting_timeout_ms = config.limits.greeting_timeout_ms;
   options.requests_max = config.limits.requests_in_flight;
   options.frames = frame_options(config);
+  options.unread_timeout_ms = config.limits.unread_timeout_ms;
   return options;
 }
 

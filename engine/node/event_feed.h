@@ -34,7 +34,7 @@ struct EventFeedOptions {
   std::size_t outgoing_bytes_max = 64U << 20;  // of all feeds, on their way to clients
   std::size_t feeds_max = 1024;
   std::size_t feeds_per_session_max = 16;
-  std::size_t reads_max = 4;  // jobs on the pool at a time
+  std::size_t reads_max = 2;  // jobs on the pool at a time: others need it, too
 };
 
 class EventFeed {

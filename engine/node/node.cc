@@ -34,6 +34,11 @@ NodeTuning Node::tuning_of(const wire::NodeConfig& config) {
   tuning.snapshots.interval_ticks = in_ticks(config.snapshot.interval_ms);
   tuning.snapshots.trailing_logs = config.raft.trailing_logs;
   tuning.snapshots.retain_count = config.snapshot.retain_count;
+  tuning.queries.session_bytes_max = config.limits.unread_bytes;
+  tuning.queries.outgoing_bytes_max = config.limits.outgoing_bytes;
+  tuning.feed.feeds_max = config.limits.feeds;
+  tuning.feed.feeds_per_session_max = config.limits.feeds_per_client;
+  tuning.feed.outgoing_bytes_max = config.limits.feed_bytes;
   return tuning;
 }
 
@@ -103,7 +108,7 @@ void Node::make_services(const NodeTuning& tuning, const std::shared_ptr<LogRead
   parts_.commands = std::make_unique<Commands>(options, *parts_.driver, *parts_.projector,
                                                world.clients, world.clock);
   parts_.queries =
-      std::make_unique<Queries>(world.turns, world.pool, QueriesOptions{}, *parts_.driver,
+      std::make_unique<Queries>(world.turns, world.pool, tuning.queries, *parts_.driver,
                                 *parts_.projector, world.clients, *parts_.commands);
   parts_.feed = std::make_unique<EventFeed>(tuning.feed, world.pool, world.clients, reader);
   parts_.feed->on_applied(parts_.projector->applied_index());

@@ -40,6 +40,7 @@ struct NodeTuning {
   RaftDriverOptions driver;
   SnapshotsOptions snapshots;
   EventFeedOptions feed;
+  QueriesOptions queries;
 };
 
 class Node final : public Applier, public LogSink, public LogEvents {

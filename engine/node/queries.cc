@@ -152,6 +152,7 @@ void Queries::run(Asker asker, const wire::Query& query, Age age) {
                              "ask another node"),
                   std::nullopt);
   }
+  if (const char* why = no_room(asker)) return answer_overloaded(asker, why);
   if (!query.key) return run_page(asker, query, age);
   answer(asker, projector_.query(query), age);
 }
@@ -159,9 +160,6 @@ void Queries::run(Asker asker, const wire::Query& query, Age age) {
 void Queries::run_page(Asker asker, const wire::Query& query, Age age) {
   if (pages_under_way_ >= options_.pages_max) {
     return answer_overloaded(asker, "too many lists are being read");
-  }
-  if (clients_.outgoing_bytes() > options_.outgoing_bytes_max) {
-    return answer_overloaded(asker, "too much waits for clients that do not read");
   }
   auto frozen = projector_.view();
   if (!frozen) return answer(asker, tl::unexpected(frozen.error()), std::nullopt);
@@ -183,9 +181,24 @@ void Queries::run_page(Asker asker, const wire::Query& query, Age age) {
       },
       lifetime_.guarded([asker, page](Queries& self) {
         --self.pages_under_way_;
-        if (*page) return self.clients_.answer(asker, FrameKind::kQueryReply, **page);
-        self.answer(asker, tl::unexpected(page->error()), std::nullopt);
+        if (!*page) return self.answer(asker, tl::unexpected(page->error()), std::nullopt);
+        // Others that were under way with it may have come first.
+        if (const char* why = self.no_room(asker)) return self.answer_overloaded(asker, why);
+        self.clients_.answer(asker, FrameKind::kQueryReply, **page);
       }));
+}
+
+const char* Queries::no_room(Asker asker) const {
+  const std::size_t own = clients_.outgoing_bytes(asker.session);
+  if (own > options_.session_bytes_max) {
+    return "too much waits for this client already (limits.unread_bytes): read what was answered";
+  }
+  const std::size_t all = clients_.outgoing_bytes();
+  const bool is_crowded = all > options_.outgoing_bytes_max;
+  if (is_crowded && (own > 0 || all / 2 > options_.outgoing_bytes_max)) {
+    return "too much waits for clients that do not read (limits.outgoing_bytes)";
+  }
+  return nullptr;
 }
 
 void Queries::answer(Asker asker, const wire::Result<projections::QueryResult>& result, Age age) {

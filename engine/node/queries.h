@@ -8,7 +8,9 @@
 // is read on the loop; a page is read on the pool over a frozen view.
 //
 // Bounded: reads that wait and their bytes, pages under way, and what waits to leave for slow
-// clients. Beyond, a query is answered kOverloaded.
+// clients. Beyond, a query is answered kOverloaded. Where too much waits for all clients together,
+// that is the answer to those for whom something waits: a few that do not read do not shut the
+// lists of all.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +32,8 @@ struct QueriesOptions {
   std::size_t waiting_max = 16384;
   std::size_t waiting_bytes_max = 32U << 20;
   std::size_t pages_max = 256;                  // on the pool or waiting for it
-  std::size_t outgoing_bytes_max = 256U << 20;  // to all clients together
+  std::size_t outgoing_bytes_max = 256U << 20;  // that wait for all clients together
+  std::size_t session_bytes_max = 16U << 20;    // ... for one
   std::uint64_t wait_ms = 5000;                 // for a read-index round
 };
 
@@ -89,6 +92,8 @@ class Queries {
   void run(Asker asker, const wire::Query& query, Age age);
   void run_page(Asker asker, const wire::Query& query, Age age);
   void answer(Asker asker, const wire::Result<projections::QueryResult>& result, Age age);
+  // Why not, as long as too much waits to leave; nullptr: there is room for one more answer.
+  const char* no_room(Asker asker) const;
   void answer_overloaded(Asker asker, const char* what);
   void answer_too_old(Asker asker, std::uint64_t max_age_us, Age age);
   void forget(std::uint64_t token);

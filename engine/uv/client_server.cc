@@ -15,6 +15,8 @@ namespace {
 // For the last words to reach a client that was refused.
 constexpr std::uint64_t kLastWordsMs = 1000;
 constexpr std::size_t kOutgoingBytesMax = 128U << 20;
+// In `unread_timeout_ms`. Looks and not time: a node that was paused has not seen its clients read.
+constexpr unsigned kUnreadLooks = 4;
 
 }  // namespace
 
@@ -60,6 +62,7 @@ class ClientServer::Session final : public Connection::Handler {
   }
 
   void send(std::uint64_t request, FrameKind kind, wire::ByteView body) {
+    if (body.size() > connection_->sent_body_max()) return send_too_large(request, body.size());
     connection_->send(kind, request, body);
     mark_dirty();
   }
@@ -102,7 +105,34 @@ class ClientServer::Session final : public Connection::Handler {
   Door& door() const { return door_; }
   bool is_greeted() const { return greeted_; }
 
+  // Bytes wait, and at this look and several before it none had been taken.
+  bool is_unread() {
+    const std::uint64_t taken = connection_->taken_bytes();
+    if (outgoing_bytes() == 0 || taken != taken_) {
+      taken_ = taken;
+      unread_looks_ = 0;
+      return false;
+    }
+    return ++unread_looks_ > kUnreadLooks;
+  }
+
  private:
+  void send_too_large(std::uint64_t request, std::size_t size) {
+    const std::uint32_t most = connection_->sent_body_max();
+    server_.logger_.warn("api", "an answer of {} bytes was not sent: a client takes {}", size,
+                         most);
+    wire::ErrorReply reply;
+    reply.code = ErrorCode::kInvalid;
+    const std::string message = fmt::format(
+        "the answer would have {} bytes, and a client takes no more than {}; ask for less at a "
+        "time "
+        "(--limit), or for one thing by its name",
+        size, most);
+    reply.message = message;
+    connection_->send(FrameKind::kErrorReply, request, encoder_.encode(reply));
+    mark_dirty();
+  }
+
   void on_hello(const wire::Frame& frame) {
     if (const wire::Status good = check_hello(frame); !good) return turn_away(frame, good.error());
     greeting_.stop();
@@ -156,6 +186,8 @@ class ClientServer::Session final : public Connection::Handler {
   bool paused_ = false;
   bool waits_for_turn_ = false;
   bool dirty_ = false;
+  std::uint64_t taken_ = 0;    // by the kernel, at the last look
+  unsigned unread_looks_ = 0;  // since that changed
 };
 
 ClientServer::ClientServer(EventLoop& loop, Logger& logger, ClientServerOptions options,
@@ -163,6 +195,7 @@ ClientServer::ClientServer(EventLoop& loop, Logger& logger, ClientServerOptions 
     : loop_(loop),
       options_(options),
       handler_(handler),
+      logger_(logger),
       refusals_(logger, "api", "clients were refused"),
       broken_(logger, "api", "clients' connections were closed"),
       log_timer_(loop,
@@ -170,7 +203,8 @@ ClientServer::ClientServer(EventLoop& loop, Logger& logger, ClientServerOptions 
                    refusals_.look(loop_.now_ms());
                    broken_.look(loop_.now_ms());
                  }),
-      frames_(loop, options.frames) {
+      frames_(loop, options.frames),
+      unread_(loop, [this] { end_unread(); }) {
   tcp_.sessions_max = options_.sessions_max;
   tcp_.limit_key = "limits.client_connections";
   socket_.sessions_max = options_.socket_sessions_max;
@@ -178,6 +212,9 @@ ClientServer::ClientServer(EventLoop& loop, Logger& logger, ClientServerOptions 
   open(tcp_, std::move(listeners.tcp));
   if (listeners.socket) open(socket_, std::move(listeners.socket));
   log_timer_.start(LimitedLog::kPeriodMs, LimitedLog::kPeriodMs);
+  const std::uint64_t look_ms =
+      std::max<std::uint64_t>(1, options_.unread_timeout_ms / kUnreadLooks);
+  unread_.start(look_ms, look_ms);
 }
 
 ClientServer::~ClientServer() = default;
@@ -185,7 +222,11 @@ ClientServer::~ClientServer() = default;
 void ClientServer::open(Door& door, std::unique_ptr<Listener> listener) {
   door.listener = std::move(listener);
   door.listener->serve(
-      ConnectionLimits{wire::kGreetingFrameBodyMax, kOutgoingBytesMax, &frames_},
+      ConnectionLimits{.frame_body_max = wire::kGreetingFrameBodyMax,
+                       .sent_body_max = wire::kClientFrameBodyMax,
+                       .outgoing_bytes_max = kOutgoingBytesMax,
+                       .frames = &frames_,
+                       .outgoing_sum = &outgoing_},
       [this, &door](std::unique_ptr<Connection> c) { accept(door, std::move(c)); });
 }
 
@@ -243,10 +284,21 @@ std::size_t ClientServer::outgoing_bytes(SessionId session) const {
   return found == nullptr ? 0 : found->outgoing_bytes();
 }
 
-std::size_t ClientServer::outgoing_bytes() const {
-  std::size_t bytes = 0;
-  for (const auto& [id, session] : sessions_) bytes += session->outgoing_bytes();
-  return bytes;
+// What waits for who does not read holds the room of those who do.
+void ClientServer::end_unread() {
+  std::vector<SessionId> unread;
+  for (const auto& [id, session] : sessions_) {
+    if (session->is_unread()) unread.push_back(static_cast<SessionId>(id));
+  }
+  for (const SessionId id : unread) {
+    const Session* session = find(id);
+    if (session == nullptr) continue;
+    logger_.warn("api",
+                 "a client's connection was closed: it has taken nothing of {} bytes that wait for "
+                 "it in {} ms (limits.unread_timeout)",
+                 session->outgoing_bytes(), options_.unread_timeout_ms);
+    end(id);
+  }
 }
 
 void ClientServer::flush() {

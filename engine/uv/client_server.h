@@ -7,9 +7,11 @@
 // Bounded: sessions, over TCP and over the socket each by a number of its own; for each session,
 // requests that are not answered yet by `requests_max`, and bytes that wait to leave by
 // `unread_bytes_max`, beyond which its socket is not read. A session that lets much more wait is
-// ended as too slow. Connections that have not greeted have room of their own, a short time, and no
-// more than small frames; where the room is full, the oldest makes room for the newest. The first
-// frame that is no good greeting is answered, and ends its connection.
+// ended as too slow, and so is one that takes nothing of what waits for `unread_timeout_ms`. An
+// answer larger than a client takes is refused in its place. Connections that have not greeted have
+// room of their own, a short time, and no more than small frames; where the room is full, the
+// oldest makes room for the newest. The first frame that is no good greeting is answered, and ends
+// its connection.
 #pragma once
 
 #include <cstdint>
@@ -44,6 +46,7 @@ struct ClientServerOptions {
   std::uint32_t requests_max = 4096;
   std::size_t unread_bytes_max = 4U << 20;
   IncomingFramesOptions frames;
+  std::uint64_t unread_timeout_ms = 30'000;  // and up to a quarter more
 };
 
 class ClientServer final : public ClientPort {
@@ -66,8 +69,7 @@ class ClientServer final : public ClientPort {
   void answer_partly(Asker asker, wire::FrameKind kind, wire::ByteView body) override;
   std::size_t outgoing_bytes(SessionId session) const override;
   bool is_open(SessionId session) const override { return find(session) != nullptr; }
-  // Adds the sessions up.
-  std::size_t outgoing_bytes() const override;
+  std::size_t outgoing_bytes() const override { return outgoing_; }
   void flush() override;
 
  private:
@@ -85,10 +87,13 @@ class ClientServer final : public ClientPort {
   void accept(Door& door, std::unique_ptr<Connection> connection);
   void end(SessionId session);
   Session* find(SessionId session) const;
+  void end_unread();
 
   EventLoop& loop_;
+  Logger& logger_;
   ClientServerOptions options_;
   Handler* handler_;
+  std::size_t outgoing_ = 0;  // kept by the connections of all sessions
   LimitedLog refusals_;
   LimitedLog broken_;
   Timer log_timer_;  // for what these two hold back
@@ -96,6 +101,7 @@ class ClientServer final : public ClientPort {
   Door tcp_;
   Door socket_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
+  Timer unread_;
   std::vector<SessionId> dirty_;
   std::size_t flushes_ = 0;
   std::uint64_t next_session_ = 1;

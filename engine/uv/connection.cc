@@ -10,7 +10,8 @@
 //   - the name is not known, or nothing answers there;
 //   - the other side ends the stream, or the stream breaks, in reading or in writing;
 //   - what comes is no frame, or a frame that does not become whole (incoming_frames.h);
-//   - the other side takes nothing, and too much waits for it.
+//   - the other side takes nothing, and too much waits for it;
+//   - what is to be sent is larger than the other side takes.
 //
 // When the owner destroys the Connection, the handle is closed the same way, without a report. The
 // State goes when both are done with it: the owner, and libuv.
@@ -53,7 +54,7 @@ struct Connection::State final : IncomingFrames::Receiver {
     State* asker = nullptr;  // null: the asker is gone
   };
 
-  State(EventLoop& event_loop, ConnectionLimits limits, uv_handle_type type);
+  State(EventLoop& event_loop, ConnectionLimits its_limits, uv_handle_type type);
 
   void resolve(const wire::Address& address);
   void on_resolved(int status, const addrinfo* found);
@@ -68,13 +69,15 @@ struct Connection::State final : IncomingFrames::Receiver {
   void forget_frame();
   void give_up_frame(const Error& error) override;
 
-  void queue(const wire::FrameHeaderBytes& header, wire::ByteView head,
-             std::span<const wire::Bytes> shared);
+  void send(wire::FrameKind kind, std::uint64_t id, wire::ByteView head,
+            std::span<const wire::Bytes> shared);
   void flush();
   void write_later(const SendQueue::Front& front);
   void on_written(int status);
   void finish();
   void end_stream();
+  void release(std::size_t bytes);
+  void count_outgoing();
 
   bool is_ending() const { return phase >= Phase::kClosing; }
   // Nothing is sent any more.
@@ -85,7 +88,7 @@ struct Connection::State final : IncomingFrames::Receiver {
   void abandon();  // by ~Connection
 
   EventLoop& loop;
-  const std::size_t outgoing_bytes_max;
+  const ConnectionLimits limits;
   StreamHandle stream{};
   Phase phase = Phase::kConnecting;
   Handler* handler = nullptr;  // null: none yet, or none any more
@@ -100,17 +103,19 @@ struct Connection::State final : IncomingFrames::Receiver {
   std::optional<IncomingFrames::Place> begun;  // while a frame has begun, and is waited for
   wire::FrameDecoder decoder;
   SendQueue outgoing;
+  std::size_t counted = 0;   // of `outgoing`, in limits.outgoing_sum
+  std::uint64_t left = 0;    // bytes that left `outgoing`
   Lookup* lookup = nullptr;  // of kResolving
   uv_connect_t connect_request{};
   uv_write_t write_request{};
   uv_shutdown_t shutdown_request{};
 };
 
-Connection::State::State(EventLoop& event_loop, ConnectionLimits limits, uv_handle_type type)
+Connection::State::State(EventLoop& event_loop, ConnectionLimits its_limits, uv_handle_type type)
     : loop(event_loop),
-      outgoing_bytes_max(limits.outgoing_bytes_max),
-      frames(limits.frames),
-      decoder(limits.frame_body_max) {
+      limits(its_limits),
+      frames(its_limits.frames),
+      decoder(its_limits.frame_body_max) {
   const int status = type == UV_TCP ? uv_tcp_init(loop.raw(), &stream.tcp)
                                     : uv_pipe_init(loop.raw(), &stream.pipe, 0);
   BIB_CHECK(status == 0);
@@ -244,11 +249,29 @@ void Connection::State::give_up_frame(const Error& error) {
 
 // ---- writing
 
-void Connection::State::queue(const wire::FrameHeaderBytes& header, wire::ByteView head,
-                              std::span<const wire::Bytes> shared) {
+void Connection::State::send(wire::FrameKind kind, std::uint64_t id, wire::ByteView head,
+                             std::span<const wire::Bytes> shared) {
+  if (is_silent()) return;
+  const std::array<wire::ByteView, 1> alone{head};
+  std::vector<wire::ByteView> together;
+  std::size_t size = head.size();
+  if (!shared.empty()) together.push_back(head);
+  for (const wire::Bytes& bytes : shared) {
+    together.push_back(bytes.view());
+    size += bytes.size();
+  }
+  if (size > limits.sent_body_max) {
+    return fail({ErrorCode::kInvalid,
+                 fmt::format("a message of kind {} and {} bytes was to be sent, and the other side "
+                             "takes no more than {}",
+                             static_cast<unsigned>(kind), size, limits.sent_body_max)});
+  }
+  const wire::FrameHeaderBytes header = wire::make_frame_header(
+      kind, id, shared.empty() ? std::span<const wire::ByteView>(alone) : together);
   outgoing.append(std::array<wire::ByteView, 2>{header, head});
   for (const wire::Bytes& bytes : shared) outgoing.append(bytes);
-  if (outgoing.bytes() > outgoing_bytes_max) {
+  count_outgoing();
+  if (outgoing.bytes() > limits.outgoing_bytes_max) {
     fail({ErrorCode::kOverloaded,
           fmt::format("the other side is not reading: {} bytes wait", outgoing.bytes())});
   }
@@ -261,9 +284,21 @@ void Connection::State::flush() {
     const int written = uv_try_write(&stream.stream, front.pieces.data(), front.count);
     if (written == UV_EAGAIN) return write_later(front);
     if (written < 0) return fail(uv_error(written, "writing"));
-    outgoing.release(static_cast<std::size_t>(written));
+    release(static_cast<std::size_t>(written));
   }
   if (finishing) end_stream();
+}
+
+void Connection::State::release(std::size_t bytes) {
+  outgoing.release(bytes);
+  left += bytes;
+  count_outgoing();
+}
+
+void Connection::State::count_outgoing() {
+  if (limits.outgoing_sum == nullptr || abandoned) return;
+  *limits.outgoing_sum += outgoing.bytes();
+  *limits.outgoing_sum -= std::exchange(counted, outgoing.bytes());
 }
 
 void Connection::State::write_later(const SendQueue::Front& front) {
@@ -277,7 +312,7 @@ void Connection::State::write_later(const SendQueue::Front& front) {
 void Connection::State::on_written(int status) {
   if (is_ending()) return;
   if (status != 0) return fail(uv_error(status, "writing"));
-  outgoing.release(outgoing.gathered_bytes());
+  release(outgoing.gathered_bytes());
   flush();
   if (phase == Phase::kOpen && outgoing.is_empty() && handler != nullptr) handler->on_drained();
 }
@@ -327,6 +362,7 @@ void Connection::State::on_handle_closed() {
 }
 
 void Connection::State::abandon() {
+  if (limits.outgoing_sum != nullptr) *limits.outgoing_sum -= std::exchange(counted, 0);
   if (phase == Phase::kClosed) {
     delete this;
     return;
@@ -389,17 +425,12 @@ void Connection::resume_reading() {
 }
 
 void Connection::send(wire::FrameKind kind, std::uint64_t id, wire::ByteView body) {
-  if (state_->is_silent()) return;
-  const std::array<wire::ByteView, 1> pieces{body};
-  state_->queue(wire::make_frame_header(kind, id, pieces), body, {});
+  state_->send(kind, id, body, {});
 }
 
 void Connection::send(wire::FrameKind kind, std::uint64_t id, wire::ByteView head,
                       std::span<const wire::Bytes> shared) {
-  if (state_->is_silent()) return;
-  std::vector<wire::ByteView> pieces{head};
-  for (const wire::Bytes& bytes : shared) pieces.push_back(bytes.view());
-  state_->queue(wire::make_frame_header(kind, id, pieces), head, shared);
+  state_->send(kind, id, head, shared);
 }
 
 void Connection::flush() {
@@ -416,6 +447,17 @@ void Connection::set_frame_body_max(std::uint32_t size) {
 
 std::size_t Connection::outgoing_bytes() const {
   return state_->outgoing.bytes();
+}
+
+std::uint64_t Connection::taken_bytes() const {
+  if (!state_->outgoing.is_gathered()) return state_->left;
+  // Libuv has these, and has written some.
+  const std::size_t waiting = uv_stream_get_write_queue_size(&state_->stream.stream);
+  return state_->left + state_->outgoing.gathered_bytes() - waiting;
+}
+
+std::uint32_t Connection::sent_body_max() const {
+  return state_->limits.sent_body_max;
 }
 
 }  // namespace bib::engine

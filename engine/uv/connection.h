@@ -29,9 +29,12 @@
 namespace bib::engine {
 
 struct ConnectionLimits {
-  std::uint32_t frame_body_max = wire::kClientFrameBodyMax;
+  std::uint32_t frame_body_max = wire::kClientFrameBodyMax;  // of what comes
+  std::uint32_t sent_body_max = wire::kClientFrameBodyMax;   // of what the other side takes
   std::size_t outgoing_bytes_max = 256U << 20;
   IncomingFrames* frames = nullptr;  // null: without a deadline and a budget
+  // Bytes that wait in all connections which share it; null: nobody counts. Outlives them.
+  std::size_t* outgoing_sum = nullptr;
 };
 
 class Connection {
@@ -66,6 +69,8 @@ class Connection {
   // What has been read already is delivered from inside this call.
   void resume_reading();
 
+  // A body above `sent_body_max` is not sent: the connection ends, for the other side would not
+  // take it. Who has another answer looks at sent_body_max() first.
   void send(wire::FrameKind kind, std::uint64_t id, wire::ByteView body);
   // A body in two parts: bytes that are copied, then shared ones that are not.
   void send(wire::FrameKind kind, std::uint64_t id, wire::ByteView head,
@@ -80,6 +85,10 @@ class Connection {
   // Another limit, for the frames that have not begun yet.
   void set_frame_body_max(std::uint32_t size);
   std::size_t outgoing_bytes() const;
+  // Of all that was ever sent here, the bytes that the kernel has taken. While some wait it stands
+  // still if the other side does not read.
+  std::uint64_t taken_bytes() const;
+  std::uint32_t sent_body_max() const;
 
  private:
   struct State;

@@ -215,7 +215,10 @@ PeerNetwork::PeerNetwork(EventLoop& loop, Logger& logger, PeerNetworkOptions opt
       news_(logger, "peer", "lines about connections were held back", kNewsMax),
       frames_(loop, options_.frames),
       probe_(loop, [this] { probe(); }) {
-  const ConnectionLimits limits{wire::kGreetingFrameBodyMax, 16U << 20, &frames_};
+  const ConnectionLimits limits{.frame_body_max = wire::kGreetingFrameBodyMax,
+                                .sent_body_max = wire::kGreetingFrameBodyMax,
+                                .outgoing_bytes_max = 16U << 20,
+                                .frames = &frames_};
   listener_->serve(limits, [this](std::unique_ptr<Connection> c) { accept(std::move(c)); });
   probe_.start(options_.probe_interval_ms, options_.probe_interval_ms);
 }

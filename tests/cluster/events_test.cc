@@ -1,4 +1,5 @@
 // The events of the log as a reader of any node sees them.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -73,4 +74,26 @@ TEST_CASE("without a quorum events are listed only by who asks for stale ones") 
   INFO(tail.err);
   CHECK(tail.exit_code == 0);
   CHECK(lines_of(tail).size() == 1);
+}
+
+TEST_CASE("large values that are small on disk are listed in parts, and no node ends") {
+  constexpr int kValues = 70;
+  Cluster cluster(quick_timeouts());
+  cluster.form(3);
+  const std::string value(1U << 20, 'x');
+  for (int i = 0; i < kValues; ++i) {
+    const Finished set = cluster.bib({"config", "set", "k" + std::to_string(i), "-"}, value);
+    INFO(set.err);
+    REQUIRE(set.exit_code == 0);
+  }
+  for (std::size_t node = 0; node < cluster.size(); ++node) {
+    const Finished list =
+        events_of(cluster, node, {"events", "list", "--stream", "config/", "--limit", "1000"});
+    INFO("node " << node << ": " << list.err);
+    REQUIRE(list.exit_code == 0);
+    CHECK(std::count(list.out.begin(), list.out.end(), '\n') == kValues);
+    CHECK(list.out.size() > kValues * value.size());
+  }
+  for (std::size_t node = 0; node < cluster.size(); ++node)
+    CHECK(cluster.process(node).is_running());
 }

@@ -31,7 +31,34 @@ struct RigLimits {
   CommandsOptions commands;
   QueriesOptions queries;
   std::size_t raft_reads_waiting_max = 65536;
+  // What waits to leave, as it is said to be; nullopt: as it is.
+  std::optional<std::size_t> waits_for_all;
+  std::optional<std::size_t> waits_for_session;
   bool applies = true;  // otherwise nothing is ever applied
+};
+
+// Sockets with as much in them as a test wants.
+struct CrowdedClients final : ClientPort {
+  CrowdedClients(ClientServer& clients, const RigLimits& limits)
+      : real(clients), all(limits.waits_for_all), one(limits.waits_for_session) {}
+
+  void answer(Asker asker, FrameKind kind, wire::ByteView body) override {
+    real.answer(asker, kind, body);
+  }
+  void answer_partly(Asker asker, FrameKind kind, wire::ByteView body) override {
+    real.answer_partly(asker, kind, body);
+  }
+  bool is_open(SessionId session) const override { return real.is_open(session); }
+  std::size_t outgoing_bytes(SessionId session) const override {
+    return one.value_or(real.outgoing_bytes(session));
+  }
+  std::size_t outgoing_bytes() const override { return all.value_or(real.outgoing_bytes()); }
+  void stop_listening() override { real.stop_listening(); }
+  void flush() override { real.flush(); }
+
+  ClientServer& real;
+  std::optional<std::size_t> all;
+  std::optional<std::size_t> one;
 };
 
 // A node of one voter without a disk: what it hands to the log is durable at the end of the turn.
@@ -55,7 +82,8 @@ struct Rig final : LogSink, PeerSender, Applier, SnapshotKeeper, ClientServer::H
         loop, logger, api, ClientListeners{Listener::open(loop, "127.0.0.1:0").value(), nullptr},
         this);
     commands = std::make_unique<Commands>(limits.commands, *driver, *projector, *clients, clock);
-    queries = std::make_unique<Queries>(loop, pool, limits.queries, *driver, *projector, *clients,
+    crowd = std::make_unique<CrowdedClients>(*clients, limits);
+    queries = std::make_unique<Queries>(loop, pool, limits.queries, *driver, *projector, *crowd,
                                         *commands);
     driver->tick();
     turn();  // its vote is durable
@@ -124,6 +152,7 @@ struct Rig final : LogSink, PeerSender, Applier, SnapshotKeeper, ClientServer::H
   std::unique_ptr<RaftDriver> driver;
   std::unique_ptr<projections::Projector> projector;
   std::unique_ptr<ClientServer> clients;
+  std::unique_ptr<CrowdedClients> crowd;
   std::unique_ptr<Commands> commands;
   std::unique_ptr<Queries> queries;
   std::uint64_t submitted = 0;
@@ -280,6 +309,33 @@ TEST_CASE("lists under way are bounded, and what is no longer under way makes ro
   Rig one(limits);
   const Outcome outcome = run(one, 0, 1, queries(1, wire::Consistency::kStale, std::nullopt));
   CHECK(outcome.overloads == 0);
+}
+
+TEST_CASE("clients that do not read shut their own lists, and not those of all") {
+  const auto lists = queries(2, wire::Consistency::kStale, std::nullopt);
+  RigLimits limits;
+  limits.queries.outgoing_bytes_max = 1000;
+  limits.queries.session_bytes_max = 100;
+  limits.waits_for_session = 101;
+  limits.waits_for_all = 101;
+  Rig own(limits);
+  const Outcome unread = run(own, 2, 0, lists);
+  CHECK(unread.answered == 0);
+  CHECK(unread.last_error.find("limits.unread_bytes") != std::string::npos);
+  // Too much waits for others.
+  limits.waits_for_session = 0;
+  limits.waits_for_all = 1500;
+  Rig others(limits);
+  CHECK(run(others, 0, 2, lists).overloads == 0);
+  limits.waits_for_session = 1;
+  Rig crowded(limits);
+  const Outcome refused = run(crowded, 2, 0, lists);
+  CHECK(refused.answered == 0);
+  CHECK(refused.last_error.find("limits.outgoing_bytes") != std::string::npos);
+  limits.waits_for_session = 0;
+  limits.waits_for_all = 2002;
+  Rig full(limits);
+  CHECK(run(full, 2, 0, lists).answered == 0);
 }
 
 TEST_CASE("commands that wait for a new leader to be ready are bounded") {

@@ -61,12 +61,19 @@ std::unique_ptr<ClientServer> serve(EventLoop& loop, Logger& logger, ClientServe
 struct Client final : Connection::Handler {
   std::unique_ptr<Connection> connection;
   std::size_t answers = 0;
+  std::size_t refusals = 0;
+  wire::Error refusal{wire::ErrorCode::kNone, {}};
   bool reads_at_once = false;
   bool greeted = false;
   bool closed = false;
 
   void on_frame(wire::Frame&& frame) override {
     if (frame.kind == FrameKind::kStatusReply) ++answers;
+    if (frame.kind == FrameKind::kErrorReply) {
+      ++refusals;
+      const auto reply = wire::decode_error_reply(frame.body.view()).value();
+      refusal = {reply.code, std::string(reply.message)};
+    }
     if (frame.kind != FrameKind::kServerHello) return;
     greeted = true;
     if (!reads_at_once) connection->pause_reading();
@@ -181,4 +188,92 @@ TEST_CASE(
   CHECK(most_in_a_turn <= kPerTurn + clients.size() - 1);
   CHECK(turns >= clients.size() * kRequests / (kPerTurn + clients.size() - 1));
   CHECK(fewest_when_one_had_all > kRequests / 4);
+}
+
+namespace {
+
+// A loop with a node and clients, until `until` says that it is enough.
+struct Served {
+  Served(ClientServerOptions options, std::size_t count) : clients(count) {
+    node.clients = serve(loop, logger, options, node);
+    for (Client& client : clients) {
+      client.connection =
+          Connection::dial(loop, node.clients->listen_address(), ConnectionLimits{}, &client)
+              .value();
+    }
+  }
+
+  void run(const std::function<bool()>& until) {
+    bool timed_out = true;
+    std::unique_ptr<Timer> deadline;
+    std::unique_ptr<Timer> tick;
+    const auto end = [&] {
+      for (Client& client : clients) client.connection.reset();
+      sum_at_end = node.clients->outgoing_bytes();
+      node.clients.reset();
+      deadline.reset();
+      tick.reset();
+      loop.stop();
+    };
+    deadline = std::make_unique<Timer>(loop, end);
+    deadline->start(20000, 0);
+    tick = std::make_unique<Timer>(loop, [] {});
+    tick->start(5, 5);
+    loop.set_turn_handler([&] {
+      if (!node.clients) return;
+      node.clients->flush();
+      if (!until()) return;
+      timed_out = false;
+      end();
+    });
+    REQUIRE(loop.run());
+    CHECK_FALSE(timed_out);
+  }
+
+  EventLoop loop;
+  StderrLogger logger{LogLevel::kError};
+  Node node;
+  std::vector<Client> clients;
+  std::size_t sum_at_end = 0;
+};
+
+}  // namespace
+
+TEST_CASE("a client that takes nothing of what waits for it is closed, and one that reads is not") {
+  ClientServerOptions options;
+  options.unread_bytes_max = 8U << 20;
+  options.unread_timeout_ms = 200;
+  Served served(options, 2);
+  served.clients[1].reads_at_once = true;
+  std::size_t most = 0;
+  served.run([&] {
+    most = std::max(most, served.node.clients->outgoing_bytes());
+    return served.node.ended == 1 && served.clients[1].answers == kRequests;
+  });
+  CHECK_FALSE(served.clients[1].closed);
+  CHECK(most > options.unread_bytes_max);
+}
+
+TEST_CASE("what waits for all clients is counted, and goes with the client it waited for") {
+  ClientServerOptions options;
+  options.unread_timeout_ms = 200;
+  Served served(options, 3);
+  std::size_t most = 0;
+  served.run([&] {
+    most = std::max(most, served.node.clients->outgoing_bytes());
+    return served.node.ended == 3;
+  });
+  CHECK(most > 2 * options.unread_bytes_max);
+  CHECK(served.sum_at_end == 0);
+}
+
+TEST_CASE("an answer that no client takes is refused in its place, and the connection stays") {
+  Served served({}, 1);
+  served.node.body.resize(wire::kPeerFrameBodyMax + std::size_t{1});
+  Client& client = served.clients[0];
+  client.reads_at_once = true;
+  served.run([&] { return client.refusals == kRequests; });
+  CHECK_FALSE(client.closed);
+  CHECK(client.refusal.code == wire::ErrorCode::kInvalid);
+  CHECK(client.refusal.message.find("--limit") != std::string::npos);
 }

@@ -28,13 +28,14 @@ struct Pair {
   std::unique_ptr<Timer> deadline = std::make_unique<Timer>(loop, [this] { end(); });
   bool timed_out = true;
 
-  explicit Pair(ConnectionLimits limits = {}) {
+  explicit Pair(ConnectionLimits limits = {}) : Pair(limits, limits) {}
+  Pair(ConnectionLimits limits, ConnectionLimits of_client) {
     listener = Listener::open(loop, "127.0.0.1:0").value();
     listener->serve(limits, [this](std::unique_ptr<Connection> c) {
       server.connection = std::move(c);
       server.connection->start(&server);
     });
-    client.connection = Connection::dial(loop, listener->address(), limits, &client).value();
+    client.connection = Connection::dial(loop, listener->address(), of_client, &client).value();
     deadline->start(20000, 0);
   }
 
@@ -91,7 +92,7 @@ TEST_CASE("a shared body is sent without being copied together") {
 }
 
 TEST_CASE("bytes that are no frame close the connection with a reason") {
-  Pair pair(ConnectionLimits{.frame_body_max = 10});
+  Pair pair(ConnectionLimits{.frame_body_max = 10}, ConnectionLimits{});
   pair.client.on_change = [&] {
     if (!pair.client.connected) return;
     pair.client.connection->send(wire::FrameKind::kStatus, 1,
@@ -104,6 +105,25 @@ TEST_CASE("bytes that are no frame close the connection with a reason") {
   CHECK_FALSE(pair.timed_out);
   REQUIRE(pair.server.closed.size() == 1);
   CHECK(pair.server.closed[0].code == wire::ErrorCode::kInvalid);
+}
+
+TEST_CASE("what the other side would not take is not sent, and ends the connection with a reason") {
+  const std::size_t limit = GENERATE(std::size_t{10}, std::size_t{wire::kPeerFrameBodyMax});
+  Pair pair(ConnectionLimits{.sent_body_max = static_cast<std::uint32_t>(limit)});
+  pair.client.on_change = [&] {
+    if (!pair.client.closed.empty()) return pair.finish();
+    if (!pair.client.connected) return;
+    const wire::Bytes half(wire::Bytes::Builder(limit / 2 + 1));
+    const std::vector<wire::Bytes> halves{half, half};
+    pair.client.connection->send(wire::FrameKind::kPeerMessage, 1, {}, halves);
+    pair.client.connection->flush();
+  };
+  REQUIRE(pair.loop.run());
+  CHECK_FALSE(pair.timed_out);
+  CHECK(pair.server.received.empty());
+  REQUIRE(pair.client.closed.size() == 1);
+  CHECK(pair.client.closed[0].code == wire::ErrorCode::kInvalid);
+  CHECK(pair.client.closed[0].message.find(std::to_string(limit)) != std::string::npos);
 }
 
 TEST_CASE("what waits to be sent is bounded") {

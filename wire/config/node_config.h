@@ -85,6 +85,12 @@ struct NodeConfig {
     std::uint64_t incoming_frame_bytes{};  // of frames not whole yet; clients' and nodes' each
     std::uint64_t frame_timeout_ms{};      // from a frame's first byte to its last
     std::uint32_t requests_in_flight{};    // per connection; more are not read yet
+    std::uint64_t unread_bytes{};          // that wait for one client
+    std::uint64_t outgoing_bytes{};        // that wait for all clients
+    std::uint64_t unread_timeout_ms{};     // of a client that takes nothing of what waits
+    std::uint32_t feeds{};                 // lists and followers of events
+    std::uint32_t feeds_per_client{};      // ... of one connection
+    std::uint64_t feed_bytes{};            // that wait for all of them
     std::uint64_t uncommitted_bytes{};     // proposals beyond are refused: overloaded
     std::uint64_t session_retention_ms{};  // exactly-once records
     std::uint32_t sessions_max{};          // exactly-once records
