@@ -54,6 +54,11 @@ FrameKind answer_to(FrameKind request) {
   }
 }
 
+bool is_read(FrameKind request) {
+  return request == FrameKind::kQuery || request == FrameKind::kStatus ||
+         request == FrameKind::kSnapshots;
+}
+
 // A node would close the connection, again and again.
 tl::unexpected<wire::Error> too_large(std::size_t size) {
   return wire::fail(ErrorCode::kInvalid, "a request of {} bytes is more than a node takes ({})",
@@ -144,7 +149,10 @@ void Client::turn(Clock::time_point deadline, std::vector<Completion>& completio
   const std::size_t before = completions.size();
   send_waiting(Clock::now(), completions);
   const auto status = exchange(completions);
-  if (!status && connection_) disconnect(status.error());
+  if (!status && connection_) {
+    if (status.error().code == ErrorCode::kIo) lose_reads(completions);
+    disconnect(status.error());
+  }
   const Clock::time_point now = Clock::now();
   expire(now, completions);
   if (connection_ && look_around(now)) return;
@@ -221,6 +229,20 @@ void Client::requeue_sent() {
     if (pending.state == Pending::State::kSent) pending.state = Pending::State::kWaiting;
   }
   first_waiting_ = first_ticket_;
+}
+
+// The connection has broken.
+void Client::lose_reads(std::vector<Completion>& completions) {
+  if (connection_->queued_bytes() > 0 || !finder_.server()) return;  // they may not be there yet
+  std::vector<std::uint64_t> given_up;
+  for (Pending& pending : pending_) {
+    if (pending.state != Pending::State::kSent || !is_read(pending.kind)) continue;
+    if (!pending.lost.add(*finder_.server())) given_up.push_back(pending.ticket);
+  }
+  for (const std::uint64_t ticket : given_up) {
+    Pending& pending = *find(ticket);
+    complete(pending, tl::unexpected(pending.lost.error()), completions);
+  }
 }
 
 void Client::send_waiting(Clock::time_point now, std::vector<Completion>& completions) {

@@ -6,13 +6,14 @@
 // soon is not waited for idly: the other members are asked meanwhile, and if they know a later
 // leader, that one gets them. Unanswered requests are sent again in their order. Requests under way
 // at the same time may be decided in another order than they were submitted if some are retried;
-// a caller that depends on an answer waits for it.
+// a caller that depends on an answer waits for it. A read that two nodes lose with their connection
+// is not taken to a third (lost_answers.h).
 //
 // Pipelining: submit() while can_submit(), then poll() for completions. Everything submitted
 // between two polls leaves in one write. call() is one request and its answer.
 //
-// Errors: kIo no node can be reached; kNoQuorum no leader within the time; kTimeout no answer
-// within the time, the outcome is unknown; otherwise what the node said.
+// Errors: kIo no node can be reached, or two have lost a read; kNoQuorum no leader within the time;
+// kTimeout no answer within the time, the outcome is unknown; otherwise what the node said.
 #pragma once
 
 #include <chrono>
@@ -22,6 +23,7 @@
 #include <optional>
 #include <vector>
 
+#include "cli/client/lost_answers.h"
 #include "cli/client/node_finder.h"
 #include "wire/client/client_message.h"
 
@@ -92,6 +94,7 @@ class Client {
     Clock::time_point sent;        // kSent: on the present connection
     Clock::time_point not_before;  // kWaiting
     unsigned overloads = 0;        // answers of that kind so far
+    LostAnswers lost;              // of a read
   };
 
   std::uint64_t enqueue(wire::FrameKind kind, wire::ByteView body);
@@ -103,6 +106,7 @@ class Client {
   bool connect(Clock::time_point deadline, std::vector<Completion>& completions);
   void disconnect(wire::Error why);
   void requeue_sent();
+  void lose_reads(std::vector<Completion>& completions);
   bool look_around(Clock::time_point now);
   wire::Status wait(Clock::time_point until) const;
   void send_waiting(Clock::time_point now, std::vector<Completion>& completions);

@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "cli/client/lost_answers.h"
 #include "cli/client/node_finder.h"
 #include "wire/base/secret.h"
 
@@ -27,6 +28,9 @@ class EventStream {
       const auto status = read(*connection);
       if (finished_ || status) continue;
       if (!can_retry(status.error().code)) return tl::unexpected(status.error());
+      if (status.error().code == ErrorCode::kIo && !may_ask_another(*connection)) {
+        return tl::unexpected(lost_.error());
+      }
       remember(status.error());
       // A follower may have waited for days: this trouble is a new one.
       if (Clock::now() - began >= context_.timeout) give_up_at_.reset();
@@ -42,6 +46,17 @@ class EventStream {
     return code == ErrorCode::kIo || code == ErrorCode::kShuttingDown ||
            code == ErrorCode::kOverloaded || code == ErrorCode::kNoQuorum ||
            code == ErrorCode::kNotLeader;
+  }
+
+  // The connection has broken. A node that had sent everything there was did not die of the
+  // request.
+  bool may_ask_another(const Connection& connection) {
+    if (refused_) return true;  // an answer
+    const bool had_all = caught_up_ || Clock::now() - heard_at_ >= context_.timeout;
+    if (had_all || request_.from != lost_from_) lost_.clear();
+    lost_from_ = request_.from;
+    if (had_all || connection.queued_bytes() > 0) return true;
+    return lost_.add(*finder_.server());
   }
 
   // That a node was reached and knows no leader says more than that another one is down.
@@ -63,6 +78,8 @@ class EventStream {
   wire::Status read(Connection& connection) {
     wire::ClientEncoder encoder;
     connection.queue(FrameKind::kReadEvents, kRequestId, encoder.encode(request_));
+    caught_up_ = refused_ = false;
+    heard_at_ = Clock::now();
     while (!finished_) {
       // Who follows waits for as long as nothing happens.
       const auto patience = request_.follow
@@ -71,6 +88,7 @@ class EventStream {
       BIB_TRY(const wire::Frame frame, connection.receive_frame(Clock::now() + patience));
       if (frame.id != kRequestId) continue;
       BIB_TRY_VOID(on_frame(frame));
+      heard_at_ = Clock::now();
       finder_.settled();
       give_up_at_.reset();
       no_leader_.reset();
@@ -80,6 +98,7 @@ class EventStream {
 
   wire::Status on_frame(const wire::Frame& frame) {
     if (frame.kind == FrameKind::kErrorReply) {
+      refused_ = true;
       BIB_TRY(const wire::ErrorReply reply, wire::decode_error_reply(frame.body.view()));
       if (reply.code == ErrorCode::kNotLeader) finder_.suggest(reply.leader_api_address);
       return wire::fail(reply.code, "{}", reply.message);
@@ -102,6 +121,7 @@ class EventStream {
     }
     request_.from = reply->next;
     finished_ = reply->end;
+    caught_up_ = reply->events.empty();
     return {};
   }
 
@@ -111,6 +131,12 @@ class EventStream {
   NodeFinder finder_;
   std::optional<Clock::time_point> give_up_at_;  // since a connection was lost; a frame ends that
   std::optional<wire::Error> no_leader_;         // what a node said since then
+  // Of the present connection.
+  bool caught_up_ = false;  // there was nothing more yet
+  bool refused_ = false;    // the node said no
+  Clock::time_point heard_at_;
+  LostAnswers lost_;
+  wire::Position lost_from_;  // what was asked for then
   bool finished_ = false;
 };
 

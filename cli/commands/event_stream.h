@@ -2,8 +2,9 @@
 //
 // One thread; blocks until the events asked for have been visited, or, when it follows, until the
 // visitor says stop. After a lost connection it continues after the last event, at any node (with
-// request.consistency kLeader: at the leader). It gives up when nothing has come for
-// `context.timeout` although it tried.
+// request.consistency kLeader: at the leader). What two nodes lose with their connection, from the
+// same event on, is not asked of a third (cli/client/lost_answers.h). It gives up when nothing has
+// come for `context.timeout` although it tried.
 #pragma once
 
 #include <functional>

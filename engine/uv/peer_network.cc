@@ -216,7 +216,7 @@ PeerNetwork::PeerNetwork(EventLoop& loop, Logger& logger, PeerNetworkOptions opt
       frames_(loop, options_.frames),
       probe_(loop, [this] { probe(); }) {
   const ConnectionLimits limits{.frame_body_max = wire::kGreetingFrameBodyMax,
-                                .sent_body_max = wire::kGreetingFrameBodyMax,
+                                .sent_body_max = wire::kClientFrameBodyMax,
                                 .outgoing_bytes_max = 16U << 20,
                                 .frames = &frames_};
   listener_->serve(limits, [this](std::unique_ptr<Connection> c) { accept(std::move(c)); });

@@ -450,3 +450,40 @@ TEST_CASE("a client that takes any node stays with a follower") {
   REQUIRE(client.call(query).reply);
   REQUIRE(leader.greetings() == 0);
 }
+
+TEST_CASE("a read that two nodes lose with their connection is not taken to a third") {
+  FakeNode first(1, [](const Received&) { return dropped(); });
+  FakeNode second(2, [](const Received&) { return dropped(); });
+  FakeNode third(3, [](const Received&) { return dropped(); });
+  first.set_members({first.address(), second.address(), third.address()});
+  cli::ClientOptions options = options_for({&first});
+  options.to_leader = false;
+  cli::Client client(options);
+  const cli::Completion completion = client.call(wire::Query{});
+  REQUIRE_FALSE(completion.reply);
+  CHECK(completion.reply.error().code == ErrorCode::kIo);
+  const std::string& message = completion.reply.error().message;
+  INFO(message);
+  const FakeNode& other = second.received().empty() ? third : second;
+  CHECK(message.find(first.address()) != std::string::npos);
+  CHECK(message.find(other.address()) != std::string::npos);
+  CHECK(second.received().size() + third.received().size() == 1);
+}
+
+TEST_CASE("a read goes on past one node that goes away and others that cannot serve now") {
+  std::atomic<int> asked = 0;
+  const auto handler = [&](const Received&) {
+    wire::ClientEncoder encoder;
+    return ++asked <= 3 ? refused(ErrorCode::kNoQuorum, "no leader")
+                        : reply(FrameKind::kQueryReply, encoder.encode(wire::QueryReply{}));
+  };
+  FakeNode first(1, [](const Received&) { return dropped(); });
+  FakeNode second(2, handler);
+  FakeNode third(3, handler);
+  first.set_members({second.address(), third.address()});
+  cli::ClientOptions options = options_for({&first});
+  options.to_leader = false;
+  cli::Client client(options);
+  CHECK(client.call(wire::Query{}).reply);
+  CHECK(asked == 4);
+}

@@ -1,6 +1,7 @@
 // A stream of events against nodes that go away, do not lead, have no quorum, or refuse.
 #include "cli/commands/event_stream.h"
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <deque>
 
@@ -111,6 +112,42 @@ TEST_CASE("a follower of events survives lost connections until it has seen enou
   REQUIRE(run.result);
   CHECK(run.seen == Seen{1, 2, 3});
   for (const Received& received : node.received()) CHECK(request_of(received).follow);
+}
+
+TEST_CASE("events that two nodes lose with their connection are not asked of a third") {
+  const bool follow = GENERATE(false, true);
+  const bool begins_well = GENERATE(false, true);
+  FakeNode first(
+      1, [&](const Received&) { return begins_well ? then_dropped(events(1, 3)) : dropped(); });
+  FakeNode second(2, [](const Received&) { return dropped(); });
+  FakeNode third(3, [](const Received&) { return dropped(); });
+  first.set_members({first.address(), second.address(), third.address()});
+  const Run run(first, {.from = {LogIndex(1), 0}, .follow = follow});
+  REQUIRE_FALSE(run.result);
+  CHECK(run.result.error().code == ErrorCode::kIo);
+  const std::string& message = run.result.error().message;
+  INFO(message);
+  const FakeNode& other = second.received().empty() ? third : second;
+  CHECK(message.find(first.address()) != std::string::npos);
+  CHECK(message.find(other.address()) != std::string::npos);
+  CHECK(message.find("bib cluster status") != std::string::npos);
+  CHECK(run.seen.size() == (begins_well ? 3 : 0));
+  CHECK(second.received().size() + third.received().size() == 1);
+}
+
+TEST_CASE("who follows and has everything goes on, however many nodes go away") {
+  std::atomic<int> asked = 0;
+  const auto handler = [&](const Received&) {
+    return ++asked <= 3 ? then_dropped(events(1, 0)) : events(1, 1);
+  };
+  FakeNode first(1, handler);
+  FakeNode second(2, handler);
+  FakeNode third(3, handler);
+  first.set_members({first.address(), second.address(), third.address()});
+  const Run run(first, {.from = {LogIndex(1), 0}, .follow = true}, 10s, 1);
+  REQUIRE(run.result);
+  CHECK(run.seen == Seen{1});
+  CHECK(asked == 4);
 }
 
 TEST_CASE("a node that takes every connection and loses it is given up after the timeout") {
