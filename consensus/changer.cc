@@ -91,6 +91,11 @@ wire::Result<Membership> apply_all(Membership membership,
                       "the change would leave the cluster without a voter; keep at least one");
   }
   drop_unnamed_members(membership);
+  if (membership.members.size() > wire::kMembersMax) {
+    return wire::fail(wire::ErrorCode::kRefused,
+                      "the change would make {} members, and there may be {}: remove one first",
+                      membership.members.size(), wire::kMembersMax);
+  }
   return membership;
 }
 

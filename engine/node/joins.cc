@@ -99,9 +99,7 @@ wire::Status Joins::check_token(const std::string& secret) const {
 
 wire::Status Joins::check_member(const wire::Member& node) const {
   if (node.id == wire::NodeId()) return fail(ErrorCode::kInvalid, "the node has no id");
-  for (const std::string& address : {node.raft_address, node.api_address}) {
-    BIB_TRY_VOID(check_reachable(address));
-  }
+  BIB_TRY_VOID(check_addresses(node));
   const wire::Membership& membership = driver_.raft().membership();
   const wire::Member* known = membership.find(node.id);
   const bool another_log = known != nullptr && known->log_id != 0 && known->log_id != node.log_id;
@@ -113,14 +111,18 @@ wire::Status Joins::check_member(const wire::Member& node) const {
                 "node: {}",
                 to_string(node.id), to_string(node.id), wire::kHowToRejoin);
   }
-  for (const wire::Member& member : membership.members) {
-    if (member.id != node.id && member.raft_address == node.raft_address) {
-      return fail(ErrorCode::kRefused,
-                  "the address {} belongs to node {} already. If that node's disk was lost, on a "
-                  "member: `bib cluster member remove {}`; if not, give this one another address "
-                  "(`bib setup` with --listen)",
-                  node.raft_address, to_string(member.id), to_string(member.id));
-    }
+  if (const auto taken = find_taken_address(membership, node)) {
+    return fail(ErrorCode::kRefused,
+                "the address {} belongs to node {} already. If that node's disk was lost, on a "
+                "member: `bib cluster member remove {}`; if not, give this one another address "
+                "(`bib setup` with --listen)",
+                taken->address, to_string(taken->owner), to_string(taken->owner));
+  }
+  if (known == nullptr && membership.members.size() >= wire::kMembersMax) {
+    return fail(ErrorCode::kRefused,
+                "the cluster has {} members, as many as there may be. To make room, on a member: "
+                "`bib cluster member remove ID`",
+                membership.members.size());
   }
   return {};
 }

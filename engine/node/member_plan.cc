@@ -1,7 +1,6 @@
 #include "engine/node/member_plan.h"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "wire/base/address.h"
@@ -29,6 +28,20 @@ bool will_listen(const Membership& membership, NodeId id) {
   return has(membership.learners, id) || has(membership.learners_next, id);
 }
 
+wire::Status check_reachable(const std::string& address) {
+  BIB_TRY(const wire::Address parsed, wire::parse_address(address));
+  if (wire::is_wildcard(parsed.host)) {
+    return fail(ErrorCode::kInvalid,
+                "{} is not an address that others can reach: set advertise_addr", address);
+  }
+  if (parsed.port == 0) {
+    return fail(ErrorCode::kInvalid,
+                "{} names port 0, which nobody can dial: give the port at which the node listens",
+                address);
+  }
+  return {};
+}
+
 wire::Result<const Member*> find_member(const Membership& membership, NodeId id) {
   const Member* member = membership.find(id);
   if (member == nullptr) {
@@ -41,16 +54,6 @@ wire::Result<const Member*> find_member(const Membership& membership, NodeId id)
   return member;
 }
 
-wire::Status check_free(const Membership& membership, const Member& changed) {
-  for (const Member& other : membership.members) {
-    if (other.id != changed.id && other.raft_address == changed.raft_address) {
-      return fail(ErrorCode::kRefused, "the address {} belongs to node {} already",
-                  changed.raft_address, to_string(other.id));
-    }
-  }
-  return {};
-}
-
 wire::Result<std::optional<MembershipChange>> plan_update(const Membership& current,
                                                           const MemberChange& wanted) {
   BIB_TRY(const Member* member, find_member(current, wanted.id));
@@ -58,9 +61,11 @@ wire::Result<std::optional<MembershipChange>> plan_update(const Membership& curr
   if (!wanted.raft_address.empty()) changed.raft_address = wanted.raft_address;
   if (!wanted.api_address.empty()) changed.api_address = wanted.api_address;
   if (changed == *member) return std::nullopt;
-  BIB_TRY_VOID(check_reachable(changed.raft_address));
-  BIB_TRY_VOID(check_reachable(changed.api_address));
-  BIB_TRY_VOID(check_free(current, changed));
+  BIB_TRY_VOID(check_addresses(changed));
+  if (const auto taken = find_taken_address(current, changed)) {
+    return fail(ErrorCode::kRefused, "the address {} belongs to node {} already", taken->address,
+                to_string(taken->owner));
+  }
   return MembershipChange{ChangeKind::kUpdate, std::move(changed)};
 }
 
@@ -97,13 +102,25 @@ wire::Result<std::optional<MembershipChange>> plan_one(const Membership& current
 
 }  // namespace
 
-wire::Status check_reachable(const std::string& address) {
-  BIB_TRY(const wire::Address parsed, wire::parse_address(address));
-  if (wire::is_wildcard(parsed.host)) {
-    return fail(ErrorCode::kInvalid,
-                "{} is not an address that others can reach: set advertise_addr", address);
+wire::Status check_addresses(const Member& member) {
+  BIB_TRY_VOID(check_reachable(member.raft_address));
+  BIB_TRY_VOID(check_reachable(member.api_address));
+  if (member.raft_address != member.api_address) return {};
+  return fail(ErrorCode::kInvalid,
+              "node {} cannot have {} both for the other nodes and for clients: give two ports",
+              to_string(member.id), member.raft_address);
+}
+
+std::optional<TakenAddress> find_taken_address(const Membership& membership, const Member& member) {
+  for (const Member& other : membership.members) {
+    if (other.id == member.id) continue;
+    for (const std::string& address : {member.raft_address, member.api_address}) {
+      if (address == other.raft_address || address == other.api_address) {
+        return TakenAddress{address, other.id};
+      }
+    }
   }
-  return {};
+  return std::nullopt;
 }
 
 wire::Result<std::vector<MembershipChange>> plan_member_changes(

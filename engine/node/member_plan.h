@@ -5,6 +5,7 @@
 // that nothing remains but to wait for the commit.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,7 +22,16 @@ namespace bib::engine {
 wire::Result<std::vector<consensus::MembershipChange>> plan_member_changes(
     const wire::Membership& current, std::span<const wire::MemberChange> wanted);
 
-// kInvalid unless other nodes can dial it: "host:port", no wildcard.
-wire::Status check_reachable(const std::string& address);
+// kInvalid unless others can dial both: "host:port", no wildcard, no port 0, and not the same
+// twice.
+wire::Status check_addresses(const wire::Member& member);
+
+// One of the member's addresses that is another member's, for whichever purpose.
+struct TakenAddress {
+  std::string address;
+  wire::NodeId owner;
+};
+std::optional<TakenAddress> find_taken_address(const wire::Membership& membership,
+                                               const wire::Member& member);
 
 }  // namespace bib::engine

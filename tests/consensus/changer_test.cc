@@ -127,4 +127,21 @@ TEST_CASE("Whatever is changed, the lists keep their order and each transition i
   CHECK(joint_steps > 100);
 }
 
+TEST_CASE("A change that makes more members than a membership may have is refused") {
+  Membership full = of_voters({1, 2, 3});
+  std::vector<MembershipChange> joins;
+  for (std::uint64_t id = 4; id <= wire::kMembersMax; ++id) {
+    joins.push_back(change(ChangeKind::kAddLearner, id, "new"));
+  }
+  full = change_membership(full, joins).value();
+  REQUIRE(full.members.size() == wire::kMembersMax);
+  REQUIRE(wire::decode_membership(wire::encode_membership(full)));
+  const std::vector one_more{change(ChangeKind::kAddLearner, 999, "new")};
+  const auto refused = change_membership(full, one_more);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == wire::ErrorCode::kRefused);
+  CHECK(refused.error().message.find("257 members") != std::string::npos);
+  CHECK_FALSE(enter_joint(full, one_more, true));
+}
+
 }  // namespace bib::consensus

@@ -105,6 +105,15 @@ TEST_CASE("a plan refuses what cannot be done") {
         wire::ErrorCode::kInvalid);
   CHECK(code({{MemberChangeKind::kUpdate, NodeId(2), "nonsense", ""}}) ==
         wire::ErrorCode::kInvalid);
-  CHECK(code({{MemberChangeKind::kUpdate, NodeId(2), "10.0.0.3:4002", ""}}) ==
-        wire::ErrorCode::kRefused);
+  // Port 0; the same address twice; another member's, for whichever purpose.
+  CHECK(code({{MemberChangeKind::kUpdate, NodeId(2), "10.0.0.2:0", ""}}) ==
+        wire::ErrorCode::kInvalid);
+  CHECK(code({{MemberChangeKind::kUpdate, NodeId(2), "", "10.0.0.2:0"}}) ==
+        wire::ErrorCode::kInvalid);
+  CHECK(code({{MemberChangeKind::kUpdate, NodeId(2), "10.0.0.2:4000", ""}}) ==
+        wire::ErrorCode::kInvalid);
+  for (const char* taken : {"10.0.0.3:4002", "10.0.0.3:4000"}) {
+    CHECK(code({{MemberChangeKind::kUpdate, NodeId(2), taken, ""}}) == wire::ErrorCode::kRefused);
+    CHECK(code({{MemberChangeKind::kUpdate, NodeId(2), "", taken}}) == wire::ErrorCode::kRefused);
+  }
 }
