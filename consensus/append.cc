@@ -66,8 +66,9 @@ Accepted Raft::on_append(const PeerMessage& message) {
 // A correct leader's log has what is committed (Raft §5.4.3), and never changes what it has said
 // in its term (leader append-only, figure 3).
 bool Raft::contradicts(const PeerMessage& message) const {
+  const LogIndex certain = rules::certain(following_.proved, commit_);
   auto differs = [&](LogIndex index, Term term) {
-    return index <= following_.proved && index >= log_.base().index && log_.term_at(index) != term;
+    return index <= certain && index >= log_.base().index && log_.term_at(index) != term;
   };
   if (differs(message.log_index, message.log_term)) return true;
   return std::any_of(message.entries.begin(), message.entries.end(),

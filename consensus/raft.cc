@@ -77,7 +77,8 @@ Accepted Raft::step(const PeerMessage& message) {
   if (message.to != config_.self || message.from == NodeId() || message.from == config_.self) {
     return drop(DropReason::kMisaddressed);
   }
-  if (message.term == Term()) return drop(DropReason::kMalformed);
+  if (message.term == Term() || message.term > wire::kTermMax) return drop(DropReason::kMalformed);
+  if (!may_be_reached(message)) return drop(DropReason::kTermJump);
   if (message.kind == MessageKind::kPreVoteReply) {
     on_pre_vote_reply(message);
     return {};
@@ -119,6 +120,43 @@ Accepted Raft::step(const PeerMessage& message) {
       return {};
   }
   return drop(DropReason::kMalformed);
+}
+
+// A node that knows no voter yet believes the first that speaks to it.
+bool Raft::may_be_reached(const PeerMessage& message) {
+  if (rules::may_be_reached(message.term, term_) || membership().voters.empty()) return true;
+  // A pre-vote asks about a term that nobody has entered; so does the grant of one.
+  const bool is_entered = message.kind != MessageKind::kPreVote &&
+                          (message.kind != MessageKind::kPreVoteReply || message.rejected);
+  if (is_entered && membership().is_voter(message.from)) {
+    const auto known = std::find_if(far_terms_.begin(), far_terms_.end(),
+                                    [&](const FarTerm& far) { return far.voter == message.from; });
+    if (known == far_terms_.end()) {
+      far_terms_.push_back({message.from, message.term});
+    } else {
+      known->term = std::max(known->term, message.term);
+    }
+  }
+  return rules::may_be_reached(message.term, std::max(term_, term_of_majority()));
+}
+
+Term Raft::term_of_majority() {
+  std::erase_if(far_terms_, [&](const FarTerm& far) { return !membership().is_voter(far.voter); });
+  std::uint64_t result = kEverything;
+  for (const std::vector<NodeId>* half : {&membership().voters, &membership().voters_outgoing}) {
+    scratch_.assign(half->size(), 0);
+    std::size_t place = 0;
+    if (std::binary_search(half->begin(), half->end(), config_.self)) {
+      scratch_[place++] = term_.value();
+    }
+    for (const FarTerm& far : far_terms_) {
+      if (std::binary_search(half->begin(), half->end(), far.voter)) {
+        scratch_[place++] = far.term.value();
+      }
+    }
+    result = std::min(result, majority_value(scratch_));
+  }
+  return Term(result);
 }
 
 // Whether the message is of the current term, which it may have raised (Raft §5.1).

@@ -158,6 +158,8 @@ class Raft {
 
  private:
   // raft.cc: inputs, outputs, durability, the log's end
+  bool may_be_reached(const wire::PeerMessage& message);
+  wire::Term term_of_majority();
   bool admit_term(const wire::PeerMessage& message);
   void answer_stale(const wire::PeerMessage& message);
   Accepted step_from_leader(const wire::PeerMessage& message);
@@ -278,7 +280,8 @@ class Raft {
   OwnDisk disk_;
 
   FollowerState following_;
-  std::vector<Ballot> ballots_;  // candidates
+  std::vector<Ballot> ballots_;     // candidates
+  std::vector<FarTerm> far_terms_;  // one for each voter, at most
 
   // Leader.
   std::vector<Progress> peers_;  // sorted by id, without this node

@@ -19,6 +19,12 @@ struct ElectionTimer {
   unsigned rounds = 0;           // campaigns since a leader was heard, or a vote given
 };
 
+// The latest term that a voter has shown, of those that were not believed at its word alone.
+struct FarTerm {
+  wire::NodeId voter;
+  wire::Term term;
+};
+
 struct Ballot {
   wire::NodeId voter;
   bool granted = false;

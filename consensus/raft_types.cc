@@ -1,5 +1,9 @@
 #include "consensus/raft_types.h"
 
+#include <algorithm>
+
+#include "wire/log/data_directory.h"
+
 namespace bib::consensus {
 
 using wire::LogIndex;
@@ -45,6 +49,15 @@ wire::Status check_restored(const RaftConfig& config, const Restored& restored) 
   }
   BIB_TRY_VOID(check_terms(restored));
   const LogIndex last = restored.base.index + restored.sizes.size();
+  const Term latest = std::max({restored.hard_state.term, restored.base.term,
+                                restored.terms.empty() ? Term() : restored.terms.back().value});
+  if (latest > wire::kTermMax) {
+    return wire::fail(wire::ErrorCode::kCorrupt,
+                      "the disk names term {}, which no election reaches: it is damaged, or a "
+                      "broken build wrote it. Where the other members are well, {}. Otherwise "
+                      "restore the data directory from a backup",
+                      latest.value(), wire::kHowToReplace);
+  }
   if (!restored.terms.empty() && restored.hard_state.term < restored.terms.back().value) {
     return wire::fail(wire::ErrorCode::kCorrupt,
                       "the stored term {} is below the log's last term {}",

@@ -86,6 +86,7 @@ struct Accepted {
 //   kUnexpected      not for this role, or an answer that is not awaited
 //   kUnknownPeer     an answer from outside the membership
 //   kLeaderAlive     a vote wanted while this node hears a leader
+//   kTermJump        of a term too far ahead to be believed at one node's word
 //   kContradiction   a second leader in one term, or against what is committed or proven
 #define BIB_DROP_REASONS(R)        \
   R(kMisaddressed, "misaddressed") \
@@ -94,6 +95,7 @@ struct Accepted {
   R(kUnexpected, "unexpected")     \
   R(kUnknownPeer, "unknown_peer")  \
   R(kLeaderAlive, "leader_alive")  \
+  R(kTermJump, "term_jump")        \
   R(kContradiction, "contradiction")
 
 enum class DropReason : std::uint8_t {

@@ -40,6 +40,11 @@ void Raft::on_read_index(const PeerMessage& message) {
 }
 
 void Raft::on_read_index_reply(const PeerMessage& message) {
+  // A term's leader alone can confirm a read in it.
+  if (!message.rejected && !rules::may_follow(leader_, message.from)) {
+    drop(DropReason::kUnexpected);
+    return;
+  }
   if (message.rejected) {
     // The leader's refusals all pass with time.
     const bool from_leader = message.from == leader_;

@@ -211,7 +211,9 @@ void Raft::on_heartbeat_reply(const PeerMessage& message) {
     drop(role_ == Role::kLeader ? DropReason::kUnknownPeer : DropReason::kUnexpected);
     return;
   }
-  if (message.match > log_.last_index() || message.context > reads_.round) {
+  // What this leader has proven to it, or an earlier one committed: this log has all of it.
+  if (message.match > log_.last_index() || message.hint_index > log_.last_index() ||
+      message.context > reads_.round) {
     drop(DropReason::kMalformed);
     return;
   }

@@ -19,9 +19,9 @@
 // possible. What a majority is, is in quorum.h; which membership may follow which, in changer.h.
 //
 // Each rule also holds the bug that breaks it, BIB_MUTANT(...): a constant false in every ordinary
-// build (wire/base/mutant.h). Consensus has no other place for them. Two rules hold none,
-// since only a fault elsewhere can break them: may_follow (what it refuses is dropped) and
-// may_truncate (asserted).
+// build (wire/base/mutant.h). Consensus has no other place for them. Three rules hold none,
+// since only a fault elsewhere can break them: may_follow and certain (what they refuse is dropped)
+// and may_truncate (asserted).
 #pragma once
 
 #include <algorithm>
@@ -58,6 +58,15 @@ inline NodeId vote_after_restart(NodeId stored) {
 // A message of an earlier term has no effect (Raft §5.1): a vote, too, counts in its term only.
 inline bool is_stale(MessageKind kind, Term message, Term own) {
   return message < own && !(BIB_MUTANT(kCountsOldVotes) && kind == MessageKind::kVoteReply);
+}
+
+// One node's word takes no other to a term that is too far ahead: a broken disk or build could take
+// a cluster to the end of all terms. No cluster enters more than one in a tick of 10 ms, 2^32 in
+// 497 days, so a node that was away for a year is within one step. One that is not believes a
+// majority of the voters that it knows; `known` is the later of its own term and theirs.
+inline constexpr std::uint64_t kTermStepMax = std::uint64_t{1} << 32;
+inline bool may_be_reached(Term message, Term known) {
+  return message <= known || message - known <= kTermStepMax || BIB_MUTANT(kBelievesAnyTerm);
 }
 
 // A later term is entered when it is seen (Raft §5.1). A pre-vote asks about a term that no node
@@ -125,6 +134,13 @@ struct Overlap {
 };
 inline bool conflicts(Overlap at) {
   return at.fresh <= at.last && (at.fresh <= at.end || BIB_MUTANT(kTruncatesWithoutConflict));
+}
+
+// Up to where a log is certainly the leader's: what the leader has proven in its term, and what is
+// committed, which every later leader has (Raft §5.4.3). A leader that stepped down has committed
+// more than anybody has proven to it since.
+inline LogIndex certain(LogIndex proved, LogIndex commit) {
+  return std::max(proved, commit);
 }
 
 // What is committed every later leader has (Raft §5.4.3): no conflict reaches so far down.

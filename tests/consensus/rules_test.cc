@@ -42,6 +42,12 @@ wire::Membership voters(std::vector<NodeId> ids) {
 
 // ---- elections ----
 
+TEST_CASE("rules: a term is reached in steps of a limited size") {
+  CHECK(may_be_reached(Term(2), Term(9)));
+  CHECK(may_be_reached(Term(9 + kTermStepMax), Term(9)));
+  CHECK_FALSE(may_be_reached(Term(10 + kTermStepMax), Term(9)));
+}
+
 TEST_CASE("Term and vote are durable before they are told, and outlive a restart") {
   CHECK(may_promise(true));
   CHECK_FALSE(may_promise(false));

@@ -189,6 +189,19 @@ TEST_CASE("a peer message without sender or addressee is refused") {
   CHECK(mentions(error_of(body_of(message)), "no sender"));
 }
 
+TEST_CASE("a term that no election reaches is refused, in each place of a message") {
+  for (Term PeerMessage::*field :
+       {&PeerMessage::term, &PeerMessage::log_term, &PeerMessage::hint_term}) {
+    PeerMessage message;
+    message.from = NodeId(1);
+    message.to = NodeId(2);
+    message.*field = kTermMax;
+    CHECK(error_of(body_of(message)).empty());
+    message.*field = kTermMax + 1;
+    CHECK(mentions(error_of(body_of(message)), "no election reaches"));
+  }
+}
+
 TEST_CASE("a membership entry that carries no membership is refused") {
   PeerMessage message = sample_append();
   Membership lame = sample_membership();

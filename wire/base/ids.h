@@ -40,6 +40,7 @@ class StrongId {
 using LogIndex = StrongId<struct LogIndexTag>;
 // A Raft term; 0 is "before any election".
 using Term = StrongId<struct TermTag>;
+inline constexpr Term kTermMax{std::uint64_t{1} << 62};  // beyond any that an election reaches
 // A node, for life: a random non-zero number. 0 is "none". Printed as 16 hex digits.
 using NodeId = StrongId<struct NodeIdTag>;
 // One run of a node's process: random, drawn at start.

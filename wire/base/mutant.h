@@ -66,6 +66,8 @@
   M(25, kCampaignsForOldDisk, "a node that joins again campaigns by the vote of its lost disk")   \
   M(25, kTakesOtherClusters, "a message of another cluster is taken")                             \
   M(25, kTakesOtherBoots, "a message of another run of its sender is taken")                      \
+  M(25, kBelievesAnyTerm, "a node enters any term that one other names")                          \
+  M(25, kTakesUnreadEntries, "entries are logged that nobody can apply")                          \
   M(25, kForgetsRequests, "a follower does not remember requests, and carries one out again")     \
   M(25, kExpiresLiveSessions, "requests are forgotten while their clients may repeat them")       \
   M(26, kSeenTermIsVote, "the sender of a higher term has this node's vote in it")                \

@@ -127,6 +127,10 @@ Result<PeerHello> decode_peer_hello(ByteView body) {
   hello.term = Term(table->term());
   hello.membership_index = LogIndex(table->membership_index());
   if (hello.from == NodeId(0)) return fail(ErrorCode::kInvalid, "a peer's hello names no sender");
+  if (hello.term > kTermMax) {
+    return fail(ErrorCode::kInvalid, "a peer's hello names term {}, which no election reaches",
+                hello.term.value());
+  }
   return hello;
 }
 

@@ -84,6 +84,11 @@ Result<Head> read_head(ByteView body) {
   if (head.message.from == NodeId(0) || head.message.to == NodeId(0)) {
     return bad_message("it names no sender or no addressee");
   }
+  const PeerMessage& message = head.message;
+  for (const Term term : {message.term, message.log_term, message.hint_term}) {
+    if (term > kTermMax)
+      return bad_message("term {} is one that no election reaches", term.value());
+  }
   return head;
 }
 
