@@ -97,6 +97,7 @@ void ClientSide::add_counters(wire::StatusReply& reply) const {
   reply.counters.push_back({"raft.dropped." name, raft.dropped(consensus::DropReason::enumerator)});
   BIB_DROP_REASONS(BIB_DROP_REASON)
 #undef BIB_DROP_REASON
+  reply.counters.push_back({"raft.dropped.entries", peers_.unreadable_entries()});
   reply.counters.push_back({"raft.pipelines_restarted", raft.pipelines_restarted()});
   reply.counters.push_back({"raft.dropped.after_read", parts_.driver->appends_dropped()});
   reply.counters.push_back({"api.overloaded.reads", parts_.queries->overloaded()});

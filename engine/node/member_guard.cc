@@ -1,7 +1,9 @@
 #include "engine/node/member_guard.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "consensus/rules.h"
 #include "wire/base/mutant.h"
 #include "wire/log/data_directory.h"
 
@@ -61,6 +63,12 @@ bool counts_sender(MessageKind kind) {
   return false;
 }
 
+// Kinds whose receiver follows the sender.
+bool is_from_leader(MessageKind kind) {
+  return kind == MessageKind::kAppend || kind == MessageKind::kHeartbeat ||
+         kind == MessageKind::kSnapshot;
+}
+
 std::string what_to_do(wire::NodeId id) {
   return fmt::format(
       "It must not take part under its old id, because it may have forgotten votes and entries. On "
@@ -80,13 +88,26 @@ MemberGuard::Refusal log_lost(const PeerHello& hello, fmt::format_string<Args...
 }  // namespace
 
 bool MemberGuard::on_message(const wire::PeerMessage& message) {
+  if (is_from_leader(message.kind) && is_led_by_another_member(message.from)) return false;
   const auto shown = shown_.find(message.from);
   if (shown == shown_.end()) return true;
   if (!is_log_of(message.from, shown->second.log_id)) return !counts_sender(message.kind);
-  if (shows_durable_term(message.kind) && shown->second.term < message.term) {
+  // What consensus does not believe was a slip of its sender, and not on its disk.
+  const bool is_believable =
+      consensus::rules::may_be_reached(message.term, std::max(raft_.term(), shown->second.term));
+  if (is_believable && shows_durable_term(message.kind) && shown->second.term < message.term) {
     shown->second.term = message.term;
   }
   return true;
+}
+
+// A node that this one does not know as a member may be one by a later membership, and may lead.
+// Where a member leads it will bring that membership; until then nobody else is taken at his word.
+bool MemberGuard::is_led_by_another_member(wire::NodeId id) const {
+  const wire::NodeId leader = raft_.leader();
+  if (leader == wire::NodeId() || leader == id) return false;
+  const wire::Membership& membership = raft_.membership();
+  return membership.find(leader) != nullptr && membership.find(id) == nullptr;
 }
 
 bool MemberGuard::is_log_of(wire::NodeId id, std::uint64_t log_id) const {
@@ -107,10 +128,18 @@ std::optional<MemberGuard::Refusal> MemberGuard::check(const PeerHello& hello) c
   return check_memory(hello);
 }
 
-// A node that knows a later membership than this one may be in it.
+// A node that knows a later membership than this one may be in it; where a member leads this node,
+// it has to wait until that one has brought the membership.
 std::optional<MemberGuard::Refusal> MemberGuard::check_membership(const PeerHello& hello) const {
   const consensus::MembershipAt* committed = raft_.committed_membership();
-  if (committed == nullptr || committed->index <= hello.membership_index) return std::nullopt;
+  if (committed == nullptr || committed->index <= hello.membership_index) {
+    if (!is_led_by_another_member(hello.from)) return std::nullopt;
+    return Refusal{HelloRefusal::kNone,
+                   {ErrorCode::kRefused,
+                    fmt::format("node {} is not a member as far as {} knows, which is led by one: "
+                                "it is let in once that leader has named it",
+                                to_string(hello.from), to_string(raft_.self()))}};
+  }
   if (committed->membership.find(hello.from) != nullptr) return std::nullopt;
   if (raft_.membership().find(hello.from) != nullptr) return std::nullopt;
   return Refusal{

@@ -41,6 +41,7 @@ class MemberGuard {
   };
 
   bool is_log_of(wire::NodeId id, std::uint64_t log_id) const;
+  bool is_led_by_another_member(wire::NodeId id) const;
   std::optional<Refusal> check_membership(const wire::PeerHello& hello) const;
   std::optional<Refusal> check_log(const wire::PeerHello& hello) const;
   std::optional<Refusal> check_memory(const wire::PeerHello& hello) const;

@@ -1,7 +1,9 @@
 #include "engine/node/peer_side.h"
 
+#include <bit>
 #include <utility>
 
+#include "engine/node/received_entries.h"
 #include "wire/log/data_directory.h"
 
 namespace bib::engine {
@@ -9,9 +11,29 @@ namespace bib::engine {
 using wire::ErrorCode;
 
 void PeerSide::on_peer_message(wire::PeerMessage&& message) {
-  if (!parts_.guard->on_message(message)) return;
+  if (!parts_.guard->on_message(message) || !entries_are_good(message)) return;
   if (NodeObserver* observer = parts_.world.observer) observer->before_message(message);
   parts_.driver->on_message(std::move(message));
+}
+
+// The sender goes on sending it: of many lines the 1st, 2nd, 4th and so on are written.
+bool PeerSide::entries_are_good(const wire::PeerMessage& message) {
+  const wire::Status status = check_entries(message);
+  if (status) return true;
+  if (std::has_single_bit(++unreadable_entries_)) {
+    parts_.world.logger.error(
+        "peer",
+        "entries of {} were not taken into the log: {}. Dropped so far: {}. If they are of a newer "
+        "version, upgrade this node; otherwise look at the disk and the version of {}",
+        to_string(message.from), status.error().message, unreadable_entries_,
+        to_string(message.from));
+  }
+  return false;
+}
+
+void PeerSide::on_peer_connected(wire::NodeId peer) {
+  refusals_.take_back(peer);
+  parts_.driver->on_peer_connected(peer);
 }
 
 void PeerSide::on_peer_disconnected(wire::NodeId peer) {
@@ -84,20 +106,52 @@ void PeerSide::on_refused(wire::NodeId by, const wire::PeerHelloReply& reply) {
   const auto* committed = parts_.driver->raft().committed_membership();
   const wire::LogIndex known = committed == nullptr ? wire::LogIndex() : committed->index;
   if (!was_member_ || known > reply.membership_index) return;
-  if (reply.refusal == wire::HelloRefusal::kRemoved) {
-    if (known == reply.membership_index) return;
-    return leave_as_removed(reply.membership_index, to_string(by));
+  const bool is_removal = reply.refusal == wire::HelloRefusal::kRemoved;
+  if (is_removal && known == reply.membership_index) return;
+  switch (refusals_.note(parts_.driver->raft(), by, reply.refusal)) {
+    case Refusals::Verdict::kKnown:
+      return;
+    case Refusals::Verdict::kNews:
+      parts_.world.logger.warn(
+          "peer",
+          "{} refuses this node: {} This node goes on trying until its leader, or a majority of "
+          "the other voters, says the same",
+          to_string(by), reply.error.message);
+      return;
+    case Refusals::Verdict::kBelieved:
+      break;
   }
+  if (is_removal) return leave_as_removed(reply.membership_index, to_string(by));
   if (reply.refusal == wire::HelloRefusal::kLogLost) {
     parts_.fail({ErrorCode::kCorrupt,
                  fmt::format("{} refuses this node: {}", to_string(by), reply.error.message)});
   }
 }
 
-// A founder whose disk was lost founds a second, empty cluster under the same name.
+// No client has written: what would end with this node is what it began with, and its first token.
+bool PeerSide::holds_nothing_yet() const {
+  if (!parts_.driver->is_ready_to_decide()) return false;
+  std::uint64_t rows = 0;
+  for (const wire::ProjectionStatus& one : parts_.projector->status()) rows += one.rows;
+  return rows <= 1;
+}
+
+// A founder whose disk was lost founds a second, empty cluster under the same name. Nobody that it
+// knows could confirm what the other says, so it is believed only where that costs nothing.
 void PeerSide::on_claimed(const wire::PeerHello& hello) {
   const wire::NodeConfig& config = parts_.config;
   if (!config.founds_cluster() || parts_.driver->raft().membership().members.size() != 1) return;
+  if (!holds_nothing_yet()) {
+    if (!std::has_single_bit(++claims_)) return;
+    return parts_.world.logger.warn(
+        "peer",
+        "node {} counts this node among the members of another cluster '{}' ({}). That is not "
+        "believed, since {} holds data. If this node's disk was lost and it serves a second "
+        "cluster by mistake: on a member of the first, `bib cluster member remove {}`; for this "
+        "node: {}",
+        to_string(hello.from), hello.cluster_name, to_string(hello.cluster), config.data_dir,
+        to_string(config.node_id), wire::kHowToRejoin);
+  }
   parts_.fail(
       {ErrorCode::kCorrupt,
        fmt::format(

@@ -4,9 +4,11 @@
 // Lives on the node loop.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "engine/node/node_parts.h"
+#include "engine/node/refusals.h"
 #include "engine/ports/peer_port.h"
 
 namespace bib::engine {
@@ -19,10 +21,12 @@ class PeerSide final : public PeerEvents {
   void learn_own_part(const consensus::MembershipAt& committed);
   bool names_this_node(const wire::Membership& membership) const;
   bool is_removed() const { return removed_; }
+  // Appends whose entries could not be read, and which were dropped.
+  std::uint64_t unreadable_entries() const { return unreadable_entries_; }
 
   // ---- PeerEvents
   void on_peer_message(wire::PeerMessage&& message) override;
-  void on_peer_connected(wire::NodeId peer) override { parts_.driver->on_peer_connected(peer); }
+  void on_peer_connected(wire::NodeId peer) override;
   void on_peer_disconnected(wire::NodeId peer) override;
   void on_peer_silent(wire::NodeId peer) override;
   void on_snapshot_request(const wire::SnapshotRequest& request) override {
@@ -41,11 +45,16 @@ class PeerSide final : public PeerEvents {
   void on_claimed(const wire::PeerHello& hello) override;
 
  private:
+  bool entries_are_good(const wire::PeerMessage& message);
+  bool holds_nothing_yet() const;
   void leave_as_removed(wire::LogIndex index, const std::string& said_by);
 
   NodeParts& parts_;
+  Refusals refusals_;
   bool was_member_ = false;  // a committed membership of its log has named this node
   bool removed_ = false;     // and a later one does not
+  std::uint64_t unreadable_entries_ = 0;
+  std::uint64_t claims_ = 0;  // by nodes of other clusters
 };
 
 }  // namespace bib::engine

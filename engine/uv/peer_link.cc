@@ -107,7 +107,9 @@ void PeerNetwork::Link::on_frame(wire::Frame&& frame) {
     connection_.reset();
     back_off_ms_ = kBackOffMaxMs;
     retry_later(refusal);
-    if (reply && reply->refusal != wire::HelloRefusal::kNone) {
+    const bool is_ours =
+        reply && reply->from == member_.id && reply->cluster == network_.options_.cluster;
+    if (is_ours && reply->refusal != wire::HelloRefusal::kNone) {
       network_.handler_->on_refused(member_.id, *reply);
     }
     return;

@@ -149,12 +149,34 @@ TEST_CASE("a node that was removed is told so, a node that this one does not kno
   // Whoever knows this membership or a later one may know better.
   wire::PeerHello knows = before;
   knows.membership_index = committed->index;
-  CHECK(verdict(guard, knows) == HelloRefusal::kNone);
-  // A leader of later members, to a node that has not heard of it.
-  wire::PeerHello stranger = before;
+  CHECK(guard.check(knows)->kind == HelloRefusal::kNone);
+}
+
+TEST_CASE("who is no member is followed only where no member leads") {
+  test::RaftRig rig(3);
+  wire::PeerHello stranger = hello_of(rig, 3);
   stranger.from = NodeId(9);
-  stranger.membership_index = committed->index + 10;
-  CHECK(verdict(guard, stranger) == HelloRefusal::kNone);
+  stranger.membership_index = stranger.membership_index + 10;
+  MemberGuard guard(rig.at(2));
+  wire::PeerMessage message;
+  message.from = NodeId(9);
+  message.kind = wire::MessageKind::kHeartbeat;
+  // A leader of later members, to a node that lags and hears no other.
+  CHECK_FALSE(guard.check(stranger));
+  CHECK(guard.on_message(message));
+  rig.elect(1);
+  for (const std::uint64_t id : {1, 2}) {
+    const auto refusal = MemberGuard(rig.at(id)).check(stranger);
+    REQUIRE(refusal);
+    CHECK(refusal->kind == HelloRefusal::kNone);  // it only tries again
+  }
+  CHECK_FALSE(guard.on_message(message));
+  message.kind = wire::MessageKind::kVote;
+  CHECK(guard.on_message(message));
+  message.kind = wire::MessageKind::kHeartbeat;
+  rig.at(2).peer_disconnected(NodeId(1));
+  CHECK_FALSE(guard.check(stranger));
+  CHECK(guard.on_message(message));
 }
 
 TEST_CASE("a node that joined again under its old id is welcome with its new log only") {

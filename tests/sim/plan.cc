@@ -185,6 +185,16 @@ void draw_sessions(Drawer& draw, Plan& plan) {
   plan.work.session_retention = 2 * plan.work.attempts_max * plan.work.patience + 8 * kSecond;
 }
 
+// One member lies. Not where a node knows no voter yet or the liar may become the only one: a node
+// has nobody else to believe then.
+void draw_lies(Drawer& draw, Plan& plan) {
+  const FaultPlan& faults = plan.faults;
+  if (!draw.one_in(2) || plan.voters < 2 || plan.spares != 0 || plan.grows) return;
+  if (faults.membership != 0 || faults.rot != 0 || faults.wipe != 0) return;
+  plan.network.lie_ppm = draw.of<std::uint32_t>({3'000, 30'000});
+  plan.network.liar = static_cast<std::uint32_t>(draw.between(0, plan.voters - 1));
+}
+
 }  // namespace
 
 Plan draw_plan(std::uint64_t seed, Scenario scenario) {
@@ -211,6 +221,7 @@ Plan draw_plan(std::uint64_t seed, Scenario scenario) {
   draw_sessions(draw, plan);
   plan.faults.descriptors = draw.mean(500 * kMillisecond, 8 * kSecond, 4);
   plan.work.reply_bytes_max = draw.of<std::size_t>({1, 700, 4000, 4U << 20});
+  draw_lies(draw, plan);
   // A disk that takes one write at a time is outrun by elections that come as fast as its writes.
   if (plan.raft.election_ticks_min < 100) {
     plan.disk.queue_writes_max = std::max<std::size_t>(plan.disk.queue_writes_max, 64);
@@ -227,7 +238,7 @@ std::string describe(const Plan& plan) {
       "seed {}: {} voters{}, {} spares{}, {:.0f} s, {}\n"
       "  raft: election {} ticks, heartbeat {}, append {} entries {} bytes, {} in flight, cache "
       "{}\n"
-      "  network: {} to {} us, loss {:.1f} %, repeated {:.1f} %, reordered {:.1f} %{}{}{}\n"
+      "  network: {} to {} us, loss {:.1f} %, repeated {:.1f} %, reordered {:.1f} %{}{}{}{}\n"
       "  disk: {} to {} us, unit {}, segments {} KiB, {} writes queued\n"
       "  clients: {}, keys {}, patience {:.2f} s, {} attempts, feeds {}\n"
       "  faults, mean seconds between:",
@@ -239,9 +250,10 @@ std::string describe(const Plan& plan) {
       network.latency_max, network.loss_ppm / 1e4, network.duplicate_ppm / 1e4,
       network.reorder_ppm / 1e4, network.through_bytes ? ", as bytes" : "",
       network.greets ? ", with greetings" : "", network.delivers_late ? ", late" : "",
-      plan.disk.append_min, plan.disk.append_max, plan.disk.write_unit,
-      plan.disk.segment_bytes >> 10, plan.disk.queue_writes_max, plan.work.clients, plan.work.keys,
-      seconds(plan.work.patience), plan.work.attempts_max, plan.work.feeds);
+      network.lie_ppm != 0 ? fmt::format(", n{} lies", network.liar + 1) : "", plan.disk.append_min,
+      plan.disk.append_max, plan.disk.write_unit, plan.disk.segment_bytes >> 10,
+      plan.disk.queue_writes_max, plan.work.clients, plan.work.keys, seconds(plan.work.patience),
+      plan.work.attempts_max, plan.work.feeds);
   const auto fault = [&](const char* name, Time mean) {
     if (mean != 0) text += fmt::format(" {} {:.1f}", name, seconds(mean));
   };

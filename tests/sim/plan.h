@@ -23,6 +23,8 @@ struct NetworkPlan {
   std::uint32_t duplicate_ppm = 0;
   std::uint32_t reorder_ppm = 0;
   std::uint32_t foreign_ppm = 0;  // repeats a message in a wrong envelope, or to a wrong node
+  std::uint32_t lie_ppm = 0;      // of one node's messages: before it something untrue is said
+  std::uint32_t liar = 0;         // its place
   bool through_bytes = false;     // every message is encoded and decoded
   // What a partition holds up arrives when it has ended, as TCP has it; otherwise it is lost.
   bool delivers_late = false;
@@ -109,7 +111,6 @@ enum class Scenario : std::uint8_t {
   kStaleAfterStart,
   kClockAndExpiry,
   kOldDuplicates,
-  kTermJump,
   kSessions,
 };
 

@@ -17,8 +17,6 @@ constexpr std::array kScenarios = {
     ScenarioInfo{Scenario::kOldDuplicates, "old-duplicates", "once",
                  "a request that was refused is carried out when it comes again after its client "
                  "went on"},
-    ScenarioInfo{Scenario::kTermJump, "term-jump", "election",
-                 "a peer's word takes a node to any term"},
     ScenarioInfo{Scenario::kSessions, "sessions", "bound",
                  "more records of requests come than expire, whatever limits.sessions_max says"},
 };
@@ -34,6 +32,7 @@ void keep_calm(Plan& plan) {
   plan.voters = 3;
   plan.on_rocksdb = false;
   plan.network.loss_ppm = 0;
+  plan.network.lie_ppm = 0;
 }
 
 }  // namespace
@@ -74,10 +73,6 @@ void apply_scenario(Scenario scenario, Plan& plan) {
       plan.work.write_ppm = 900'000;
       plan.work.keys = 1;
       plan.work.clients = 5;
-      return;
-    case Scenario::kTermJump:
-      keep_calm(plan);
-      plan.network.through_bytes = true;
       return;
     case Scenario::kSessions:
       keep_calm(plan);

@@ -65,7 +65,6 @@ Outcome SimCluster::outcome() const {
 }
 
 void SimCluster::run() {
-  if (plan_.scenario == Scenario::kTermJump) network_.lie_at(5 * kSecond);
   found();
   workload_.start();
   for (std::uint32_t fault = 0; fault < kFaultKinds; ++fault) schedule_fault(fault);

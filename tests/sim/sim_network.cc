@@ -57,16 +57,37 @@ std::optional<SimNetwork::Flight> SimNetwork::begin_flight(NodeIndex from, wire:
 }
 
 void SimNetwork::send(NodeIndex from, const PeerMessage& message) {
+  if (plan_.lie_ppm != 0 && from == plan_.liar && random_.chance_ppm(plan_.lie_ppm)) {
+    lie(from, message);
+  }
+  post(from, message, false);
+}
+
+// What a broken build or memory says before it says the truth, and nobody may believe: a term that
+// is too far ahead; an entry that nobody can apply, with a right checksum.
+void SimNetwork::lie(NodeIndex from, const PeerMessage& truth) {
+  PeerMessage untrue = truth;
+  if (!untrue.payload.empty()) {
+    const wire::EntryInfo& last = untrue.entries.back();
+    wire::EntryBuilder builder;
+    builder.add_event(wire::as_bytes("no event"));
+    untrue.payload.back() = builder.seal(
+        {.cluster = hosts_[from]->cluster(), .term = last.term, .index = last.index, .time_us = 1});
+    untrue.entries.back().size = static_cast<std::uint32_t>(untrue.payload.back().size());
+  } else if (untrue.kind == wire::MessageKind::kHeartbeat ||
+             untrue.kind == wire::MessageKind::kHeartbeatReply) {
+    untrue.term = wire::Term(~std::uint64_t{0} >> random_.below(31));  // at least 2^34 - 1
+  } else {
+    return;
+  }
+  trace_.line(fmt::format("n{}", from + 1), "lies: {}", to_text(untrue));
+  post(from, untrue, true);
+}
+
+void SimNetwork::post(NodeIndex from, const PeerMessage& message, bool untrue) {
   auto flight = begin_flight(from, message.to);
   if (!flight) return;
-  if (jumps_at_ != 0 && queue_.now() >= jumps_at_ &&
-      message.kind == wire::MessageKind::kHeartbeat) {
-    jumps_at_ = 0;
-    wire::PeerMessage lie = message;
-    lie.term = wire::Term(message.term.value() + 1'000'000);
-    trace_.line(fmt::format("n{}", from + 1), "says that the term is {}", lie.term.value());
-    return send(from, lie);
-  }
+  flight->untrue = untrue;
   if (plan_.through_bytes) {
     std::vector<std::uint8_t> body = wire::encode_peer_message_head(flight->envelope, message);
     for (const wire::Bytes& entry : message.payload) {
@@ -191,7 +212,7 @@ std::optional<wire::ReceivedPeerMessage> SimNetwork::open(Flight& flight) {
     return wire::ReceivedPeerMessage{flight.envelope, std::move(flight.message)};
   }
   auto received = wire::decode_peer_message(flight.bytes);
-  if (!received && flight.foreign) return std::nullopt;
+  if (!received && (flight.foreign || flight.untrue)) return std::nullopt;
   if (!received) violated("wire", "a message cannot be read back: {}", received.error().message);
   return *std::move(received);
 }
@@ -372,6 +393,7 @@ void SimNetwork::heal() {
   plan_.duplicate_ppm = 0;
   plan_.reorder_ppm = 0;
   plan_.foreign_ppm = 0;
+  plan_.lie_ppm = 0;
 }
 
 void SimNetwork::on_event(std::uint32_t code, std::uint64_t argument) {

@@ -85,8 +85,6 @@ class SimNetwork final : public EventTarget {
   bool is_blocked(NodeIndex from, NodeIndex to) const { return pairs_[from * kMax + to].blocked; }
   // Both directions close, and both nodes see it.
   void reset(NodeIndex one, NodeIndex other);
-  // A node says one untrue thing then: that its term is a million higher.
-  void lie_at(Time time) { jumps_at_ = time; }
   // From now on everything arrives, once, in order.
   void heal();
 
@@ -119,6 +117,7 @@ class SimNetwork final : public EventTarget {
     wire::BootId connection_boot;  // of the sender, as its connection was greeted
     wire::Envelope envelope;
     bool foreign = false;
+    bool untrue = false;
     wire::PeerMessage message;
     wire::Bytes bytes;  // through_bytes
     // Of a snapshot, in place of a message; always as bytes.
@@ -129,6 +128,8 @@ class SimNetwork final : public EventTarget {
 
   Pair& pair(NodeIndex from, NodeIndex to) { return pairs_[from * kMax + to]; }
   Time latency() { return random_.between(plan_.latency_min, plan_.latency_max); }
+  void post(NodeIndex from, const wire::PeerMessage& message, bool untrue);
+  void lie(NodeIndex from, const wire::PeerMessage& truth);
   std::optional<Flight> begin_flight(NodeIndex from, wire::NodeId to);
   void launch_all(Flight flight);
   void launch(Pair& connection, Flight flight);
@@ -151,7 +152,6 @@ class SimNetwork final : public EventTarget {
   wire::Prng& random_;
   Trace& trace_;
   NetworkPlan plan_;
-  Time jumps_at_ = 0;
   std::vector<Host*> hosts_;
   std::vector<Pair> pairs_ = std::vector<Pair>(kMax * kMax);
   std::vector<Flight> flights_;
