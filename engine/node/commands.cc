@@ -90,8 +90,11 @@ void Commands::hold(Asker asker, FrameKind kind, wire::ByteView body) {
   const consensus::Raft& raft = driver_.raft();
   Held held{asker, kind, {body.begin(), body.end()}, raft.next_index() - 1, 0};
   if (projector_.has_open_batch()) held.decided_after = batch_index_;
-  // An entry of this leader that is committed from now on confirms it just as well.
-  if (held.decided_after <= raft.commit() && !BIB_MUTANT(kUnconfirmedRefusals)) {
+  // The open batch leaves after now, so that what commits it confirms this leader just as well.
+  // Acknowledgements of an entry that has left already may be older than the request.
+  const bool confirmed_by_commit = BIB_MUTANT(kHoldsOnOldAcks) ? held.decided_after > raft.commit()
+                                                               : projector_.has_open_batch();
+  if (!confirmed_by_commit && !BIB_MUTANT(kUnconfirmedRefusals)) {
     if (turn_token_ == 0) turn_token_ = driver_.request_read(ReadAsker::kCommands);
     held.read_token = turn_token_;
   }

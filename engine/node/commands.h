@@ -9,7 +9,8 @@
 // An answer that is not logged (a refusal, "nothing to change") speaks of the state all the same:
 // it was decided against entries that may never be committed, by a node that may lead no longer. It
 // is held back until that state is applied and a majority has confirmed the leader since, as for a
-// linearizable read. Otherwise a deposed leader would acknowledge a write that no other node has.
+// linearizable read; the commit of an entry that was proposed after it was decided is such a
+// confirmation. Otherwise a deposed leader would acknowledge a write that no other node has.
 #pragma once
 
 #include <cstdint>

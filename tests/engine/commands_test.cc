@@ -236,6 +236,54 @@ TEST_CASE("what is not logged is answered only once a majority has confirmed the
   CHECK(leader.commands->waiting() == 0);
 }
 
+TEST_CASE("what is not logged is not answered on acknowledgements older than its request") {
+  Leader leader(3);
+  leader.set_config("key");
+  leader.settle();
+  leader.peers_consent();
+  leader.peers.said.clear();
+
+  leader.set_config("other");
+  leader.settle();
+  // A peer has the entry, and its answer is on its way when the next request comes.
+  std::vector<wire::PeerMessage> late;
+  for (const wire::PeerMessage& message : std::exchange(leader.peers.said, {})) {
+    if (message.kind == wire::MessageKind::kAppend && !message.entries.empty()) {
+      late.push_back(*consent(message));
+    }
+  }
+  REQUIRE(late.size() == 2);
+  leader.set_config("key");  // nothing to change
+  leader.settle();
+  CHECK(leader.commands->waiting() == 2);
+  // Another node may have been elected since that peer answered.
+  leader.driver->on_message(std::move(late.front()));
+  leader.settle();
+  CHECK(leader.driver->raft().commit() == leader.projector->applied_index());
+  CHECK(leader.commands->waiting() == 1);
+  leader.peers_consent();
+  CHECK(leader.commands->waiting() == 0);
+}
+
+TEST_CASE("what is not logged needs no question where an entry leaves after it was decided") {
+  Leader leader(3);
+  leader.set_config("key");
+  leader.settle();
+  leader.peers_consent();
+  leader.peers.said.clear();
+
+  leader.set_config("other");
+  leader.set_config("key");  // nothing to change
+  leader.settle();
+  CHECK(leader.commands->waiting() == 2);
+  for (const wire::PeerMessage& message : std::exchange(leader.peers.said, {})) {
+    CHECK(message.kind != wire::MessageKind::kHeartbeat);
+    if (message.kind == wire::MessageKind::kAppend) leader.driver->on_message(*consent(message));
+  }
+  leader.settle();
+  CHECK(leader.commands->waiting() == 0);
+}
+
 TEST_CASE("a leader that was deposed without knowing does not acknowledge what its rows say") {
   Leader leader(3);
   leader.set_config("key");

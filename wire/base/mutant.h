@@ -87,6 +87,7 @@
   M(32, kFeedsUncommitted, "a feed sends what its node has on its disk, committed or not")        \
   M(32, kForgetsJoining, "a node that asks to join again has another log than it said")           \
   M(32, kFullQueueDrops, "what the log has no room for is dropped")                               \
+  M(32, kHoldsOnOldAcks, "a refusal is answered on acknowledgements older than its request")      \
   M(32, kLeaderReadsAnywhere, "a follower answers reads that only a leader may")                  \
   M(32, kLinearizableAtOnce, "a linearizable read is answered without asking the leader")         \
   M(32, kNoDescriptorEndsNode, "what cannot be opened for want of a descriptor ends the node")    \
