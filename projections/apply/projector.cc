@@ -38,11 +38,13 @@ struct OwnEntry {
   ChangeSet changes;
   std::vector<Outcome> outcomes;
   std::vector<wire::ClientId> finished;  // clients whose floor its SessionsExpired erase
+  std::vector<wire::ClientId> marked;    // clients of its marks, which have no outcome
 
   void clear() {
     changes.clear();
     outcomes.clear();
     finished.clear();
+    marked.clear();
   }
 };
 
@@ -109,6 +111,7 @@ class Projector::Impl {
                           std::optional<wire::Revision> expected_revision,
                           const wire::Command* client_command, std::int64_t now_us);
   Result<std::optional<Decision>> decide_repeated(const wire::Command& command);
+  Status mark_answered(const wire::Command& command);
   wire::Origin make_origin(const wire::Command& command);
   Result<wire::Position> append(const wire::Event& event);
 
@@ -210,27 +213,14 @@ Result<std::optional<Decision>> Projector::Impl::decide_repeated(const wire::Com
     BIB_TRY(const RowPtr row, layers.find(row_key));
     if (row) {
       BIB_TRY(const SessionRecord record, SessionRecord::decode(row->value()));
-      if (record.digest != command.digest) {
-        return Refused{{ErrorCode::kRequestReused,
-                        fmt::format("Request {} of this client was another command before. Nothing "
-                                    "was changed; send the command with a new sequence.",
-                                    command.sequence.value())},
-                       {}};
-      }
+      if (record.digest == 0) return Refused{too_late(command.sequence, command.sequence + 1), {}};
+      if (record.digest != command.digest) return Refused{other_command(command.sequence), {}};
       if (layers.is_pending(row_key)) return InFlight{record.position};
       return Answered{{record.position, record.revision, false, true}};
     }
   }
   const RequestSequence floor = std::max(client->floor, client->acknowledged);
-  if (command.sequence < floor) {
-    return Refused{
-        {ErrorCode::kRequestReused,
-         fmt::format("Request {} comes too late: the client has acknowledged its answers "
-                     "below {}. Nothing was changed; send the command with a new "
-                     "sequence.",
-                     command.sequence.value(), floor.value())},
-        {}};
-  }
+  if (command.sequence < floor) return Refused{too_late(command.sequence, floor), {}};
   client->acknowledged =
       std::max(client->acknowledged, std::min(command.acknowledged_below, command.sequence));
   return std::nullopt;
@@ -242,6 +232,9 @@ Result<Decision> Projector::Impl::decide(const wire::CommandBody& body,
   draft.clear();
   BIB_TRY(auto ruling,
           projections->owner_of(body).decide({body, expected_revision, now_us, pending}, draft));
+  if (client_command != nullptr && !std::holds_alternative<Events>(ruling)) {
+    BIB_TRY_VOID(mark_answered(*client_command));
+  }
   if (auto* refusal = std::get_if<Refusal>(&ruling)) {
     return Refused{std::move(refusal->error), refusal->current_revision};
   }
@@ -260,6 +253,17 @@ Result<Decision> Projector::Impl::decide(const wire::CommandBody& body,
     open.outcomes.push_back({client_command->client, client_command->sequence, position, revision});
   }
   return Accepted{position, revision};
+}
+
+// What the client has acknowledged, where neither a record nor the floor says so.
+Status Projector::Impl::mark_answered(const wire::Command& command) {
+  wire::Event event;
+  event.origin = mark_for(clients.find(command.client), command);
+  if (!event.origin) return {};
+  event.body = wire::SessionsExpired{};
+  BIB_TRY_VOID(append(event).map([](const wire::Position&) {}));
+  open.marked.push_back(command.client);
+  return {};
 }
 
 wire::Origin Projector::Impl::make_origin(const wire::Command& command) {
@@ -369,6 +373,7 @@ Result<Applied> Projector::Impl::apply_own() {
   layers.set_applied(own.index, own.term);
   std::swap(outcomes, own.outcomes);
   for (const Outcome& outcome : outcomes) clients.confirm(outcome.client);
+  for (const wire::ClientId& client : own.marked) clients.confirm(client);
   for (const wire::ClientId& client : own.finished) clients.finish(client, own.index);
   const Applied result{own.index, own.term, wire::EntryKind::kEvents, true, outcomes};
   own.clear();
@@ -441,6 +446,7 @@ Status Projector::Impl::evolve_event(const Result<wire::Event>& event, const Eve
   const LogIndex index = stamp.position.index;
   if (event->origin) {
     if (!BIB_MUTANT(kForgetsRequests)) clients.record(*event->origin, index, true);
+    if (is_mark(*event)) return {};
     outcomes.push_back(
         {event->origin->client, event->origin->sequence, stamp.position, event->revision});
   } else if (const auto* expired = std::get_if<wire::SessionsExpired>(&event->body)) {
@@ -468,11 +474,14 @@ Status Projector::Impl::drop_pending() {
     sealed.push_back(std::move(open));
     builder = wire::EntryBuilder();
   }
+  const auto roll_back = [this](const wire::ClientId& client) -> Status {
+    BIB_TRY(const RequestSequence floor, find_floor(applied, client));
+    clients.roll_back(client, floor);
+    return {};
+  };
   for (const OwnEntry& entry : sealed) {
-    for (const Outcome& outcome : entry.outcomes) {
-      BIB_TRY(const RequestSequence floor, find_floor(applied, outcome.client));
-      clients.roll_back(outcome.client, floor);
-    }
+    for (const Outcome& outcome : entry.outcomes) BIB_TRY_VOID(roll_back(outcome.client));
+    for (const wire::ClientId& client : entry.marked) BIB_TRY_VOID(roll_back(client));
   }
   sealed.clear();
   turn_index = LogIndex();

@@ -1,5 +1,7 @@
 #include "projections/rules/sessions.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <string>
@@ -24,6 +26,21 @@ namespace {
 
 // No leader writes more than kForgetMax; far beyond is damage, and would take far too long.
 constexpr std::uint64_t kForgetReadMax = 1U << 20;
+
+RequestSequence first_after(const ClientState& client) {
+  return std::max(client.largest + 1, client.floor);
+}
+
+void add_record(ClientState& client, RequestSequence sequence) {
+  if (const RequestSequence next = first_after(client); sequence > next) {
+    if (client.gap_from >= client.gap_to) client.gap_from = next;
+    client.gap_to = sequence;
+  }
+  if (client.largest == RequestSequence() || sequence < client.smallest) {
+    client.smallest = sequence;
+  }
+  client.largest = std::max(client.largest, sequence);
+}
 
 }  // namespace
 
@@ -74,8 +91,7 @@ Status ClientTable::load(const StateReader& state, LogIndex applied) {
       client.floor = RequestSequence(value.size() == 8 ? keys::read_u64(value, 0) : 0);
       client.acknowledged = client.smallest = client.floor;
     } else {
-      if (client.largest == RequestSequence()) client.smallest = parts->sequence;
-      client.largest = parts->sequence;
+      add_record(client, parts->sequence);
     }
     return true;
   };
@@ -96,14 +112,12 @@ bool ClientTable::may_have_record(const ClientId& client, RequestSequence sequen
 void ClientTable::record(const wire::Origin& origin, LogIndex index, bool applied) {
   const auto [at, is_new] = clients_.try_emplace(origin.client);
   ClientState& client = at->second;
-  if (client.largest == RequestSequence() || origin.sequence < client.smallest) {
-    client.smallest = origin.sequence;
-  }
-  client.largest = std::max(client.largest, origin.sequence);
+  add_record(client, origin.sequence);
   client.last_index = index;
   client.confirmed = client.confirmed || applied;
   if (origin.forget_to != RequestSequence()) {
     client.floor = origin.forget_to;
+    client.gap_from = std::max(client.gap_from, client.floor);
     client.acknowledged = std::max(client.acknowledged, origin.forget_to);
     if (client.smallest >= origin.forget_from) {
       client.smallest = std::max(client.smallest, origin.forget_to);
@@ -132,18 +146,51 @@ void ClientTable::roll_back(const ClientId& client, RequestSequence floor) {
     clients_.erase(found);
     return;
   }
-  found->second.floor = floor;
-  found->second.smallest = floor;
+  ClientState& state = found->second;
+  state.floor = floor;
+  state.smallest = floor;
+  // Which of its records were dropped is not known here.
+  state.gap_from = std::max(floor, RequestSequence(1));
+  state.gap_to = state.largest + 1;
+}
+
+bool has_gap_below(const ClientState* client, RequestSequence below) {
+  if (BIB_MUTANT(kForgetsRefusals)) return false;
+  if (client == nullptr) return below > RequestSequence(1);
+  if (below > first_after(*client)) return true;
+  return client->gap_from < client->gap_to && below > client->gap_from;
 }
 
 ForgetRange forget_range(const ClientState* client, RequestSequence sequence,
                          RequestSequence acknowledged_below) {
   RequestSequence to = std::min(acknowledged_below, sequence);
   const RequestSequence floor = client == nullptr ? RequestSequence() : client->floor;
-  if (to <= floor || to - floor < kForgetMin) return {};
+  if (to <= floor || (to - floor < kForgetMin && !has_gap_below(client, to))) return {};
   if (client == nullptr || client->smallest >= to) return {to, to};
   const RequestSequence from = std::max(floor, client->smallest);
   return {from, std::min(to, from + kForgetMax)};
+}
+
+std::optional<wire::Origin> mark_for(const ClientState* client, const wire::Command& command) {
+  const RequestSequence below = std::min(command.acknowledged_below, command.sequence);
+  if (!has_gap_below(client, below)) return std::nullopt;
+  const RequestSequence last(below.value() - 1);
+  const ForgetRange forget = forget_range(client, last, below);
+  return wire::Origin{command.client, last, 0, forget.from, forget.to};
+}
+
+wire::Error other_command(RequestSequence sequence) {
+  return {ErrorCode::kRequestReused,
+          fmt::format("Request {} of this client was another command before. Nothing was changed; "
+                      "send the command with a new sequence.",
+                      sequence.value())};
+}
+
+wire::Error too_late(RequestSequence sequence, RequestSequence floor) {
+  return {ErrorCode::kRequestReused,
+          fmt::format("Request {} comes too late: the client has acknowledged its answers below "
+                      "{}. Nothing was changed; send the command with a new sequence.",
+                      sequence.value(), floor.value())};
 }
 
 Status evolve_origin(const wire::Origin& origin, wire::Revision revision, const EventStamp& stamp,

@@ -3,8 +3,13 @@
 // The record is written in the same step as the request's rows, by evolve of the event that carries
 // the origin. A client that acknowledges answers lets their records go: the leader puts a range to
 // forget into the origin of one of its next events, and evolve erases the records in it and raises
-// the client's floor, below which a late duplicate is refused instead of executed again. A command
-// that changed nothing or was refused is not logged and has no record: repeating it asks again.
+// the client's floor, below which a late duplicate is refused instead of executed again.
+//
+// A command that changed nothing or was refused is not logged and has no record: until its client
+// goes on, repeating it asks again. When the client acknowledges its answer with the next request,
+// the leader sees the gap in the records and closes it, so that no later leader carries out what
+// comes late: by the floor, if that request is logged, and otherwise by a mark, an event that
+// expires nothing and bears the origin of the last answered request, without a digest.
 //
 // Records expire by age or number: expired_sessions() finds them (any thread), the leader logs a
 // SessionsExpired event with at most kExpireMax keys, and evolve erases them. Sequence 0 among the
@@ -19,12 +24,14 @@
 #include <cstdint>
 #include <optional>
 #include <unordered_map>
+#include <variant>
 #include <vector>
 
 #include "projections/rules/projection.h"
 #include "projections/state/delta.h"
 #include "wire/base/ids.h"
 #include "wire/base/result.h"
+#include "wire/client/client_message.h"
 #include "wire/model/event.h"
 
 namespace bib::projections {
@@ -36,7 +43,7 @@ inline constexpr std::uint64_t kForgetMax = 1024;
 inline constexpr std::size_t kExpireMax = 1000;
 
 struct SessionRecord {
-  std::uint64_t digest = 0;  // of the command
+  std::uint64_t digest = 0;  // of the command; 0: a mark
   wire::Position position;   // of its last event
   wire::Revision revision;   // of the stream after it
   std::int64_t time_us = 0;
@@ -54,6 +61,8 @@ struct ClientState {
   wire::RequestSequence acknowledged;  // the same, as heard from the client; not in the rows
   wire::RequestSequence smallest;      // no record below
   wire::RequestSequence largest;       // no record above
+  wire::RequestSequence gap_from;      // from here ...
+  wire::RequestSequence gap_to;        // ... to below here, records may be missing; empty: none
   wire::LogIndex last_index;           // of the last entry that holds a request of the client
   bool confirmed = false;              // there was an applied one
 };
@@ -82,14 +91,27 @@ class ClientTable {
   std::unordered_map<wire::ClientId, ClientState, Hash> clients_;
 };
 
+// There is a request from the floor on and below `below` that has no record.
+bool has_gap_below(const ClientState* client, wire::RequestSequence below);
+
 // The records that an event for this request lets go, by what the client has acknowledged, and with
-// `to` the client's new floor. Both 0 when it is not worth it yet.
+// `to` the client's new floor. Both 0 when it is not worth it yet: with a gap it is at once.
 struct ForgetRange {
   wire::RequestSequence from;
   wire::RequestSequence to;
 };
 ForgetRange forget_range(const ClientState* client, wire::RequestSequence sequence,
                          wire::RequestSequence acknowledged_below);
+
+// The mark for a request that is not logged, if one is due.
+std::optional<wire::Origin> mark_for(const ClientState* client, const wire::Command& command);
+inline bool is_mark(const wire::Event& event) {
+  return event.origin && std::holds_alternative<wire::SessionsExpired>(event.body);
+}
+
+// Why a request is not carried out: another command, or acknowledged (below `floor`).
+wire::Error other_command(wire::RequestSequence sequence);
+wire::Error too_late(wire::RequestSequence sequence, wire::RequestSequence floor);
 
 // The rows of an event's origin. `known_new`: there is no record of this request.
 wire::Status evolve_origin(const wire::Origin& origin, wire::Revision revision,

@@ -125,8 +125,91 @@ TEST_CASE("a late duplicate of a request that was never logged is refused once a
   CHECK(answered(machine.ask(SetConfig{"k", "1"}, request(2))).unchanged);
   accepted(machine.ask(SetConfig{"k", "2"}, request(3, 3)));
   refused(machine.ask(SetConfig{"k", "1"}, request(2)), ErrorCode::kRequestReused);
-  // Its record is still there, so this one is answered.
-  CHECK(answered(machine.ask(SetConfig{"k", "1"}, request(1))).replayed);
+  refused(machine.ask(SetConfig{"k", "1"}, request(1)), ErrorCode::kRequestReused);
+  CHECK(answered(machine.ask(SetConfig{"k", "2"}, request(3, 3))).replayed);
+}
+
+TEST_CASE("what was refused is not carried out when it comes again after its client went on") {
+  for (const bool next_is_logged : {false, true}) {
+    World world;
+    auto& machine = world.machine;
+    machine.ask(SetConfig{"k", "1"}, request(1, 0, 2));
+    Request first = request(1);
+    first.expected_revision = 7;
+    refused(machine.ask(SetConfig{"k", "x"}, first), ErrorCode::kRevisionConflict);
+    // Until then the client may ask again.
+    refused(machine.ask(SetConfig{"k", "x"}, first), ErrorCode::kRevisionConflict);
+    if (next_is_logged) {
+      accepted(machine.ask(SetConfig{"other", "1"}, request(2, 2)));
+    } else {
+      CHECK(answered(machine.ask(SetConfig{"k", "1"}, request(2, 2))).unchanged);
+    }
+    for (std::uint64_t i = 2; i <= 7; ++i) {
+      accepted(machine.ask(SetConfig{"k", std::to_string(i)}, request(i, 0, 2)));
+    }
+    refused(machine.ask(SetConfig{"k", "x"}, first), ErrorCode::kRequestReused);
+    // Nor by a leader that was not there.
+    machine.write_behind();
+    Machine later(world.store);
+    refused(later.ask(SetConfig{"k", "x"}, first), ErrorCode::kRequestReused);
+    CHECK(later.row<wire::ConfigRow>(wire::QueryTable::kConfig, "k")->value == "7");
+  }
+}
+
+TEST_CASE("a client that is only refused leaves marks, which go like records and are no answers") {
+  World world;
+  auto& machine = world.machine;
+  machine.ask(SetConfig{"k", "1"}, request(1, 0, 2));
+  std::uint64_t most = 0;
+  for (std::uint64_t i = 1; i <= 100; ++i) {
+    CHECK(answered(machine.ask(SetConfig{"k", "1"}, request(i, i))).unchanged);
+    most = std::max(most, session_rows(machine));
+  }
+  CHECK(machine.log.size() == 100);  // the other client's write, and one for each but the first
+  CHECK(most <= kForgetMin + 4);
+  // The same request once more leaves nothing new.
+  CHECK(answered(machine.ask(SetConfig{"k", "1"}, request(100, 100))).unchanged);
+  CHECK(machine.log.size() == 100);
+
+  MemoryStore store;
+  const auto follower = must(Projector::open(store));
+  for (std::size_t i = 0; i < machine.log.size(); ++i) {
+    const Applied applied = must(follower->apply(machine.log[i]));
+    CHECK(applied.outcomes.size() == (i == 0 ? 1 : 0));
+  }
+  CHECK(follower->mark() == machine.projector->mark());
+}
+
+TEST_CASE("gaps in a client's records are known, and closed by its floor") {
+  using wire::RequestSequence;
+  ClientTable clients;
+  wire::Origin origin{client_id(1), RequestSequence(1), 5, {}, {}};
+  const auto record = [&](std::uint64_t sequence, std::uint64_t floor = 0) {
+    origin.sequence = RequestSequence(sequence);
+    origin.forget_from = origin.forget_to = RequestSequence(floor);
+    clients.record(origin, wire::LogIndex(1), true);
+  };
+  const auto has_gap = [&](std::uint64_t below) {
+    return has_gap_below(clients.find(client_id(1)), RequestSequence(below));
+  };
+  CHECK_FALSE(has_gap(1));
+  CHECK(has_gap(2));
+  record(1);
+  record(2);
+  CHECK_FALSE(has_gap(3));
+  CHECK(has_gap(4));
+  record(4);
+  record(5);
+  CHECK_FALSE(has_gap(3));
+  CHECK(has_gap(4));
+  CHECK(has_gap(6));
+  record(6, 4);
+  CHECK_FALSE(has_gap(7));
+  // What was dropped may have left gaps that nobody has counted.
+  record(7);
+  clients.roll_back(client_id(1), RequestSequence(4));
+  CHECK_FALSE(has_gap(4));
+  CHECK(has_gap(5));
 }
 
 TEST_CASE("requests that arrive out of order are all executed once") {

@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "checkers.h"
+#include "projections/rules/sessions.h"
 #include "sim_node.h"
 #include "violation.h"
 
@@ -123,7 +124,7 @@ void Oracle::take_committed_entry(const wire::Bytes& entry) {
 }
 
 void Oracle::take_event(const wire::Event& event, wire::Position position) {
-  if (event.origin) {
+  if (event.origin && !projections::is_mark(event)) {
     const Request request{event.origin->client, event.origin->sequence};
     if (refused_.contains(request)) {
       violated("once",

@@ -122,6 +122,8 @@ void draw_work(Drawer& draw, WorkloadPlan& work) {
   work.value_bytes_max = draw.of<std::uint32_t>({16, 16, 300, 3000});
   work.slow_ppm = draw.ppm(300'000);
   work.feeds = draw.of<unsigned>({0, 1, 2});
+  work.late_ppm = draw.of<std::uint32_t>({0, 0, 300'000, 1'000'000});
+  if (work.late_ppm != 0) work.conditional_ppm = draw.of<std::uint32_t>({300'000, 700'000});
 }
 
 void draw_snapshots(Drawer& draw, Plan& plan) {

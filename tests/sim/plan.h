@@ -97,6 +97,7 @@ struct WorkloadPlan {
   std::uint32_t conditional_ppm = 0;  // of the writes: with an expected revision
   std::uint32_t other_ppm = 0;        // of the writes: other kinds of command
   std::uint32_t duplicate_ppm = 0;    // requests that arrive twice
+  std::uint32_t late_ppm = 0;         // refused ones that arrive again when their client went on
   std::uint32_t slow_ppm = 0;         // answers that their client takes late
   unsigned feeds = 0;                 // clients that list and follow the log's events
   std::size_t reply_bytes_max = 0;    // of a feed's events in one reply; one may be larger
@@ -110,7 +111,6 @@ enum class Scenario : std::uint8_t {
   kNone,
   kStaleAfterStart,
   kClockAndExpiry,
-  kOldDuplicates,
   kSessions,
 };
 

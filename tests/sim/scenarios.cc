@@ -14,9 +14,6 @@ constexpr std::array kScenarios = {
         "had shown"},
     ScenarioInfo{Scenario::kClockAndExpiry, "clock-and-expiry", "once",
                  "a clock that jumps lets records of requests expire while they are repeated"},
-    ScenarioInfo{Scenario::kOldDuplicates, "old-duplicates", "once",
-                 "a request that was refused is carried out when it comes again after its client "
-                 "went on"},
     ScenarioInfo{Scenario::kSessions, "sessions", "bound",
                  "more records of requests come than expire, whatever limits.sessions_max says"},
 };
@@ -65,14 +62,6 @@ void apply_scenario(Scenario scenario, Plan& plan) {
       plan.work.patience = 300 * kMillisecond;
       plan.work.duplicate_ppm = 300'000;
       plan.work.session_retention = 60 * kSecond;
-      return;
-    case Scenario::kOldDuplicates:
-      keep_calm(plan);
-      plan.faults.kill = 3 * kSecond;
-      plan.work.conditional_ppm = 700'000;
-      plan.work.write_ppm = 900'000;
-      plan.work.keys = 1;
-      plan.work.clients = 5;
       return;
     case Scenario::kSessions:
       keep_calm(plan);

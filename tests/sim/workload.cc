@@ -60,6 +60,7 @@ void Workload::new_identity(Client& client) {
     byte = static_cast<std::uint8_t>(random_.below(256));
   }
   client.sequence = 0;
+  client.unlogged.clear();
 }
 
 // ---- requests
@@ -285,6 +286,8 @@ void Workload::take_answer(Answer&& answer) {
                 to_string(reply->position), reply->revision.value(),
                 reply->unchanged ? ", unchanged" : "");
     client.last_revision = reply->revision;
+    went_on(client);
+    if (reply->unchanged) repeat_later(answer.client);
     if (!reply->unchanged) {
       oracle_.on_acknowledged(answer.node, reply->position.index);
       oracle_.on_write_answered(queue_.now(), client.began, client.id,
@@ -323,7 +326,6 @@ void Workload::take_error(std::size_t index, const wire::ErrorReply& error) {
     case ErrorCode::kOverloaded:
       return retry(index, any_node(), random_.below(50 * kMillisecond));
     case ErrorCode::kRevisionConflict:
-      if (plan_.scenario == Scenario::kOldDuplicates) repeat_later(index);
       if (client.kind == Kind::kSet) {
         oracle_.on_conflict(client.began, client.key, error.current_revision);
       }
@@ -344,19 +346,32 @@ void Workload::take_error(std::size_t index, const wire::ErrorReply& error) {
                error.message);
   }
   trace_.line("", "client {} is refused: {}", index, error.message);
+  if (client.kind != Kind::kRead) {
+    went_on(client);
+    repeat_later(index);
+  }
   ++answered_;
   finish(index);
 }
 
-// The network keeps a copy, which comes when its client has long gone on.
+// The network keeps a copy of a request that left no event; it may come when the client has gone
+// on.
 void Workload::repeat_later(std::size_t index) {
-  const Client& client = clients_[index];
-  if (client.frame != wire::FrameKind::kCommand) return;
-  oracle_.on_refused(client.id, wire::RequestSequence(client.sequence));
+  Client& client = clients_[index];
+  client.unlogged.push_back(client.sequence);
+  if (healing_ || !random_.chance_ppm(plan_.work.late_ppm)) return;
   for (int i = 0; i < 3; ++i) {
     queue_.after(random_.between(100 * kMillisecond, 3 * kSecond), *this, kArrives,
                  arrivals_.add({index, client.request, any_node(), client.frame, client.body}));
   }
+}
+
+// Its next command has acknowledged them, and was answered.
+void Workload::went_on(Client& client) {
+  for (const std::uint64_t sequence : client.unlogged) {
+    oracle_.on_refused(client.id, wire::RequestSequence(sequence));
+  }
+  client.unlogged.clear();
 }
 
 void Workload::on_event(std::uint32_t code, std::uint64_t argument) {

@@ -61,6 +61,7 @@ class Workload final : public EventTarget, public Clients {
     unsigned attempts_max = 0;
     NodeIndex target = 0;
     wire::Revision last_revision;
+    std::vector<std::uint64_t> unlogged;  // sequences that were answered and left no event
   };
   struct Arrival {
     std::size_t client = 0;
@@ -113,6 +114,7 @@ class Workload final : public EventTarget, public Clients {
   void take_read(const Answer& answer, Client& client);
   void make_query(Client& client);
   void repeat_later(std::size_t index);
+  void went_on(Client& client);
   void take_error(std::size_t index, const wire::ErrorReply& error);
   NodeIndex any_node() { return static_cast<NodeIndex>(random_.below(nodes_.size())); }
 
