@@ -36,14 +36,17 @@ void Commands::park(Asker asker, const wire::Command& command) {
 
 void Commands::decide_parked() {
   if (parked_.empty() || !driver_.is_ready_to_decide()) return;
-  std::deque<Parked> parked;
-  parked.swap(parked_);
-  parked_bytes_ = 0;
-  for (const Parked& one : parked) {
+  const std::uint64_t began = clock_.monotonic_us();
+  // At least one: a turn that has no time left would never end.
+  do {
+    const Parked one = std::move(parked_.front());
+    parked_.pop_front();
+    parked_bytes_ -= one.body.size();
     const auto command = wire::decode_command(one.body);
     BIB_CHECK(command.has_value(), "a parked command was checked before");
     decide(one.asker, *command);
-  }
+  } while (!parked_.empty() && driver_.is_ready_to_decide() &&
+           clock_.monotonic_us() - began < options_.parked_turn_us);
 }
 
 void Commands::begin_turn() {
@@ -143,7 +146,7 @@ bool Commands::decide_own(const wire::CommandBody& body) {
 }
 
 void Commands::expire_sessions(const projections::ExpiredSessions& expired) {
-  if (failure_ || !driver_.is_ready_to_decide()) return;
+  if (failure_ || !driver_.is_ready_to_decide() || projector_.open_batch_full()) return;
   begin_turn();
   const auto logged = projector_.expire_sessions(expired);
   if (!logged) failure_ = logged.error();
@@ -157,10 +160,14 @@ bool Commands::has_enough_for_a_turn() const {
 void Commands::propose_open_batch() {
   turn_token_ = 0;
   if (!projector_.has_open_batch()) return;
-  waiting_lately_ = std::max(waiting_.size(), waiting_lately_ - waiting_lately_ / 8);
   const consensus::Raft& raft = driver_.raft();
-  const bool fits = raft.role() == consensus::Role::kLeader && raft.next_index() == batch_index_;
-  if (fits && driver_.propose(projector_.seal(options_.cluster, raft.term()))) return;
+  const bool is_next = raft.role() == consensus::Role::kLeader && raft.next_index() == batch_index_;
+  // Too large beside what is under way: it leaves when enough of that is committed.
+  const std::uint64_t under_way = raft.bytes_under_way();
+  const std::uint64_t size = wire::kEntryHeaderSize + projector_.open_batch_bytes();
+  if (is_next && under_way > 0 && under_way + size > options_.uncommitted_bytes_max) return;
+  waiting_lately_ = std::max(waiting_.size(), waiting_lately_ - waiting_lately_ / 8);
+  if (is_next && driver_.propose(projector_.seal(options_.cluster, raft.term()))) return;
   // Leadership is gone or being handed over: those who wait ask again.
   driver_.decide_only_after_log();
   on_leadership_lost();

@@ -39,6 +39,7 @@ struct CommandsOptions {
   std::size_t turn_events_min = 32;
   std::size_t parked_max = 8192;
   std::size_t parked_bytes_max = 32U << 20;
+  std::uint64_t parked_turn_us = 20'000;  // for parked commands in one turn
 };
 
 class Commands {
@@ -58,8 +59,11 @@ class Commands {
   bool decide_own(const wire::CommandBody& body);
   void expire_sessions(const projections::ExpiredSessions& expired);
 
-  // Once per turn: first the parked commands, if they can be decided now.
+  // Once per turn: first the parked commands, if they can be decided now. As many as fit the turn.
   void decide_parked();
+  // Some are left that could be decided: another turn is needed.
+  bool has_parked_work() const { return !parked_.empty() && driver_.is_ready_to_decide(); }
+  // The open batch waits for the next turns while it is too large beside what is under way.
   void propose_open_batch();
   // The open batch is large enough to leave: what else has come waits for the next turn.
   bool has_enough_for_a_turn() const;

@@ -139,7 +139,7 @@ void Node::on_turn() {
   world.clients.flush();
   check_failures();
   if (finished_) return;
-  if (driver.has_more_work()) world.turns.continue_soon();
+  if (driver.has_more_work() || parts_.commands->has_parked_work()) world.turns.continue_soon();
   if (driver.awaits_answer()) world.turns.poll_soon();
   const bool leads = driver.raft().role() == consensus::Role::kLeader;
   if (stopping_ && (!leads || world.turns.now_ms() >= stop_deadline_ms_)) finish();

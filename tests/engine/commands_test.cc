@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "engine/uv/event_loop.h"
 #include "engine/uv/stderr_logger.h"
 #include "projections/state/state.h"
+#include "wire/base/prng.h"
 #include "wire/base/secret.h"
 
 using namespace bib;
@@ -41,6 +43,11 @@ class FailingStore final : public projections::Store {
 
 struct FixedClock final : Clock {
   std::int64_t now_us() const override { return 1'700'000'000'000'000; }
+  // Each look at it takes so long.
+  std::uint64_t monotonic_us() const override { return steady_us += look_us; }
+
+  mutable std::uint64_t steady_us = 0;
+  std::uint64_t look_us = 0;
 };
 
 // A log that is durable when sync() is called.
@@ -76,11 +83,12 @@ struct Leader final : Applier, ClientServer::Handler {
   wire::ClientEncoder encoder;
   std::uint64_t next_sequence = 0;
 
-  explicit Leader(std::uint64_t nodes = 1) {
+  explicit Leader(std::uint64_t nodes = 1, const CommandsOptions& options = {}) {
     // Without a cache every row comes from the store.
     projector = projections::Projector::open(store, {.cache_bytes = 0}).value();
     consensus::RaftConfig config;
     config.self = wire::NodeId(1);
+    config.uncommitted_bytes_max = options.uncommitted_bytes_max;
     consensus::Restored restored;
     wire::Membership membership;
     for (std::uint64_t node = 1; node <= nodes; ++node) {
@@ -93,7 +101,7 @@ struct Leader final : Applier, ClientServer::Handler {
     clients = std::make_unique<ClientServer>(
         loop, logger, ClientServerOptions{},
         ClientListeners{Listener::open(loop, "127.0.0.1:0").value(), nullptr}, this);
-    commands = std::make_unique<Commands>(CommandsOptions{}, *driver, *projector, *clients, clock);
+    commands = std::make_unique<Commands>(options, *driver, *projector, *clients, clock);
     for (int i = 0; i < 10'000 && !driver->is_ready_to_decide(); ++i) {
       driver->tick();
       settle();
@@ -169,6 +177,12 @@ struct Leader final : Applier, ClientServer::Handler {
   void on_session_end(SessionId) override {}
   void on_session_drained(SessionId) override {}
 };
+
+std::string incompressible(wire::Prng& random, std::size_t size) {
+  std::string text(size, ' ');
+  for (char& letter : text) letter = static_cast<char>('!' + random.below(90));
+  return text;
+}
 
 }  // namespace
 
@@ -280,6 +294,52 @@ TEST_CASE("what is not logged needs no question where an entry leaves after it w
     CHECK(message.kind != wire::MessageKind::kHeartbeat);
     if (message.kind == wire::MessageKind::kAppend) leader.driver->on_message(*consent(message));
   }
+  leader.settle();
+  CHECK(leader.commands->waiting() == 0);
+}
+
+TEST_CASE("an entry that does not fit beside what is under way leaves when that is committed") {
+  CommandsOptions options;
+  options.uncommitted_bytes_max = 4096;
+  Leader leader(3, options);
+  wire::Prng random(1);
+  const std::string small = incompressible(random, 1000);
+  leader.ask(wire::SetConfig{"small", small});
+  leader.settle();
+  const std::string large = incompressible(random, 3500);
+  leader.ask(wire::SetConfig{"large", large});
+  leader.set_config("one more");  // too much with that: it is refused, and only it
+  CHECK(leader.commands->overloaded() == 1);
+  leader.settle();
+  CHECK(leader.projector->has_open_batch());
+  CHECK(leader.commands->waiting() == 2);
+  leader.peers_consent();
+  CHECK_FALSE(leader.projector->has_open_batch());
+  CHECK(leader.commands->waiting() == 0);
+  CHECK(leader.projector->applied_index() == leader.driver->raft().last_index());
+}
+
+TEST_CASE("parked commands are decided in order, as many in a turn as fit its time") {
+  Leader leader;
+  leader.driver->decide_only_after_log();
+  leader.set_config("first");
+  leader.commands->propose_open_batch();
+  leader.driver->decide_only_after_log();  // not ready before that entry is applied
+  for (const char* key : {"a", "b", "c", "d", "e"}) leader.set_config(key);
+  CHECK(leader.commands->waiting() == 1);
+  leader.settle();
+  REQUIRE(leader.commands->has_parked_work());
+  leader.clock.look_us = CommandsOptions{}.parked_turn_us / 2;
+  leader.commands->decide_parked();
+  CHECK(leader.commands->waiting() == 2);
+  CHECK(leader.commands->has_parked_work());
+  leader.set_config("f");  // behind those
+  CHECK(leader.commands->waiting() == 2);
+  int turns = 1;
+  for (; leader.commands->has_parked_work() && turns < 20; ++turns)
+    leader.commands->decide_parked();
+  CHECK(turns == 3);
+  CHECK(leader.commands->waiting() == 6);
   leader.settle();
   CHECK(leader.commands->waiting() == 0);
 }
