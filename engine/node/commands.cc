@@ -67,7 +67,7 @@ void Commands::decide(Asker asker, const wire::Command& command) {
                                 "too much is under way on the leader; try again in a moment"});
   }
   begin_turn();
-  auto decision = projector_.decide(command, clock_.now_us());
+  auto decision = projector_.decide(command, clock_.now_us(), options_.sessions);
   if (!decision) {
     failure_ = decision.error();
     return;

@@ -40,6 +40,7 @@ struct CommandsOptions {
   std::size_t parked_max = 8192;
   std::size_t parked_bytes_max = 32U << 20;
   std::uint64_t parked_turn_us = 20'000;  // for parked commands in one turn
+  projections::SessionBounds sessions;
 };
 
 class Commands {

@@ -105,6 +105,9 @@ void Node::make_services(const NodeTuning& tuning, const std::shared_ptr<LogRead
   CommandsOptions options;
   options.cluster = parts_.cluster;
   options.uncommitted_bytes_max = parts_.config.limits.uncommitted_bytes;
+  const auto& limits = parts_.config.limits;
+  options.sessions = {limits.sessions_max,
+                      std::max(limits.session_window, limits.requests_in_flight)};
   parts_.commands = std::make_unique<Commands>(options, *parts_.driver, *parts_.projector,
                                                world.clients, world.clock);
   parts_.queries =

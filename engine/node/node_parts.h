@@ -38,7 +38,8 @@ namespace bib::engine {
 // How often a node looks at what it is not told of, and how much waits for that.
 struct NodePace {
   std::uint64_t expiry_ms = 60'000;  // between two looks for records of requests that expire
-  std::size_t expire_max = 1000;     // records in one event
+  std::size_t expire_max = 64;       // records in one event: all may be cold rows, on each node
+  std::uint64_t keep_ms = 60'000;    // so long a record stays, however many there are
   // What changed goes to the store when it has grown to this size, or after this time: the longer
   // it waits, the more changes of one row become one write, and the more is replayed after a crash.
   std::size_t carry_bytes = 32U << 20;

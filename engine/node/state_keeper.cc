@@ -5,13 +5,30 @@
 #include <vector>
 
 #include "projections/apply/checkpoint.h"
-#include "projections/rules/sessions.h"
 #include "wire/base/check.h"
 #include "wire/base/mutant.h"
 
 namespace bib::engine {
 
-StateKeeper::StateKeeper(NodeParts& parts) : parts_(parts) {}
+namespace {
+
+constexpr std::size_t kSweepRowsMax = 20'000;  // looked at in one job: some tens of milliseconds
+constexpr std::size_t kSweepFoundMax = 1000;
+// Beyond the number the next look is sooner, by this factor.
+constexpr std::uint64_t kHurry = 16;
+
+// The youngest records expire only by age: room for clients that come.
+std::size_t rows_to_keep(std::size_t sessions_max) {
+  return sessions_max - sessions_max / 8;
+}
+
+}  // namespace
+
+StateKeeper::StateKeeper(NodeParts& parts)
+    : parts_(parts),
+      retained_(parts.config.limits.session_retention_ms),
+      kept_(parts.world.pace.keep_ms),
+      sweep_(std::make_shared<projections::SessionSweep>()) {}
 
 StateKeeper::~StateKeeper() = default;
 
@@ -24,6 +41,7 @@ void StateKeeper::log_snapshot_event(const std::string& text, bool is_problem) {
 }
 
 void StateKeeper::step() {
+  expire_next();
   const projections::LayerSizes sizes = parts_.projector->sizes();
   if (sizes.active_bytes + sizes.frozen_bytes > parts_.world.pace.carry_bytes) carry(true);
   if (parts_.world.store_thread.is_busy()) return;
@@ -65,37 +83,65 @@ void StateKeeper::carry(bool even_if_small) {
       });
 }
 
+// ---- records of requests
+
 void StateKeeper::look_for_expired_sessions() {
-  const std::uint64_t now_ms = parts_.world.turns.now_ms();
+  const std::uint64_t now_ms = BIB_MUTANT(kAgesRecordsByWallClock)
+                                   ? static_cast<std::uint64_t>(parts_.world.clock.now_us()) / 1000
+                                   : parts_.world.turns.now_ms();
+  retained_.note(now_ms, parts_.projector->applied_index());
+  kept_.note(now_ms, parts_.projector->applied_index());
   if (expiry_under_way_ || exchanging_ || !parts_.driver->is_ready_to_decide()) return;
-  if (now_ms < last_expiry_ms_ + parts_.world.pace.expiry_ms) return;
-  last_expiry_ms_ = now_ms;
+  if (!expiring_.is_empty()) return;
+  if (parts_.world.turns.now_ms() < last_expiry_ms_ + expiry_pause_ms()) return;
+  last_expiry_ms_ = parts_.world.turns.now_ms();
   auto frozen = parts_.projector->view();
   if (!frozen) return parts_.fail(frozen.error());
   auto view = std::make_shared<projections::QueryView>(std::move(*frozen));
   expiry_under_way_ = true;
-  const wire::NodeConfig::Limits& configured = parts_.config.limits;
   projections::SessionLimits limits;
-  limits.older_than_us = parts_.world.clock.now_us() -
-                         static_cast<std::int64_t>(configured.session_retention_ms) * 1000;
-  limits.records_max = configured.sessions_max;
-  limits.result_max = parts_.world.pace.expire_max;
+  limits.old_to = retained_.old_to(now_ms);
+  limits.spare_to = kept_.old_to(now_ms);
+  limits.rows_max = rows_to_keep(parts_.config.limits.sessions_max);
+  limits.found_max = kSweepFoundMax;
+  limits.look_max = kSweepRowsMax;
   auto found = std::make_shared<wire::Result<projections::ExpiredSessions>>();
   parts_.world.pool.run(
-      [view = std::move(view), limits, found]() mutable {
-        *found = projections::expired_sessions(view->state(), limits);
+      [view = std::move(view), sweep = sweep_, limits, found]() mutable {
+        *found = sweep->look(view->state(), limits);
         view.reset();  // before anybody is told: the store may be closed then
       },
-      lifetime_.guarded([found](StateKeeper& self) { self.on_expired(*found); }));
+      lifetime_.guarded([found](StateKeeper& self) { self.on_expired(std::move(*found)); }));
 }
 
-void StateKeeper::on_expired(const wire::Result<projections::ExpiredSessions>& found) {
+void StateKeeper::on_expired(wire::Result<projections::ExpiredSessions> found) {
   expiry_under_way_ = false;
   if (finished_) return;
   if (!found) return parts_.fail(found.error());
-  if (found->records.empty()) return;
-  if (found->more) last_expiry_ms_ = 0;  // the rest soon
-  parts_.commands->expire_sessions(*found);
+  sweep_goes_on_ = found->more;
+  too_many_ = found->too_many;
+  expiring_ = *std::move(found);
+  expire_next();
+}
+
+std::uint64_t StateKeeper::expiry_pause_ms() const {
+  if (sweep_goes_on_) return 0;
+  return parts_.world.pace.expiry_ms / (too_many_ ? kHurry : 1);
+}
+
+// A few in each turn, so that no turn of any node takes long over them.
+void StateKeeper::expire_next() {
+  if (finished_) return;
+  if (expiring_.is_empty()) {
+    if (sweep_goes_on_) look_for_expired_sessions();
+    return;
+  }
+  if (exchanging_ || !parts_.driver->is_ready_to_decide()) {
+    expiring_ = {};
+    return;
+  }
+  parts_.commands->expire_sessions(expiring_.take(parts_.world.pace.expire_max));
+  parts_.world.turns.continue_soon();
 }
 
 // ---- snapshots

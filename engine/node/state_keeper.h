@@ -6,12 +6,15 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
+#include "engine/node/log_age.h"
 #include "engine/node/node_parts.h"
 #include "engine/node/snapshots.h"
 #include "engine/ports/lifetime.h"
+#include "projections/rules/session_sweep.h"
 
 namespace bib::engine {
 
@@ -52,15 +55,23 @@ class StateKeeper final : public SnapshotHost {
   void begin_checkpoint();
   void begin_exchange();
   void look_for_expired_sessions();
-  void on_expired(const wire::Result<projections::ExpiredSessions>& found);
+  void on_expired(wire::Result<projections::ExpiredSessions> found);
+  void expire_next();
+  std::uint64_t expiry_pause_ms() const;
 
   NodeParts& parts_;
   // Work that waits for the store's thread to be free.
   std::optional<WantedCheckpoint> wanted_checkpoint_;
   std::optional<WantedExchange> wanted_exchange_;
   bool exchanging_ = false;  // the store is closed, or about to be: it must not be read
+  LogAge retained_;          // by limits.session_retention
+  LogAge kept_;              // by pace.keep_ms
+  std::shared_ptr<projections::SessionSweep> sweep_;
+  projections::ExpiredSessions expiring_;  // found, and not logged yet
   bool expiry_under_way_ = false;
   bool finished_ = false;
+  bool sweep_goes_on_ = false;  // the last look did not end its pass
+  bool too_many_ = false;       // records, as of the last look
   std::uint64_t last_expiry_ms_ = 0;
   std::uint64_t last_carry_ms_ = 0;
   Lifetime<StateKeeper> lifetime_{this};

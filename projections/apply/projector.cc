@@ -110,7 +110,9 @@ class Projector::Impl {
   Result<Decision> decide(const wire::CommandBody& body,
                           std::optional<wire::Revision> expected_revision,
                           const wire::Command* client_command, std::int64_t now_us);
-  Result<std::optional<Decision>> decide_repeated(const wire::Command& command);
+  Result<std::optional<Decision>> decide_repeated(const wire::Command& command,
+                                                  const SessionBounds& bounds);
+  std::uint64_t session_rows() const;
   Status mark_answered(const wire::Command& command);
   wire::Origin make_origin(const wire::Command& command);
   Result<wire::Position> append(const wire::Event& event);
@@ -188,13 +190,14 @@ void Projector::begin_turn(LogIndex index, std::int64_t time_us) {
   impl_->turn_time_us = time_us;
 }
 
-Result<Decision> Projector::decide(const wire::Command& command, std::int64_t now_us) {
+Result<Decision> Projector::decide(const wire::Command& command, std::int64_t now_us,
+                                   const SessionBounds& bounds) {
   if (command.client.is_none() || command.sequence == RequestSequence()) {
     return Refused{{ErrorCode::kInvalid,
                     "The command has no client id or no sequence: both must be other than zero."},
                    {}};
   }
-  BIB_TRY(auto repeated, impl_->decide_repeated(command));
+  BIB_TRY(auto repeated, impl_->decide_repeated(command, bounds));
   if (repeated) return *std::move(repeated);
   return impl_->decide(command.body, command.expected_revision, &command, now_us);
 }
@@ -204,10 +207,10 @@ Result<Decision> Projector::decide_own(const wire::CommandBody& command, std::in
 }
 
 // The answer when the request was seen before; what is new is passed to the rules.
-Result<std::optional<Decision>> Projector::Impl::decide_repeated(const wire::Command& command) {
+Result<std::optional<Decision>> Projector::Impl::decide_repeated(const wire::Command& command,
+                                                                 const SessionBounds& bounds) {
   ClientState* client = clients.find(command.client);
-  if (client == nullptr) return std::nullopt;
-  if (clients.may_have_record(command.client, command.sequence)) {
+  if (client != nullptr && clients.may_have_record(command.client, command.sequence)) {
     const std::string key = keys::session(command.client, command.sequence);
     const RowKey row_key = make_row_key(Family::kSessions, key);
     BIB_TRY(const RowPtr row, layers.find(row_key));
@@ -219,11 +222,21 @@ Result<std::optional<Decision>> Projector::Impl::decide_repeated(const wire::Com
       return Answered{{record.position, record.revision, false, true}};
     }
   }
-  const RequestSequence floor = std::max(client->floor, client->acknowledged);
-  if (command.sequence < floor) return Refused{too_late(command.sequence, floor), {}};
+  const std::uint64_t rows = client == nullptr ? session_rows() : 0;
+  if (auto refusal = beyond_bounds(client, command, bounds, rows)) {
+    return Refused{*std::move(refusal), {}};
+  }
+  if (client == nullptr) return std::nullopt;
   client->acknowledged =
       std::max(client->acknowledged, std::min(command.acknowledged_below, command.sequence));
   return std::nullopt;
+}
+
+// With those of entries that are on their way.
+std::uint64_t Projector::Impl::session_rows() const {
+  std::uint64_t rows = layers.mark().digests[family_index(Family::kSessions)].rows;
+  for (const OwnEntry& entry : sealed) rows += entry.outcomes.size() + entry.marked.size();
+  return rows + open.outcomes.size() + open.marked.size();
 }
 
 Result<Decision> Projector::Impl::decide(const wire::CommandBody& body,

@@ -98,10 +98,11 @@ class Projector {
   // The open batch will be the entry `index` and bear this time. With an open batch: the same index
   // only, and the first time stays.
   void begin_turn(wire::LogIndex index, std::int64_t time_us);
-  wire::Result<Decision> decide(const wire::Command& command, std::int64_t now_us);
+  wire::Result<Decision> decide(const wire::Command& command, std::int64_t now_us,
+                                const SessionBounds& bounds = {});
   // A command of the leader itself, without a client: no exactly-once record, no outcome.
   wire::Result<Decision> decide_own(const wire::CommandBody& command, std::int64_t now_us);
-  // SessionsExpired for what expired_sessions() found; false when there was nothing left to log.
+  // SessionsExpired for what a SessionSweep found; false when there was nothing left to log.
   wire::Result<bool> expire_sessions(const ExpiredSessions& expired);
 
   bool has_open_batch() const;
@@ -122,7 +123,7 @@ class Projector {
 
   // One row, as applied. Precondition: query.key is set.
   wire::Result<QueryResult> query(const wire::Query& query) const;
-  // The applied state for a pool thread: pages, expired_sessions().
+  // The applied state for a pool thread: pages, a SessionSweep.
   wire::Result<QueryView> view();
   // The applied rows on the node loop, for find_join_token() and the like.
   const RowReader& applied_rows() const;

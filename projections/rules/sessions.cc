@@ -186,11 +186,11 @@ wire::Error other_command(RequestSequence sequence) {
                       sequence.value())};
 }
 
-wire::Error too_late(RequestSequence sequence, RequestSequence floor) {
+wire::Error too_late(RequestSequence sequence, RequestSequence acknowledged_below) {
   return {ErrorCode::kRequestReused,
           fmt::format("Request {} comes too late: the client has acknowledged its answers below "
                       "{}. Nothing was changed; send the command with a new sequence.",
-                      sequence.value(), floor.value())};
+                      sequence.value(), acknowledged_below.value())};
 }
 
 Status evolve_origin(const wire::Origin& origin, wire::Revision revision, const EventStamp& stamp,
@@ -228,66 +228,44 @@ Result<RequestSequence> find_floor(const RowReader& rows, const ClientId& client
   return RequestSequence(keys::read_u64(row->value(), 0));
 }
 
-namespace {
-
-// The time before which records expire, so that at most `records_max` of the others stay.
-Result<std::int64_t> expiry_time(const StateView& view, const SessionLimits& limits) {
-  std::vector<std::int64_t> times;
-  const auto visit = [&](std::string_view, ByteView value) {
-    const auto record = SessionRecord::decode(value);
-    if (record && record->time_us >= limits.older_than_us) times.push_back(record->time_us);
-    return true;
+ExpiredSessions ExpiredSessions::take(std::size_t count) {
+  ExpiredSessions taken;
+  taken.as_of = as_of;
+  const auto move_out = [&count](auto& from, auto& to) {
+    const auto end = from.begin() + static_cast<std::ptrdiff_t>(std::min(count, from.size()));
+    to.assign(from.begin(), end);
+    from.erase(from.begin(), end);
+    count -= to.size();
   };
-  BIB_TRY_VOID(scan(view, Family::kSessions, {}, visit));
-  if (times.size() <= limits.records_max) return limits.older_than_us;
-  const auto oldest_kept =
-      times.begin() + static_cast<std::ptrdiff_t>(times.size() - limits.records_max);
-  if (oldest_kept == times.end()) return INT64_MAX;
-  std::nth_element(times.begin(), oldest_kept, times.end());
-  return *oldest_kept;
+  move_out(records, taken.records);
+  move_out(finished, taken.finished);
+  return taken;
 }
 
-}  // namespace
-
-Result<ExpiredSessions> expired_sessions(const StateView& view, const SessionLimits& limits) {
-  BIB_TRY(const std::int64_t before, expiry_time(view, limits));
-  ExpiredSessions expired;
-  expired.as_of = view.mark().applied_index;
-  std::optional<ClientId> client;  // whose rows are being read
-  bool all_expired = true;         // of that client's, so far
-  const auto finish = [&] {
-    if (client && all_expired) expired.finished.push_back(*client);
-  };
-  Status damage;
-  const auto visit = [&](std::string_view key, ByteView value) {
-    const auto parts = keys::parse_session(key);
-    if (!parts) {
-      damage = fail(ErrorCode::kCorrupt, "a session's key of {} bytes", key.size());
-      return false;
-    }
-    if (client != parts->client) {
-      finish();
-      client = parts->client;
-      all_expired = true;
-    }
-    if (expired.records.size() + expired.finished.size() >= limits.result_max) {
-      expired.more = true;
-      client.reset();  // not read to its end
-      return false;
-    }
-    if (parts->sequence == RequestSequence()) return true;
-    const auto record = SessionRecord::decode(value);
-    if (!record || record->time_us < before || BIB_MUTANT(kExpiresLiveSessions)) {
-      expired.records.push_back({parts->client, parts->sequence});
-    } else {
-      all_expired = false;
-    }
-    return true;
-  };
-  BIB_TRY_VOID(scan(view, Family::kSessions, {}, visit));
-  BIB_TRY_VOID(std::move(damage));
-  finish();
-  return expired;
+std::optional<wire::Error> beyond_bounds(const ClientState* client, const wire::Command& command,
+                                         const SessionBounds& bounds, std::uint64_t records) {
+  if (client == nullptr) {
+    if (records < bounds.records_max || BIB_MUTANT(kRemembersWithoutBound)) return std::nullopt;
+    return wire::Error{
+        ErrorCode::kOverloaded,
+        fmt::format(
+            "The cluster remembers {} answers to commands, and limits.sessions_max is {}: "
+            "clients that it does not know have to wait until some are forgotten. Try "
+            "again in a minute; if this goes on, raise limits.sessions_max, or have clients "
+            "keep their client id and acknowledge answers.",
+            records, bounds.records_max)};
+  }
+  const RequestSequence floor = std::max(client->floor, client->acknowledged);
+  if (command.sequence < floor) return too_late(command.sequence, floor);
+  const RequestSequence from =
+      std::max({floor, client->smallest, std::min(command.acknowledged_below, command.sequence)});
+  if (command.sequence < from || command.sequence - from < bounds.window) return std::nullopt;
+  return wire::Error{
+      ErrorCode::kRefused,
+      fmt::format("Request {} is {} beyond the last answer that its client has acknowledged, and "
+                  "limits.session_window is {}. Nothing was changed; acknowledge answers, or go on "
+                  "under a new client id.",
+                  command.sequence.value(), command.sequence - from, bounds.window)};
 }
 
 }  // namespace bib::projections

@@ -11,10 +11,10 @@
 // comes late: by the floor, if that request is logged, and otherwise by a mark, an event that
 // expires nothing and bears the origin of the last answered request, without a digest.
 //
-// Records expire by age or number: expired_sessions() finds them (any thread), the leader logs a
-// SessionsExpired event with at most kExpireMax keys, and evolve erases them. Sequence 0 among the
-// keys is the client's floor, which goes with its last record; a duplicate that comes even later
-// than the retention is executed again.
+// Records expire by age or number: SessionSweep (session_sweep.h) finds them, the leader logs
+// SessionsExpired events, and evolve erases them. Sequence 0 among the keys is the client's floor,
+// which goes with its last record; a duplicate that comes even later than the retention is executed
+// again.
 //
 // ClientTable is a node's memory of the clients, on the node loop, derived from the rows: it
 // answers "never seen" without a look-up.
@@ -40,7 +40,6 @@ namespace bib::projections {
 // enough that most records are gone before they would reach the store.
 inline constexpr std::uint64_t kForgetMin = 16;
 inline constexpr std::uint64_t kForgetMax = 1024;
-inline constexpr std::size_t kExpireMax = 1000;
 
 struct SessionRecord {
   std::uint64_t digest = 0;  // of the command; 0: a mark
@@ -109,9 +108,9 @@ inline bool is_mark(const wire::Event& event) {
   return event.origin && std::holds_alternative<wire::SessionsExpired>(event.body);
 }
 
-// Why a request is not carried out: another command, or acknowledged (below `floor`).
+// Why a request is not carried out: the sequence was another command's, or is acknowledged.
 wire::Error other_command(wire::RequestSequence sequence);
-wire::Error too_late(wire::RequestSequence sequence, wire::RequestSequence floor);
+wire::Error too_late(wire::RequestSequence sequence, wire::RequestSequence acknowledged_below);
 
 // The rows of an event's origin. `known_new`: there is no record of this request.
 wire::Status evolve_origin(const wire::Origin& origin, wire::Revision revision,
@@ -119,19 +118,27 @@ wire::Status evolve_origin(const wire::Origin& origin, wire::Revision revision,
 wire::Status evolve_expired(const wire::SessionsExpired& expired, RowWriter& rows);
 wire::Result<wire::RequestSequence> find_floor(const RowReader& rows, const wire::ClientId& client);
 
-struct SessionLimits {
-  std::int64_t older_than_us = 0;  // records of before this time expire
-  std::size_t records_max = 0;     // of the rest, the oldest beyond this number
-  std::size_t result_max = kExpireMax;
-};
 struct ExpiredSessions {
   std::vector<wire::SessionKey> records;
   // Clients that have no other record: the floor may go too, if nothing came since `as_of`.
   std::vector<wire::ClientId> finished;
   wire::LogIndex as_of;
-  bool more = false;  // result_max was reached
+  bool more = false;      // not all were looked at
+  bool too_many = false;  // more than there should be, as far as is known
+
+  bool is_empty() const { return records.empty() && finished.empty(); }
+  // Takes at most `count` out, records before clients.
+  ExpiredSessions take(std::size_t count);
 };
-// Reads all of sessions: on the pool.
-wire::Result<ExpiredSessions> expired_sessions(const StateView& view, const SessionLimits& limits);
+
+// What a leader takes of clients that it must remember. It decides by it; who evolves does not ask.
+struct SessionBounds {
+  std::uint64_t records_max = UINT64_MAX;  // then clients that it does not know are refused
+  std::uint64_t window = UINT64_MAX;       // of one client, beyond what it has acknowledged
+};
+// Why a request without a record cannot be taken, if so. No client: nothing is known of it.
+// `records`: how many there are; only needed then.
+std::optional<wire::Error> beyond_bounds(const ClientState* client, const wire::Command& command,
+                                         const SessionBounds& bounds, std::uint64_t records);
 
 }  // namespace bib::projections

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "machine.h"
+#include "projections/rules/session_sweep.h"
 #include "projections/state/keys.h"
 #include "projections/state/rocks_state.h"
 #include "random_commands.h"
@@ -52,9 +53,11 @@ class RandomLeader {
     }
     if (commands_.random().below(20) == 0) {
       const QueryView view = must(machine_.projector->view());
+      const std::uint64_t last = machine_.next_index().value();
+      const std::uint64_t old = last > 20 ? last - 20 : 0;
       machine_.begin();
-      must(machine_.projector->expire_sessions(
-          must(expired_sessions(view.state(), {machine_.now_us - 20'000, 30, 25}))));
+      must(machine_.projector->expire_sessions(must(
+          sweep_.look(view.state(), {wire::LogIndex(old), machine_.next_index(), 30, 25, 40}))));
     }
     machine_.seal();
   }
@@ -90,6 +93,7 @@ class RandomLeader {
 
   Machine machine_;
   RandomCommands commands_;
+  SessionSweep sweep_;
   std::size_t applied_ = 0;
   std::vector<StateMark> marks_;
 };

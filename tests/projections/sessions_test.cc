@@ -1,11 +1,14 @@
 // Exactly once: repeated, reused, late, forgotten and expired requests.
 #include "projections/rules/sessions.h"
 
+#include <fmt/format.h>
 #include <catch2/catch.hpp>
 
+#include <deque>
 #include <string>
 
 #include "machine.h"
+#include "projections/rules/session_sweep.h"
 #include "projections/state/keys.h"
 
 namespace bib::projections {
@@ -253,10 +256,14 @@ TEST_CASE("the range to forget is bounded, skips what holds no record, and belie
   CHECK(unknown.to.value() == 9000);
 }
 
-ExpiredSessions expired(Machine& machine, std::int64_t older_than_us, std::size_t records_max,
-                        std::size_t result_max = kExpireMax) {
+// A pass to count, and one to find.
+ExpiredSessions expired(Machine& machine, wire::LogIndex old_to, std::size_t records_max,
+                        std::size_t found_max = 1000) {
   const QueryView view = must(machine.projector->view());
-  return must(expired_sessions(view.state(), {older_than_us, records_max, result_max}));
+  SessionSweep sweep;
+  const wire::LogIndex now = machine.next_index();
+  CHECK_FALSE(must(sweep.look(view.state(), {{}, now, records_max, 1000, 10'000})).more);
+  return must(sweep.look(view.state(), {old_to, now, records_max, found_max, 10'000}));
 }
 bool expire(Machine& machine, const ExpiredSessions& what) {
   machine.begin();
@@ -271,7 +278,7 @@ TEST_CASE("records expire by age, and a client's floor with its last record") {
   for (std::uint64_t i = 1; i <= 40; ++i) {
     machine.ask(SetConfig{"k", std::to_string(i)}, request(i, i));
   }
-  const std::int64_t middle = machine.now_us;
+  const wire::LogIndex middle = machine.projector->applied_index();
   machine.ask(SetConfig{"k", "x"}, request(1, 0, 2));
   const auto old = expired(machine, middle, 1000);
   CHECK(old.finished == std::vector{client_id(1)});
@@ -280,9 +287,9 @@ TEST_CASE("records expire by age, and a client's floor with its last record") {
   CHECK(answered(machine.ask(SetConfig{"k", "x"}, request(1, 0, 2))).replayed);
   // Beyond the retention nothing is known: this is the documented end of the promise.
   accepted(machine.ask(SetConfig{"k", "1"}, request(1, 1)));
-  CHECK(expire(machine, expired(machine, machine.now_us, 1000)));
+  CHECK(expire(machine, expired(machine, machine.next_index(), 1000)));
   CHECK(session_rows(machine) == 0);
-  CHECK_FALSE(expire(machine, expired(machine, machine.now_us, 1000)));
+  CHECK_FALSE(expire(machine, expired(machine, machine.next_index(), 1000)));
 }
 
 TEST_CASE("records beyond the number expire, the oldest first, in portions") {
@@ -291,15 +298,105 @@ TEST_CASE("records beyond the number expire, the oldest first, in portions") {
   for (std::uint64_t i = 1; i <= 100; ++i) {
     machine.ask(SetConfig{"k", std::to_string(i)}, request(1, 0, static_cast<std::uint8_t>(i)));
   }
-  auto portion = expired(machine, 0, 40, 50);
+  auto portion = expired(machine, {}, 40, 50);
   CHECK(portion.more);
   while (!portion.records.empty()) {
     expire(machine, portion);
-    portion = expired(machine, 0, 40, 50);
+    portion = expired(machine, {}, 40, 50);
   }
   CHECK(session_rows(machine) == 40);
   CHECK(answered(machine.ask(SetConfig{"k", "61"}, request(1, 0, 61))).replayed);
   accepted(machine.ask(SetConfig{"k", "60"}, request(1, 0, 60)));
+}
+
+TEST_CASE("a sweep looks at so many rows at a time, and begins again at the end") {
+  World world;
+  auto& machine = world.machine;
+  for (std::uint64_t i = 1; i <= 60; ++i) {
+    machine.ask(SetConfig{"k", std::to_string(i)}, request(i, 0, static_cast<std::uint8_t>(i % 7)));
+  }
+  const QueryView view = must(machine.projector->view());
+  SessionSweep sweep;
+  for (int pass = 0; pass < 2; ++pass) {
+    std::size_t looks = 0;
+    std::size_t found = 0;
+    std::size_t finished = 0;
+    ExpiredSessions part;
+    do {
+      part = must(sweep.look(view.state(), {machine.next_index(), {}, 1000, 1000, 10}));
+      CHECK(part.records.size() <= 10);
+      found += part.records.size();
+      finished += part.finished.size();
+      ++looks;
+    } while (part.more);
+    CHECK(found == 60);
+    CHECK(looks == 6);
+    CHECK(finished < 7);  // not those that a look ended within: the next pass has them
+  }
+}
+
+TEST_CASE("floors count among what is too much, and the records of their clients go for it") {
+  World world;
+  auto& machine = world.machine;
+  for (std::uint8_t client = 1; client <= 50; ++client) {
+    machine.ask(SetConfig{"k", std::to_string(client)}, request(100, 100, client));
+  }
+  CHECK(session_rows(machine) == 100);
+  for (int pass = 0; pass < 20; ++pass) expire(machine, expired(machine, {}, 60));
+  CHECK(session_rows(machine) <= 60);
+  CHECK(session_rows(machine) >= 40);
+}
+
+TEST_CASE("records that are too many stay as long as they are young") {
+  World world;
+  auto& machine = world.machine;
+  for (std::uint64_t i = 1; i <= 50; ++i) {
+    machine.ask(SetConfig{"k", std::to_string(i)}, request(1, 0, static_cast<std::uint8_t>(i)));
+  }
+  const QueryView view = must(machine.projector->view());
+  SessionSweep sweep;
+  const wire::LogIndex spare_to(20);
+  CHECK(must(sweep.look(view.state(), {{}, spare_to, 10, 1000, 1000})).too_many);
+  const auto found = must(sweep.look(view.state(), {{}, spare_to, 10, 1000, 1000}));
+  CHECK(found.records.size() == 20);
+}
+
+TEST_CASE("at the limit of records new clients are refused and known ones go on") {
+  World world;
+  auto& machine = world.machine;
+  const SessionBounds bounds{4, 10};
+  std::deque<wire::Bytes> bodies;
+  const auto decide = [&](std::uint8_t client, std::uint64_t sequence, std::uint64_t acknowledged) {
+    wire::Command command;
+    command.client = client_id(client);
+    command.sequence = wire::RequestSequence(sequence);
+    command.acknowledged_below = wire::RequestSequence(acknowledged);
+    const std::string value = fmt::format("{} of {}", sequence, client);
+    command.body = SetConfig{"k", value};
+    wire::ClientEncoder encoder;
+    bodies.push_back(wire::Bytes::copy_of(encoder.encode(command)));
+    machine.begin();
+    return must(machine.projector->decide(must(wire::decode_command(bodies.back().view())),
+                                          machine.now_us, bounds));
+  };
+  // Those on their way count.
+  for (std::uint8_t client = 1; client <= 4; ++client) accepted(decide(client, 1, 1));
+  const auto full = refused(decide(5, 1, 1), ErrorCode::kOverloaded);
+  CHECK(full.error.message.find("limits.sessions_max is 4") != std::string::npos);
+  machine.settle();
+  refused(decide(5, 1, 1), ErrorCode::kOverloaded);
+  for (std::uint64_t i = 2; i <= 30; ++i) accepted(decide(1, i, i));
+  machine.settle();
+  // One that never acknowledges is told to.
+  for (std::uint64_t i = 2; i <= 10; ++i) accepted(decide(2, i, 0));
+  const auto beyond = refused(decide(2, 11, 0), ErrorCode::kRefused);
+  CHECK(beyond.error.message.find("limits.session_window is 10") != std::string::npos);
+  accepted(decide(2, 11, 5));
+  machine.settle();
+  // A repeat is answered whatever the bounds say.
+  CHECK(answered(decide(3, 1, 1)).replayed);
+  CHECK(expire(machine, expired(machine, machine.next_index(), 1000)));
+  accepted(decide(5, 1, 1));
 }
 
 TEST_CASE("a client that came back while its expiry was under way keeps its floor and is known") {
@@ -308,7 +405,7 @@ TEST_CASE("a client that came back while its expiry was under way keeps its floo
   for (std::uint64_t i = 1; i <= 40; ++i) {
     machine.ask(SetConfig{"k", std::to_string(i)}, request(i, i));
   }
-  const auto all = expired(machine, machine.now_us, 1000);
+  const auto all = expired(machine, machine.next_index(), 1000);
   // In the same turn, and before.
   accepted(machine.decide(SetConfig{"k", "41"}, request(41, 41)));
   CHECK(expire(machine, all));
@@ -316,7 +413,7 @@ TEST_CASE("a client that came back while its expiry was under way keeps its floo
   refused(machine.ask(SetConfig{"k", "3"}, request(3)), ErrorCode::kRequestReused);
 
   // After the expiry was decided, but before it is applied.
-  const auto rest = expired(machine, machine.now_us, 1000);
+  const auto rest = expired(machine, machine.next_index(), 1000);
   machine.begin();
   REQUIRE(must(machine.projector->expire_sessions(rest)));
   machine.seal();

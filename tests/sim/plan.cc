@@ -176,15 +176,16 @@ void draw_wipes(Drawer& draw, Plan& plan) {
   if (plan.faults.wipe != 0) plan.faults.membership /= 2;
 }
 
-// A record outlives every repeat of its request, also one that a paused node reads late. (A clock
-// that jumps may end it sooner: then a late repeat is carried out again, as
-// projections/rules/sessions.h says.)
+// A record outlives every repeat of its request, also one that comes late or that a paused node
+// reads late, by the fastest of clocks.
 void draw_sessions(Drawer& draw, Plan& plan) {
-  if (!draw.one_in(3)) return;
-  if (plan.faults.clock_jump != 0 || plan.raft.election_ticks_min > 100) return;
-  plan.work.attempts_max = std::min(plan.work.attempts_max, 3U);
-  plan.work.patience = std::min<Time>(plan.work.patience, 300 * kMillisecond);
-  plan.work.session_retention = 2 * plan.work.attempts_max * plan.work.patience + 8 * kSecond;
+  if (!draw.one_in(3) || plan.raft.election_ticks_min > 100) return;
+  WorkloadPlan& work = plan.work;
+  work.attempts_max = std::min(work.attempts_max, 3U);
+  work.patience = std::min<Time>(work.patience, 300 * kMillisecond);
+  work.session_retention = 2 * work.attempts_max * work.patience + 12 * kSecond;
+  if (plan.faults.clock_rates) work.session_retention *= 2;
+  if (draw.one_in(2)) work.sessions_max = draw.of<std::uint32_t>({10, 40});
 }
 
 // One member lies. Not where a node knows no voter yet or the liar may become the only one: a node
@@ -242,7 +243,8 @@ std::string describe(const Plan& plan) {
       "{}\n"
       "  network: {} to {} us, loss {:.1f} %, repeated {:.1f} %, reordered {:.1f} %{}{}{}{}\n"
       "  disk: {} to {} us, unit {}, segments {} KiB, {} writes queued\n"
-      "  clients: {}, keys {}, patience {:.2f} s, {} attempts, feeds {}\n"
+      "  clients: {}, keys {}, patience {:.2f} s, {} attempts, feeds {}, records kept {:.0f} s, at "
+      "most {}\n"
       "  faults, mean seconds between:",
       plan.seed, plan.voters, plan.grows ? " one after another" : "", plan.spares,
       plan.spares_join ? " that ask to join" : "", seconds(plan.duration),
@@ -255,7 +257,8 @@ std::string describe(const Plan& plan) {
       network.lie_ppm != 0 ? fmt::format(", n{} lies", network.liar + 1) : "", plan.disk.append_min,
       plan.disk.append_max, plan.disk.write_unit, plan.disk.segment_bytes >> 10,
       plan.disk.queue_writes_max, plan.work.clients, plan.work.keys, seconds(plan.work.patience),
-      plan.work.attempts_max, plan.work.feeds);
+      plan.work.attempts_max, plan.work.feeds, seconds(plan.work.session_retention),
+      plan.work.sessions_max);
   const auto fault = [&](const char* name, Time mean) {
     if (mean != 0) text += fmt::format(" {} {:.1f}", name, seconds(mean));
   };

@@ -102,7 +102,8 @@ struct WorkloadPlan {
   unsigned feeds = 0;                 // clients that list and follow the log's events
   std::size_t reply_bytes_max = 0;    // of a feed's events in one reply; one may be larger
   std::uint32_t value_bytes_max = 16;
-  Time session_retention = 0;  // longer than any request is repeated; 0: sessions do not expire
+  Time session_retention = 0;      // longer than any request is repeated; 0: sessions do not expire
+  std::uint32_t sessions_max = 0;  // 0: without a bound
 };
 
 // Faults that are known and wait to be mended: each is a run in which a checker finds it
@@ -110,8 +111,6 @@ struct WorkloadPlan {
 enum class Scenario : std::uint8_t {
   kNone,
   kStaleAfterStart,
-  kClockAndExpiry,
-  kSessions,
 };
 
 struct Plan {
@@ -137,7 +136,11 @@ struct Plan {
   WorkloadPlan work;
 
   // After healing, the cluster must have converged by then.
-  Time heal_bound() const { return 10 * kSecond + 60 * kTickTime * raft.election_ticks_min; }
+  Time heal_bound() const {
+    // A new client may have to wait until records of others expire.
+    const Time room = work.sessions_max == 0 ? 0 : 6 * work.session_retention;
+    return 10 * kSecond + 60 * kTickTime * raft.election_ticks_min + room;
+  }
 };
 
 Plan draw_plan(std::uint64_t seed, Scenario scenario = Scenario::kNone);

@@ -56,7 +56,8 @@ wire::NodeConfig SimNode::node_config() const {
   config.join_token = wire::encode_join_token(token);
   config.raft.disk_stall_timeout_ms = static_cast<std::uint32_t>(plan.disk.stall_limit / 1000);
   config.limits.uncommitted_bytes = plan.raft.uncommitted_bytes_max;
-  config.limits.sessions_max = plan.scenario == Scenario::kSessions ? 10 : UINT32_MAX;
+  config.limits.sessions_max = plan.work.sessions_max == 0 ? UINT32_MAX : plan.work.sessions_max;
+  config.limits.session_window = 1024;
   config.limits.session_retention_ms =
       plan.work.session_retention == 0 ? UINT32_MAX : plan.work.session_retention / kMillisecond;
   config.log.segment_bytes = plan.disk.segment_bytes;
@@ -179,8 +180,11 @@ Status SimNode::open_and_run(wire::ClusterId cluster, std::vector<wire::Member> 
   process.store_thread = std::make_unique<SimStoreThread>(*this, *process.store);
   process.pace.carry_ms = 0;
   process.pace.carry_bytes = SIZE_MAX;
-  process.pace.expiry_ms =
-      world_.plan.work.session_retention != 0 && world_.faults_are_on ? 1000 : UINT64_MAX / 2;
+  const WorkloadPlan& work = world_.plan.work;
+  const bool expires =
+      work.session_retention != 0 && (world_.faults_are_on || work.sessions_max != 0);
+  process.pace.expiry_ms = expires ? 1000 : UINT64_MAX / 2;
+  process.pace.keep_ms = process.config.limits.session_retention_ms;
   process.pace.expire_max = world_.random.between(1, 20);
   engine::NodeWorld ports{process.turns,         *process.log,   process.peers, process.sessions,
                           *process.store_thread, process.pool,   files_,        *this,

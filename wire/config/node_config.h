@@ -95,6 +95,7 @@ struct NodeConfig {
     std::uint64_t session_retention_ms{};  // exactly-once records
     std::uint32_t sessions_max{};          // exactly-once records
     std::uint32_t log_lines{};             // of one kind, in ten seconds
+    std::uint32_t session_window{};        // of one client, beyond what it has acknowledged
   } limits;
 
   std::string log_level;  // one of kLogLevels

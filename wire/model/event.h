@@ -106,7 +106,8 @@ using EventBody = std::variant<TopicCreated, TopicUpdated, TopicStatusChanged, D
                                ConfigSet, ConfigUnset, JoinTokenIssued, TaskRegistered,
                                JobSubmitted, JobStateChanged, SessionsExpired>;
 
-// The command that an event answers; on the last event of a command only.
+// The command that an event answers; on the last event of a command only. With a SessionsExpired it
+// is a mark: of the last request that its client has acknowledged, which left no event; digest 0.
 struct Origin {
   ClientId client{};
   RequestSequence sequence{};
