@@ -32,6 +32,13 @@ AlignedBuffer::~AlignedBuffer() {
   std::free(data_);
 }
 
+wire::Status remove_if_there(FileSystem& files, const std::string& path) {
+  wire::Status removed = files.remove(path);
+  if (removed) return removed;
+  const auto kind = files.kind(path);
+  return kind && *kind == wire::FileKind::kAbsent ? wire::Status() : removed;
+}
+
 Result<bool> has_name(FileSystem& files, const std::string& directory, std::string_view name) {
   BIB_TRY(const auto names, files.list(directory));
   return std::binary_search(names.begin(), names.end(), name);

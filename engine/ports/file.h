@@ -127,6 +127,9 @@ class FileSystem {
 
 using wire::join_path;
 
+// As remove(), but a file that is not there is no error: somebody has done what was to be done.
+wire::Status remove_if_there(FileSystem& files, const std::string& path);
+
 // Whether `name` is in the directory. An absent directory holds nothing.
 wire::Result<bool> has_name(FileSystem& files, const std::string& directory, std::string_view name);
 

@@ -348,7 +348,7 @@ Status LogStore::roll(std::uint64_t block_size) {
   const wire::SegmentHeader header = next_header();
   const std::uint64_t bytes = segment_bytes_for(header, block_size);
   if (!prepared_ || prepared_->bytes < bytes) {
-    if (prepared_) BIB_TRY_VOID(files_.remove(prepared_->path));
+    if (prepared_) BIB_TRY_VOID(remove_if_there(files_, prepared_->path));
     BIB_TRY(prepared_, prepare_segment({&files_, directory_, kOnTheSpotName, bytes}));
     ++counters_.segments_not_ready;
   }

@@ -72,7 +72,8 @@ Status LogStore::write_log_start(const wire::LogStart& start) {
 
 Status retire_segments(FileSystem& files, const std::string& directory,
                        const RetiredSegments& retired) {
-  for (const std::string& path : retired.paths) BIB_TRY_VOID(files.remove(path));
+  // Whoever was short of space may have removed them by hand: the log begins after them already.
+  for (const std::string& path : retired.paths) BIB_TRY_VOID(remove_if_there(files, path));
   return retired.paths.empty() ? Status{} : files.sync_directory(directory);
 }
 

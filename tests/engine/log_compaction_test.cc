@@ -107,6 +107,24 @@ TEST_CASE("compacting to where nothing whole can go changes nothing") {
   CHECK(compact(files, *log.store, base.index.value()).paths.empty());
 }
 
+TEST_CASE("a released segment that somebody has removed already is no failure, the others go") {
+  FaultyFileSystem files;
+  auto log = open(files);
+  append(*log.store, entries(1, 40, 1));
+  const auto retired = log.store->compact_to(LogIndex(30));
+  REQUIRE(retired);
+  REQUIRE(retired->paths.size() >= 2);
+  files.forget(retired->paths.front());
+  REQUIRE(retire_segments(files, kLogDirectory, *retired));
+  const auto left = files.paths();
+  for (const std::string& path : retired->paths) {
+    CHECK(std::find(left.begin(), left.end(), path) == left.end());
+  }
+  // One that is there and cannot be removed is: the disk is not as it should be.
+  files.crash_after(1);
+  CHECK_FALSE(retire_segments(files, kLogDirectory, {retired->base, {left.back()}}));
+}
+
 TEST_CASE("a segment whose entries were replaced from an earlier place on is no beginning") {
   FaultyFileSystem files;
   auto log = open(files);
