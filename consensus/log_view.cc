@@ -1,5 +1,7 @@
 #include "consensus/log_view.h"
 
+#include <algorithm>
+
 #include "wire/base/check.h"
 
 namespace bib::consensus {
@@ -22,6 +24,13 @@ std::uint32_t LogView::size_of(LogIndex index) const {
 std::uint64_t LogView::bytes_in(LogIndex after, LogIndex through) const {
   if (through <= after) return 0;
   return total_at(through) - total_at(after);
+}
+
+LogIndex LogView::last_bytes_after(std::uint64_t bytes) const {
+  const std::uint64_t end = total_at(last_index());
+  if (end - total_before_ <= bytes) return base().index;
+  const auto found = std::lower_bound(totals_.begin(), totals_.end(), end - bytes);
+  return base().index + 1 + static_cast<std::uint64_t>(found - totals_.begin());
 }
 
 void LogView::append(Term term, std::uint32_t size) {

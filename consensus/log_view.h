@@ -39,6 +39,8 @@ class LogView {
   std::uint32_t size_of(wire::LogIndex index) const;
   // Bytes of the entries after `after` up to `through`; both from the base to the end.
   std::uint64_t bytes_in(wire::LogIndex after, wire::LogIndex through) const;
+  // The lowest index after which no more than `bytes` follow up to the end; from the base.
+  wire::LogIndex last_bytes_after(std::uint64_t bytes) const;
   // The greatest index up to `limit` whose term is at most `term`; nothing when the search would
   // go below the base. For skipping a whole conflicting term at once.
   std::optional<wire::LogPosition> last_at_or_below(wire::LogIndex limit, wire::Term term) const {

@@ -32,7 +32,11 @@ NodeTuning Node::tuning_of(const wire::NodeConfig& config) {
   tuning.driver.cache_bytes = config.log.cache_bytes;
   tuning.snapshots.threshold = config.snapshot.threshold;
   tuning.snapshots.interval_ticks = in_ticks(config.snapshot.interval_ms);
+  tuning.snapshots.bytes_min = config.snapshot.bytes_min;
+  tuning.snapshots.bytes_max = config.snapshot.bytes_max;
+  tuning.snapshots.held_bytes_max = config.snapshot.held_bytes_max;
   tuning.snapshots.trailing_logs = config.raft.trailing_logs;
+  tuning.snapshots.trailing_bytes = config.raft.trailing_bytes;
   tuning.snapshots.retain_count = config.snapshot.retain_count;
   tuning.queries.session_bytes_max = config.limits.unread_bytes;
   tuning.queries.outgoing_bytes_max = config.limits.outgoing_bytes;

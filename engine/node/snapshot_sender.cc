@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 namespace bib::engine {
 
@@ -39,7 +40,8 @@ SnapshotSender::SnapshotSender(SnapshotSenderOptions options, SnapshotStore& sto
 SnapshotSender::~SnapshotSender() = default;
 
 void SnapshotSender::offered(NodeId to, const SnapshotPtr& snapshot) {
-  transfers_[to] = Transfer{snapshot, store_.pin(snapshot), 0};
+  ended_.erase(to);
+  transfers_[to] = Transfer{snapshot, store_.pin(snapshot), 0, 0, {}};
 }
 
 void SnapshotSender::on_request(const SnapshotRequest& request) {
@@ -59,14 +61,22 @@ void SnapshotSender::on_request(const SnapshotRequest& request) {
       if (known) end(request.from, request.kind == SnapshotRequestKind::kInstalled);
       return;
   }
-  // Any node that asks is served, whether this node has offered it or an earlier run of it has.
+  // Any member that asks is served, whether this node has offered it or an earlier run of it has.
   const SnapshotPtr snapshot = known ? transfer->second.snapshot : store_.find(position);
-  if (!snapshot) return refuse(request, SnapshotPartStatus::kGone);
+  const auto ended = ended_.find(request.from);
+  const bool was_ended = ended != ended_.end() && ended->second == position;
+  if (!snapshot || was_ended) return refuse(request, SnapshotPartStatus::kGone);
   if (reads_ >= options_.reads_max || (!known && transfers_.size() >= options_.peers_max)) {
     return refuse(request, SnapshotPartStatus::kBusy);
   }
   if (!known) offered(request.from, snapshot);
-  transfers_[request.from].ticks_silent = 0;
+  Transfer& asking = transfers_[request.from];
+  asking.ticks_silent = 0;
+  const std::pair place{request.file, request.offset};
+  if (place > asking.furthest) {
+    asking.furthest = place;
+    asking.ticks_stuck = 0;
+  }
   read_part(request, snapshot);
 }
 
@@ -110,10 +120,31 @@ void SnapshotSender::on_peer_disconnected(NodeId peer) {
 
 void SnapshotSender::on_tick() {
   std::vector<NodeId> silent;
+  std::vector<NodeId> stuck;
   for (auto& [peer, transfer] : transfers_) {
-    if (++transfer.ticks_silent >= options_.silent_ticks) silent.push_back(peer);
+    ++transfer.ticks_stuck;
+    if (++transfer.ticks_silent >= options_.silent_ticks) {
+      silent.push_back(peer);
+    } else if (transfer.ticks_stuck >= options_.stuck_ticks) {
+      stuck.push_back(peer);
+    }
   }
   for (const NodeId peer : silent) end(peer, false);
+  for (const NodeId peer : stuck) put_an_end_to(peer);
+}
+
+void SnapshotSender::end_if(
+    const std::function<bool(NodeId, const wire::SnapshotManifest&)>& must_end) {
+  std::vector<NodeId> over;
+  for (const auto& [peer, transfer] : transfers_) {
+    if (must_end(peer, *transfer.snapshot)) over.push_back(peer);
+  }
+  for (const NodeId peer : over) put_an_end_to(peer);
+}
+
+void SnapshotSender::put_an_end_to(NodeId peer) {
+  ended_[peer] = transfers_.at(peer).snapshot->position();
+  end(peer, false);
 }
 
 void SnapshotSender::end(NodeId peer, bool ok) {

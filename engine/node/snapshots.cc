@@ -64,6 +64,7 @@ void Snapshots::run(std::function<Status()> work, std::function<void(Status)> do
 
 void Snapshots::on_tick() {
   sender_.on_tick();
+  sender_.end_if([this](NodeId peer, const SnapshotManifest&) { return !is_member(peer); });
   fetcher_.on_tick();
   if (const auto offer = std::exchange(offer_, std::nullopt)) {
     receive_snapshot(offer->from, offer->last);
@@ -77,14 +78,20 @@ void Snapshots::on_tick() {
 
 void Snapshots::make_if_due() {
   if (making_ || installing_ || retry_in_ticks_ > 0) return;
-  const LogIndex applied = driver_->raft().applied();
+  if (is_due()) begin_making();
+}
+
+bool Snapshots::is_due() const {
+  const consensus::Raft& raft = driver_->raft();
+  const LogIndex applied = raft.applied();
   const SnapshotPtr newest = store_.newest();
   const LogIndex last = newest ? newest->index : LogIndex();
-  if (applied <= last) return;
-  const bool due =
-      (applied - last >= options_.threshold && ticks_since_made_ >= kPauseFactor * ticks_making_) ||
-      ticks_since_made_ >= options_.interval_ticks;
-  if (due || !unanswered_.empty()) begin_making();
+  if (applied <= last) return false;
+  if (!unanswered_.empty() || ticks_since_made_ >= options_.interval_ticks) return true;
+  const std::uint64_t bytes = raft.log().bytes_in(std::max(last, raft.log().base().index), applied);
+  if (bytes >= options_.bytes_max) return true;
+  return applied - last >= options_.threshold && bytes >= options_.bytes_min &&
+         ticks_since_made_ >= kPauseFactor * ticks_making_;
 }
 
 // ---- making
@@ -190,6 +197,16 @@ void Snapshots::finish_making(Result<SnapshotPtr> result) {
 
 void Snapshots::cut_log() {
   if (installing_ || ending_) return;
+  LogIndex target = cut_target();
+  end_transfers_that_hold_back(target);
+  if (const auto sending = sender_.lowest_under_way()) target = std::min(target, *sending);
+  if (target <= cut_asked_ || target <= driver_->raft().log().base().index) return;
+  cut_asked_ = target;
+  host_.compact_log(target);
+}
+
+// As if nothing were being sent; 0: nowhere.
+LogIndex Snapshots::cut_target() const {
   const consensus::Raft& raft = driver_->raft();
   // One that is ahead of the log (fetched, and not put in place) does not replace any of it: the
   // log would not go on from there.
@@ -197,15 +214,21 @@ void Snapshots::cut_log() {
   for (const SnapshotPtr& snapshot : store_.list()) {
     if (snapshot->index <= raft.applied()) newest = snapshot;
   }
-  if (!newest) return;
+  if (!newest) return {};
   const std::uint64_t last = raft.last_index().value();
-  LogIndex target(last > options_.trailing_logs ? last - options_.trailing_logs : 0);
+  const LogIndex by_count(last > options_.trailing_logs ? last - options_.trailing_logs : 0);
+  const LogIndex by_bytes = raft.log().last_bytes_after(options_.trailing_bytes);
   const LogIndex end = BIB_MUTANT(kCutsAboveSnapshot) ? raft.applied() : newest->index;
-  target = std::min({target, end, raft.applied(), raft.durable_index()});
-  if (const auto sending = sender_.lowest_under_way()) target = std::min(target, *sending);
-  if (target <= cut_asked_ || target <= raft.log().base().index) return;
-  cut_asked_ = target;
-  host_.compact_log(target);
+  return std::min({std::max(by_count, by_bytes), end, raft.applied(), raft.durable_index()});
+}
+
+void Snapshots::end_transfers_that_hold_back(LogIndex target) {
+  const consensus::LogView& log = driver_->raft().log();
+  sender_.end_if([&](NodeId, const SnapshotManifest& snapshot) {
+    const LogIndex from = std::max(snapshot.index, log.base().index);
+    if (from >= target) return false;
+    return log.bytes_in(from, target) > std::max(options_.held_bytes_max, snapshot.bytes());
+  });
 }
 
 // ---- sending
@@ -216,6 +239,17 @@ void Snapshots::send_snapshot(NodeId to, LogIndex at_least) {
   std::erase_if(unanswered_, [&](const auto& wanted) { return wanted.to == to; });
   unanswered_.push_back({to, at_least});
   if (!making_ && !installing_) begin_making();
+}
+
+bool Snapshots::is_member(NodeId peer) const {
+  return driver_->raft().membership().find(peer) != nullptr;
+}
+
+void Snapshots::on_request(const wire::SnapshotRequest& request) {
+  if (is_member(request.from)) return sender_.on_request(request);
+  const bool wants_answer =
+      request.kind == SnapshotRequestKind::kManifest || request.kind == SnapshotRequestKind::kChunk;
+  if (wants_answer) sender_.refuse_stranger(request);
 }
 
 void Snapshots::offer(NodeId to, const SnapshotPtr& snapshot) {

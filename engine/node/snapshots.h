@@ -6,11 +6,14 @@
 //
 // Rules: one snapshot is made at a time, always of the state as it is after a whole entry. One
 // is fetched at a time; a new leader's offer replaces it until it is being put in place. The log is
-// cut to the newest snapshot of what is applied here, less `trailing_logs`, and not after one that
-// is being sent. Where the state is large and the threshold is reached at once, a pause of four
-// times what the last one took comes first. What cannot be made or fetched is a warning and is
-// tried again; a failure between the decision to install and its end stops the node, and its next
-// start completes it.
+// cut to the newest snapshot of what is applied here, less `trailing_logs` or `trailing_bytes`, and
+// not after one that is being sent, within bounds: a transfer that holds back more than
+// `held_bytes_max`, and more than its snapshot's size, ends, as does one without progress
+// (snapshot_sender.h), and the other side starts over with a newer snapshot. Only members are sent
+// any. Feeds hold nothing back. Where the state is large and the threshold is reached at once, a
+// pause of four times what the last one took comes first; not so at `bytes_max`. What cannot be
+// made or fetched is a warning and is tried again; a failure between the decision to install and
+// its end stops the node, and its next start completes it.
 #pragma once
 
 #include <cstdint>
@@ -58,9 +61,14 @@ struct SnapshotsOptions {
   std::string data_directory;
   wire::ClusterId cluster;
   wire::NodeId node;
-  std::uint64_t threshold = 8192;         // entries since the last one
-  std::uint64_t interval_ticks = 180000;  // since the last one, if anything was applied
-  std::uint64_t trailing_logs = 10000;    // entries kept that a snapshot includes
+  std::uint64_t threshold = 8192;             // entries since the last one,
+  std::uint64_t bytes_min = 0;                // and at least so many bytes of log;
+  std::uint64_t bytes_max = UINT64_MAX;       // or so many, whatever the entries
+  std::uint64_t interval_ticks = 180000;      // since the last one, if anything was applied
+  std::uint64_t trailing_logs = 10000;        // entries kept that a snapshot includes,
+  std::uint64_t trailing_bytes = UINT64_MAX;  // and bytes of them; the lesser counts
+  // Bytes of log kept after a snapshot that is being fetched and is no longer the newest.
+  std::uint64_t held_bytes_max = UINT64_MAX;
   std::uint32_t retain_count = 3;
   unsigned retry_ticks = 1000;  // after one that could not be made
   SnapshotSenderOptions sender;
@@ -82,7 +90,7 @@ class Snapshots final : public SnapshotKeeper {
 
   // ---- inputs
   void on_tick();
-  void on_request(const wire::SnapshotRequest& request) { sender_.on_request(request); }
+  void on_request(const wire::SnapshotRequest& request);
   void on_part(wire::SnapshotPart&& part) { fetcher_.on_part(std::move(part)); }
   void on_peer_disconnected(wire::NodeId peer);
 
@@ -94,12 +102,16 @@ class Snapshots final : public SnapshotKeeper {
 
  private:
   void make_if_due();
+  bool is_due() const;
   void begin_making();
   void on_checkpoint(wire::Result<projections::StateMark> mark);
   void on_sealed(wire::Result<wire::SnapshotManifest> manifest);
   void finish_making(wire::Result<SnapshotPtr> result);
   void offer(wire::NodeId to, const SnapshotPtr& snapshot);
   void cut_log();
+  wire::LogIndex cut_target() const;
+  bool is_member(wire::NodeId peer) const;
+  void end_transfers_that_hold_back(wire::LogIndex target);
   void on_fetched(wire::Result<wire::SnapshotManifest> manifest);
   void install(const SnapshotPtr& snapshot, wire::NodeId source);
   void tell(wire::NodeId to, const wire::SnapshotManifest& manifest,

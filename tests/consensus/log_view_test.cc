@@ -30,6 +30,20 @@ TEST_CASE("An empty log knows its base and nothing else") {
   CHECK(log.bytes_in(LogIndex(5), LogIndex(5)) == 0);
 }
 
+TEST_CASE("The last bytes of a log begin after a whole entry") {
+  LogView log = make_view({1, 1, 1, 4, 4, 6});
+  CHECK(log.last_bytes_after(0) == LogIndex(6));
+  CHECK(log.last_bytes_after(99) == LogIndex(6));
+  CHECK(log.last_bytes_after(100) == LogIndex(5));
+  CHECK(log.last_bytes_after(599) == LogIndex(1));
+  CHECK(log.last_bytes_after(600) == LogIndex(0));
+  CHECK(log.last_bytes_after(UINT64_MAX) == LogIndex(0));
+  log.compact_to(LogIndex(3));
+  CHECK(log.last_bytes_after(250) == LogIndex(4));
+  CHECK(log.last_bytes_after(300) == LogIndex(3));
+  CHECK(LogView({LogIndex(5), Term(2)}).last_bytes_after(7) == LogIndex(5));
+}
+
 TEST_CASE("A conflicting term is skipped as a whole") {
   const LogView log = make_view({1, 1, 1, 4, 4, 6});
   CHECK(log.last_at_or_below(LogIndex(6), Term(5)) == wire::LogPosition{LogIndex(5), Term(4)});

@@ -51,8 +51,10 @@ class Follower final : public LogSink,
   static constexpr std::uint64_t kEntries = 10;
   static constexpr std::uint64_t kThreshold = 100;
 
-  Follower(std::uint64_t commit, const std::vector<std::uint64_t>& found,
-           std::uint64_t threshold = kThreshold, std::uint64_t trailing_logs = 0) {
+  Follower(
+      std::uint64_t commit, const std::vector<std::uint64_t>& found,
+      std::uint64_t threshold = kThreshold, std::uint64_t trailing_logs = 0,
+      const std::function<void(SnapshotsOptions&)>& adjust = [](SnapshotsOptions&) {}) {
     consensus::RaftConfig config;
     config.self = kSelf;
     consensus::Restored restored;
@@ -65,6 +67,7 @@ class Follower final : public LogSink,
     options.threshold = threshold;
     options.trailing_logs = trailing_logs;
     options.retry_ticks = 5;
+    adjust(options);
     std::vector<SnapshotManifest> manifests;
     for (const std::uint64_t index : found) manifests.push_back(snapshot_at(index));
     snapshots = std::make_unique<Snapshots>(options, std::move(manifests), files, executor, *this,
@@ -101,14 +104,29 @@ class Follower final : public LogSink,
   void compact_log(LogIndex index) override { cuts.push_back(index.value()); }
   void on_snapshot_failure(const wire::Error& error) override { FAIL(error.message); }
   void log_snapshot_event(const std::string&, bool is_problem) override { problems += is_problem; }
-  void send(const wire::SnapshotRequest&) override {}
-  void send(const wire::SnapshotPart&) override {}
+  void send(const wire::SnapshotRequest& request) override { requests.push_back(request); }
+  void send(const wire::SnapshotPart& part) override { parts.push_back(part); }
+
+  // `from` asks for the manifest of the snapshot at `index`, or says that it is busy with it.
+  void ask(NodeId from, std::uint64_t index,
+           wire::SnapshotRequestKind kind = wire::SnapshotRequestKind::kManifest) {
+    wire::SnapshotRequest request;
+    request.from = from;
+    request.to = kSelf;
+    request.index = LogIndex(index);
+    request.term = Term(1);
+    request.kind = kind;
+    snapshots->on_request(request);
+  }
+  std::uint64_t entry_bytes() const { return driver->raft().log().size_of(LogIndex(1)); }
 
   QuietClock clock;
   FaultyFileSystem files;
   ManualExecutor executor;
   std::vector<std::uint64_t> writes;
   std::vector<std::uint64_t> cuts;
+  std::vector<wire::SnapshotRequest> requests;
+  std::vector<wire::SnapshotPart> parts;
   std::vector<std::function<void(wire::Result<projections::StateMark>)>> checkpoints;
   int problems = 0;
   std::unique_ptr<Snapshots> snapshots;
@@ -193,6 +211,109 @@ TEST_CASE(
       [&](const wire::Result<SnapshotPtr>& made) { index = (*made)->index.value(); });
   CHECK(index == 8);
   CHECK(has.executor.waiting() == 0);
+}
+
+// All entries of these tests are of one size.
+std::uint64_t bytes_of(std::uint64_t entries) {
+  return entries * Follower(8, {}).entry_bytes();
+}
+
+TEST_CASE("the log is cut by entries or by bytes, whichever keeps less") {
+  const auto keep_bytes = [](std::uint64_t bytes) {
+    return [bytes](SnapshotsOptions& options) { options.trailing_bytes = bytes; };
+  };
+  Follower by_bytes(8, {7}, Follower::kThreshold, Follower::kEntries, keep_bytes(bytes_of(4)));
+  by_bytes.snapshots->on_tick();
+  CHECK(by_bytes.cuts == Cuts{6});
+  // What is not whole is not kept.
+  Follower less(8, {7}, Follower::kThreshold, Follower::kEntries, keep_bytes(bytes_of(5) - 1));
+  less.snapshots->on_tick();
+  CHECK(less.cuts == Cuts{6});
+  Follower by_entries(8, {7}, Follower::kThreshold, 5, keep_bytes(bytes_of(6)));
+  by_entries.snapshots->on_tick();
+  CHECK(by_entries.cuts == Cuts{5});
+  // Never beyond the snapshot.
+  Follower none(8, {7}, Follower::kThreshold, Follower::kEntries, keep_bytes(0));
+  none.snapshots->on_tick();
+  CHECK(none.cuts == Cuts{7});
+}
+
+TEST_CASE("a snapshot by entries waits for its bytes, and by bytes for nothing") {
+  const auto with = [](std::uint64_t bytes_min, std::uint64_t bytes_max) {
+    return [=](SnapshotsOptions& options) {
+      options.bytes_min = bytes_min;
+      options.bytes_max = bytes_max;
+    };
+  };
+  const auto is_made = [](const Follower& follower) { return follower.executor.waiting() == 1; };
+  Follower small(8, {3}, 2, 0, with(bytes_of(5) + 1, UINT64_MAX));
+  small.snapshots->on_tick();
+  CHECK_FALSE(is_made(small));
+  Follower enough(8, {3}, 2, 0, with(bytes_of(5), UINT64_MAX));
+  enough.snapshots->on_tick();
+  CHECK(is_made(enough));
+  Follower large(8, {3}, Follower::kThreshold, 0, with(0, bytes_of(5)));
+  large.snapshots->on_tick();
+  CHECK(is_made(large));
+  Follower not_large(8, {3}, Follower::kThreshold, 0, with(0, bytes_of(5) + 1));
+  not_large.snapshots->on_tick();
+  CHECK_FALSE(is_made(not_large));
+}
+
+TEST_CASE("a snapshot that is fetched holds the log back, up to its bound") {
+  const auto hold = [](std::uint64_t bytes) {
+    return [bytes](SnapshotsOptions& options) { options.held_bytes_max = bytes; };
+  };
+  Follower holds(8, {3, 7}, Follower::kThreshold, 0, hold(bytes_of(4)));
+  holds.ask(kLeader, 3);
+  holds.snapshots->on_tick();
+  CHECK(holds.cuts == Cuts{3});
+
+  Follower too_much(8, {3, 7}, Follower::kThreshold, 0, hold(bytes_of(4) - 1));
+  too_much.ask(kLeader, 3);
+  too_much.executor.run_all();
+  too_much.snapshots->on_tick();
+  CHECK(too_much.cuts == Cuts{7});
+  // The other side is told when it asks again, and may have the newer one.
+  too_much.parts.clear();
+  too_much.ask(kLeader, 3);
+  REQUIRE(too_much.parts.size() == 1);
+  CHECK(too_much.parts.front().status == wire::SnapshotPartStatus::kGone);
+  too_much.ask(kLeader, 7);
+  CHECK(too_much.executor.waiting() == 1);
+}
+
+TEST_CASE("who says that it is busy, and gets no further, holds the log back for a while only") {
+  Follower follower(8, {3, 7}, Follower::kThreshold, 0, [](SnapshotsOptions& options) {
+    options.sender.silent_ticks = 10;
+    options.sender.stuck_ticks = 100;
+  });
+  follower.ask(kLeader, 3);
+  for (int i = 0; i < 99; ++i) {
+    follower.ask(kLeader, 3, wire::SnapshotRequestKind::kStillBusy);
+    follower.snapshots->on_tick();
+  }
+  CHECK(follower.cuts == Cuts{3});
+  for (int i = 0; i < 2; ++i) {
+    follower.ask(kLeader, 3, wire::SnapshotRequestKind::kStillBusy);
+    follower.snapshots->on_tick();
+  }
+  CHECK(follower.cuts == Cuts{3, 7});
+  follower.ask(kLeader, 3, wire::SnapshotRequestKind::kStillBusy);  // changes nothing any more
+  follower.snapshots->on_tick();
+  CHECK(follower.cuts == Cuts{3, 7});
+}
+
+TEST_CASE("who is no member is sent no snapshot, and holds nothing back") {
+  Follower follower(8, {3, 7});
+  follower.ask(NodeId(9), 3, wire::SnapshotRequestKind::kStillBusy);
+  CHECK(follower.parts.empty());
+  follower.ask(NodeId(9), 3);
+  REQUIRE(follower.parts.size() == 1);
+  CHECK(follower.parts.front().status == wire::SnapshotPartStatus::kGone);
+  CHECK(follower.executor.waiting() == 0);
+  follower.snapshots->on_tick();
+  CHECK(follower.cuts == Cuts{7});
 }
 
 }  // namespace bib::engine

@@ -119,6 +119,7 @@ TEST_CASE(
 TEST_CASE("values that do not fit together are all named, the one to blame first") {
   NodeConfig config = valid();
   config.raft.election_timeout_ms = config.raft.heartbeat_timeout_ms;
+  config.snapshot.bytes_min = config.snapshot.bytes_max + 1;
   config.listen_addr = "0.0.0.0:4002";
   config.api_listen_addr = config.listen_addr;
   config.api_advertise_addr = "[::]:1";
@@ -126,6 +127,7 @@ TEST_CASE("values that do not fit together are all named, the one to blame first
   for (const ConfigMismatch& mismatch : mismatches(config)) keys.push_back(mismatch.keys);
   CHECK(keys == std::vector<std::vector<std::string_view>>{
                     {"cluster.raft.election_timeout", "cluster.raft.heartbeat_timeout"},
+                    {"cluster.snapshot.bytes_min", "cluster.snapshot.bytes_max"},
                     {"cluster.listen_addr", "cluster.advertise_addr"},
                     {"cluster.listen_addr", "insecure"},
                     {"api.advertise_addr"},

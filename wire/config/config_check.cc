@@ -54,6 +54,14 @@ std::vector<ConfigMismatch> mismatches(const NodeConfig& config) {
                                  format_duration(config.raft.election_timeout_ms),
                                  format_duration(config.raft.heartbeat_timeout_ms))});
   }
+  if (config.snapshot.bytes_min > config.snapshot.bytes_max) {
+    found.push_back(
+        {{"cluster.snapshot.bytes_min", "cluster.snapshot.bytes_max"},
+         fmt::format("is {}, which is above cluster.snapshot.bytes_max ({}): a snapshot is made at "
+                     "bytes_max whatever else is set",
+                     format_size(config.snapshot.bytes_min),
+                     format_size(config.snapshot.bytes_max))});
+  }
   check_door(
       {"cluster.listen_addr", "cluster.advertise_addr", config.listen_addr, config.advertise_addr},
       config.insecure, found);

@@ -24,8 +24,10 @@ constexpr std::uint64_t kSecond = 1000;
 constexpr std::uint64_t kMinute = 60 * kSecond;
 constexpr std::uint64_t kHour = 60 * kMinute;
 constexpr std::uint64_t kYear = 8760 * kHour;
+constexpr std::uint64_t kKiB = std::uint64_t{1} << 10;
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
+constexpr std::uint64_t kTiB = std::uint64_t{1} << 40;
 constexpr std::uint64_t kCountMax = 1'000'000'000'000;
 
 // in<&Config::raft, &Config::Raft::max_inflight> is where `raft.max_inflight` lies.
@@ -87,6 +89,9 @@ constexpr std::array kKeys = {
               "Entries in one message to a follower", 1, 65536},
     ConfigKey{"cluster.raft.trailing_logs", kCount, in<&Config::raft, &Config::Raft::trailing_logs>,
               std::uint64_t{10000}, "Entries kept in the log below a snapshot", 0, kCountMax},
+    ConfigKey{"cluster.raft.trailing_bytes", kSize,
+              in<&Config::raft, &Config::Raft::trailing_bytes>, 256 * kMiB,
+              "The same in bytes of log; the lesser of the two is kept", 0, kTiB},
     ConfigKey{"cluster.raft.max_inflight", kCount, in<&Config::raft, &Config::Raft::max_inflight>,
               std::uint64_t{256}, "Messages under way to one follower", 1, 65536},
     ConfigKey{"cluster.snapshot.interval", kDuration,
@@ -95,6 +100,17 @@ constexpr std::array kKeys = {
     ConfigKey{"cluster.snapshot.threshold", kCount,
               in<&Config::snapshot, &Config::Snapshot::threshold>, std::uint64_t{8192},
               "Entries since the last snapshot after which the next is made", 1, kCountMax},
+    ConfigKey{"cluster.snapshot.bytes_min", kSize,
+              in<&Config::snapshot, &Config::Snapshot::bytes_min>, std::uint64_t{0},
+              "Not before so much log since the last one, whatever threshold says", 0, kTiB},
+    ConfigKey{"cluster.snapshot.bytes_max", kSize,
+              in<&Config::snapshot, &Config::Snapshot::bytes_max>, 256 * kMiB,
+              "After so much log since the last one, whatever threshold says", 64 * kKiB, kTiB},
+    ConfigKey{"cluster.snapshot.held_bytes_max", kSize,
+              in<&Config::snapshot, &Config::Snapshot::held_bytes_max>, 4 * kGiB,
+              "Log kept for a node that fetches a snapshot; beyond (and beyond the snapshot's own "
+              "size) it starts over with a newer one",
+              kMiB, kTiB},
     ConfigKey{"cluster.snapshot.retain_count", kCount,
               in<&Config::snapshot, &Config::Snapshot::retain_count>, std::uint64_t{3},
               "Snapshots kept", 1, 1000},

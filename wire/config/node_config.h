@@ -50,13 +50,17 @@ struct NodeConfig {
     std::uint32_t max_append_entries{};     // per message
     std::uint32_t max_inflight{};           // messages under way to one peer
     std::uint64_t trailing_logs{};          // entries kept before a snapshot's position
+    std::uint64_t trailing_bytes{};         // the same in bytes; the lesser counts
   } raft;
 
   struct Snapshot {
     bool operator==(const Snapshot&) const = default;
 
     std::uint64_t interval_ms{};
-    std::uint64_t threshold{};  // entries
+    std::uint64_t threshold{};       // entries
+    std::uint64_t bytes_min{};       // of log; no snapshot by `threshold` before
+    std::uint64_t bytes_max{};       // of log; then one whatever `threshold` says
+    std::uint64_t held_bytes_max{};  // of log kept for one who fetches
     std::uint32_t retain_count{};
   } snapshot;
 
