@@ -60,8 +60,7 @@ void Commands::decide(Asker asker, const wire::Command& command) {
   const projections::LayerSizes sizes = projector_.sizes();
   if (driver_.raft().bytes_under_way() + projector_.open_batch_bytes() >
           options_.uncommitted_bytes_max / 2 ||
-      sizes.active_bytes + sizes.frozen_bytes > options_.unwritten_bytes_max ||
-      waiting() >= options_.waiting_max) {
+      sizes.unwritten_bytes() > options_.unwritten_bytes_max || waiting() >= options_.waiting_max) {
     ++overloaded_;
     return answer_error(asker, {ErrorCode::kOverloaded,
                                 "too much is under way on the leader; try again in a moment"});

@@ -112,6 +112,7 @@ void Node::make_services(const NodeTuning& tuning, const std::shared_ptr<LogRead
   const auto& limits = parts_.config.limits;
   options.sessions = {limits.sessions_max,
                       std::max(limits.session_window, limits.requests_in_flight)};
+  options.unwritten_bytes_max = parts_.config.limits.unwritten_bytes;
   parts_.commands = std::make_unique<Commands>(options, *parts_.driver, *parts_.projector,
                                                world.clients, world.clock);
   parts_.queries =

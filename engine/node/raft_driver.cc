@@ -433,7 +433,7 @@ wire::Status RaftDriver::apply_committed() {
   std::size_t bytes = 0;
   const LogIndex commit = raft_.commit();
   const LogIndex before = applied_;
-  while (applied_ < commit) {
+  while (applied_ < commit && (applier_.takes_more() || BIB_MUTANT(kAppliesUnbounded))) {
     if (bytes >= options_.apply_bytes_per_turn) {
       more_to_apply_ = true;
       break;

@@ -47,6 +47,9 @@ class Applier {
   virtual ~Applier() = default;
   // Every committed entry, once, in order. An error stops the node.
   virtual wire::Status apply(const wire::Bytes& entry) = 0;
+  // False: what was applied has to be stored first. Entries are written and acknowledged meanwhile,
+  // and applied in the turn that follows the store's answer.
+  virtual bool takes_more() const { return true; }
   virtual void on_role(const consensus::RoleChange& change) = 0;
   virtual void on_membership(const wire::Membership& membership) = 0;
   virtual void on_membership_committed(const consensus::MembershipAt&) {}

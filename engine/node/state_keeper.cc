@@ -1,5 +1,6 @@
 #include "engine/node/state_keeper.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -42,11 +43,16 @@ void StateKeeper::log_snapshot_event(const std::string& text, bool is_problem) {
 
 void StateKeeper::step() {
   expire_next();
-  const projections::LayerSizes sizes = parts_.projector->sizes();
-  if (sizes.active_bytes + sizes.frozen_bytes > parts_.world.pace.carry_bytes) carry(true);
+  const std::size_t enough = std::min<std::size_t>(parts_.world.pace.carry_bytes,
+                                                   parts_.config.limits.unwritten_bytes / 2);
+  if (parts_.projector->sizes().unwritten_bytes() > enough) carry(true);
   if (parts_.world.store_thread.is_busy()) return;
   if (wanted_checkpoint_) begin_checkpoint();
   if (wanted_exchange_ && !parts_.queries->is_reading() && !expiry_under_way_) begin_exchange();
+}
+
+bool StateKeeper::takes_more_rows() const {
+  return parts_.projector->sizes().unwritten_bytes() <= parts_.config.limits.unwritten_bytes;
 }
 
 void StateKeeper::on_housekeeping() {

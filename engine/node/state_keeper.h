@@ -23,6 +23,8 @@ class StateKeeper final : public SnapshotHost {
   explicit StateKeeper(NodeParts& parts);
   ~StateKeeper() override;
 
+  // There is room for more rows: the store has taken what limits.unwritten_bytes leaves in memory.
+  bool takes_more_rows() const;
   // Once per turn: what has grown large goes to the store, and snapshots go on where the store's
   // thread, and all readers of the store, are done with it.
   void step();

@@ -108,6 +108,10 @@ struct LayerSizes {
   std::size_t frozen_bytes = 0;
   std::size_t frozen_deltas = 0;
   std::size_t cache_bytes = 0;
+
+  // Changed rows that the store does not have yet, and that cannot change any more or will be
+  // written next.
+  std::size_t unwritten_bytes() const { return active_bytes + frozen_bytes; }
 };
 
 // The newest answers to look-ups, by key; a tombstone answers "there is none".

@@ -57,6 +57,13 @@ class Leader final : public LogSink, public QuietPeers, public QuietApplier, pub
     REQUIRE(raft().role() == consensus::Role::kLeader);
   }
 
+  // ---- Applier
+  bool takes_more() const override { return room > 0; }
+  wire::Status apply(const wire::Bytes&) override {
+    --room;
+    return {};
+  }
+
   const consensus::Raft& raft() const { return driver->raft(); }
   bool learner_has_vote() const { return raft().membership().is_voter(kLearner); }
 
@@ -116,6 +123,7 @@ class Leader final : public LogSink, public QuietPeers, public QuietApplier, pub
 
   QuietClock clock;
   std::deque<std::uint64_t> writes;
+  int room = 1000;  // entries that may still be applied
   unsigned reads = 0;
   std::pair<std::uint64_t, LogIndex> asked;
   std::vector<std::uint64_t> sent;  // the entries that went to the learner
@@ -289,6 +297,53 @@ TEST_CASE("appends whose entries were cut from the file while they were read are
   CHECK(leader.asked.second == cut.second);
   for (int i = 0; i < 3; ++i) leader.answer_read(2);
   CHECK(leader.sent == std::vector<std::uint64_t>{2, 3, 4, 5, 6, 7});
+}
+
+TEST_CASE("what there is no room for is logged and committed, and applied when there is room") {
+  Leader leader({.promote_every_ticks = 1000});
+  leader.has_all(2);
+  const LogIndex before = leader.raft().applied();
+  leader.room = 2;
+  for (int i = 0; i < 5; ++i) leader.propose();
+  leader.has_all(2);
+  CHECK(leader.raft().durable_index() == before + 5);
+  CHECK(leader.raft().commit() == before + 5);
+  CHECK(leader.raft().applied() == before + 2);
+  CHECK_FALSE(leader.driver->has_more_work());  // no turn helps before there is room
+  leader.run();
+  CHECK(leader.raft().applied() == before + 2);
+  leader.room = 1000;
+  leader.run();
+  CHECK(leader.raft().applied() == before + 5);
+}
+
+TEST_CASE("a follower that has no room for rows acknowledges all the same") {
+  struct Full final : LogSink, QuietPeers, QuietApplier, QuietSnapshots {
+    void submit(const consensus::LogWrite& write, std::vector<wire::Bytes>) override {
+      written = write.append_sequence;
+    }
+    void read(std::uint64_t, LogIndex, LogIndex, std::size_t) override {}
+    void send(const PeerMessage& message) override {
+      if (message.kind == MessageKind::kAppendReply) acknowledged = message.match;
+    }
+    bool takes_more() const override { return false; }
+    std::uint64_t written = 0;
+    LogIndex acknowledged;
+  } sides;
+  QuietClock clock;
+  consensus::RaftConfig config;
+  config.self = kSelf;
+  consensus::Restored restored;
+  restored.hard_state.term = Term(1);
+  restored.memberships = {{LogIndex(), three_and_a_learner()}};
+  RaftDriver driver(config, restored, {}, sides, sides, sides, sides, clock);
+  driver.on_message(append_of(NodeId(2), kSelf, 1, 10, 8));
+  REQUIRE(driver.run_effects());
+  driver.on_durable(sides.written);
+  REQUIRE(driver.run_effects());
+  CHECK(sides.acknowledged == LogIndex(10));
+  CHECK(driver.raft().commit() == LogIndex(8));
+  CHECK(driver.raft().applied() == LogIndex());
 }
 
 }  // namespace bib::engine

@@ -434,7 +434,21 @@ void SimNode::on_written(const consensus::LogWrite& write,
 
 void SimNode::on_applied(const wire::Bytes& entry, const projections::StateMark& mark) {
   maybe_die_here(world_.plan.faults.die_in_turn_ppm);
-  if (!is_dying()) world_.oracle.on_applied(*this, entry, mark);
+  if (is_dying()) return;
+  world_.oracle.on_applied(*this, entry, mark);
+  check_unwritten();
+}
+
+// One entry may go beyond the limit, and another one after the store has taken something.
+void SimNode::check_unwritten() {
+  const std::size_t unwritten = process_->node->parts().projector->sizes().unwritten_bytes();
+  const std::uint64_t limit = process_->config.limits.unwritten_bytes;
+  const bool is_more = unwritten > limit && unwritten >= process_->unwritten;
+  process_->over_limit = is_more ? process_->over_limit + 1 : 0;
+  process_->unwritten = unwritten;
+  if (process_->over_limit < 4) return;
+  violated("bound", "{} has {} bytes of rows that are not stored, limits.unwritten_bytes is {}",
+           name_, unwritten, limit);
 }
 
 void SimNode::on_role(const consensus::RoleChange& change) {
@@ -451,6 +465,7 @@ void SimNode::on_membership(const wire::Membership&) {
 }
 
 void SimNode::on_store_write(const std::vector<projections::DeltaPtr>& deltas) {
+  if (process_) process_->over_limit = 0;
   for (const projections::DeltaPtr& delta : deltas) world_.oracle.on_stored(*this, delta->mark());
 }
 

@@ -196,6 +196,7 @@ class SimNode final : public EventTarget,
   void tick();
   void housekeeping();
   void check_sessions() const;
+  void check_unwritten();
 
   // ---- disk (sim_node_disk.cc)
   bool wait_for_descriptor();

@@ -56,6 +56,10 @@ wire::NodeConfig SimNode::node_config() const {
   config.join_token = wire::encode_join_token(token);
   config.raft.disk_stall_timeout_ms = static_cast<std::uint32_t>(plan.disk.stall_limit / 1000);
   config.limits.uncommitted_bytes = plan.raft.uncommitted_bytes_max;
+  // A third of the nodes has room for few rows.
+  if (plan.scenario == Scenario::kNone && index_ % 3 == 1) {
+    config.limits.unwritten_bytes = 32U << 10;
+  }
   config.limits.sessions_max = plan.work.sessions_max == 0 ? UINT32_MAX : plan.work.sessions_max;
   config.limits.session_window = 1024;
   config.limits.session_retention_ms =

@@ -80,6 +80,7 @@
   M(30, kAppliedIndexApart, "the applied index is written apart from the rows")                   \
   M(31, kFreezesInsideEntry, "rows go to the store between the events of one entry")              \
   M(32, kAnswersAllReads, "one confirmed read has all that wait answered")                        \
+  M(32, kAppliesUnbounded, "a node applies more than its store has written, without a bound")     \
   M(32, kBelievesUnsyncedNote, "a note that a killed run left is relied on before it is durable") \
   M(32, kCarriesBeyondLog, "rows go to the store before the log that they come from is durable")  \
   M(32, kChangeAnsweredEarly, "a change of members is called done before it is committed")        \

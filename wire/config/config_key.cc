@@ -193,6 +193,11 @@ constexpr std::array kKeys = {
               in<&Config::limits, &Config::Limits::uncommitted_bytes>, 64 * kMiB,
               "Proposed but not committed; beyond, commands are refused as overload", kMiB,
               64 * kGiB},
+    ConfigKey{"limits.unwritten_bytes", kSize,
+              in<&Config::limits, &Config::Limits::unwritten_bytes>, 256 * kMiB,
+              "Changed rows in memory that the store does not have yet; beyond, the log is still "
+              "written and acknowledged, and not applied",
+              8 * kMiB, 64 * kGiB},
     ConfigKey{"limits.session_retention", kDuration,
               in<&Config::limits, &Config::Limits::session_retention_ms>, 24 * kHour,
               "How long the answer to a command is remembered for a retry", kMinute, kYear},
