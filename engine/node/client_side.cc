@@ -100,6 +100,12 @@ void ClientSide::add_counters(wire::StatusReply& reply) const {
   reply.counters.push_back({"raft.dropped.entries", peers_.unreadable_entries()});
   reply.counters.push_back({"raft.pipelines_restarted", raft.pipelines_restarted()});
   reply.counters.push_back({"raft.dropped.after_read", parts_.driver->appends_dropped()});
+  const DiskSpace& space = parts_.space;
+  if (space.free() != UINT64_MAX) reply.counters.push_back({"disk.free_bytes", space.free()});
+  reply.counters.push_back({"snapshot.fetches_failed", parts_.snapshots->fetches_failed()});
+  reply.counters.push_back(
+      {"snapshot.waits_to_fetch", parts_.snapshots->waits_to_fetch() ? 1U : 0U});
+  reply.counters.push_back({"disk.is_nearly_full", space.is_short() ? 1U : 0U});
   reply.counters.push_back({"api.overloaded.reads", parts_.queries->overloaded()});
   reply.counters.push_back({"api.overloaded.commands", parts_.commands->overloaded()});
   reply.counters.push_back({"api.overloaded.feeds", parts_.feed->overloaded()});
@@ -125,7 +131,11 @@ void ClientSide::add_members(wire::StatusReply& reply) const {
     for (const consensus::PeerStatus& peer : peers) {
       if (!leads || peer.id != member.id) continue;
       status.known = true;
-      status.healthy = peer.recently_active && parts_.world.peers.is_connected(peer.id);
+      // Who answers, needs a snapshot, and cannot take one, does not get on.
+      const bool is_stuck =
+          peer.match < raft.log().base().index && parts_.snapshots->fails_to_fetch(peer.id);
+      status.healthy =
+          peer.recently_active && parts_.world.peers.is_connected(peer.id) && !is_stuck;
       status.match = peer.match;
       status.caught_up = raft.learner_is_caught_up(peer.id);
     }

@@ -57,6 +57,10 @@ void Commands::begin_turn() {
 
 void Commands::decide(Asker asker, const wire::Command& command) {
   if (failure_) return;  // the node is about to stop
+  if (refusal_) {
+    ++overloaded_;
+    return answer_error(asker, *refusal_);
+  }
   const projections::LayerSizes sizes = projector_.sizes();
   if (driver_.raft().bytes_under_way() + projector_.open_batch_bytes() >
           options_.uncommitted_bytes_max / 2 ||

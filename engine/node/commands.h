@@ -15,8 +15,10 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "engine/node/raft_driver.h"
@@ -55,6 +57,9 @@ class Commands {
   void on_read_refused(std::uint64_t token, consensus::ReadRefusal reason);
   // Those who wait are told. If the projections cannot forget what was on its way: failure().
   void on_leadership_lost();
+
+  // From now on clients' commands are refused with this; without it they are decided again.
+  void refuse_all(std::optional<wire::Error> why) { refusal_ = std::move(why); }
 
   // The leader's own command, without a client. False: not now.
   bool decide_own(const wire::CommandBody& body);
@@ -126,6 +131,7 @@ class Commands {
   std::deque<Parked> parked_;
   std::size_t parked_bytes_ = 0;
   std::uint64_t overloaded_ = 0;
+  std::optional<wire::Error> refusal_;
   wire::LogIndex batch_index_;
   std::size_t waiting_lately_ = 0;  // the most askers of the last few turns
   std::optional<wire::Error> failure_;

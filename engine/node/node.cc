@@ -1,10 +1,12 @@
 #include "engine/node/node.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "projections/rules/join_tokens.h"
 #include "wire/base/secret.h"
+#include "wire/base/units.h"
 #include "wire/peer/join_token.h"
 
 namespace bib::engine {
@@ -37,6 +39,7 @@ NodeTuning Node::tuning_of(const wire::NodeConfig& config) {
   tuning.snapshots.held_bytes_max = config.snapshot.held_bytes_max;
   tuning.snapshots.trailing_logs = config.raft.trailing_logs;
   tuning.snapshots.trailing_bytes = config.raft.trailing_bytes;
+  tuning.snapshots.fetcher.reserve_bytes = config.limits.disk_reserve;
   tuning.snapshots.retain_count = config.snapshot.retain_count;
   tuning.queries.session_bytes_max = config.limits.unread_bytes;
   tuning.queries.outgoing_bytes_max = config.limits.outgoing_bytes;
@@ -178,6 +181,46 @@ void Node::on_housekeeping() {
   if (finished_) return;
   parts_.queries->sweep();
   state_->on_housekeeping();
+  look_at_space();
+}
+
+// What there is no news of is as it was.
+void Node::look_at_space() {
+  NodeWorld& world = parts_.world;
+  if (parts_.space.reserve() == 0 || looks_at_space_) return;
+  if (world.turns.now_ms() < next_space_look_ms_) return;
+  next_space_look_ms_ = world.turns.now_ms() + world.pace.space_ms;
+  looks_at_space_ = true;
+  auto free = std::make_shared<wire::Result<std::uint64_t>>();
+  world.pool.run([&files = world.files, directory = parts_.config.data_dir,
+                  free] { *free = files.free_bytes(directory); },
+                 lifetime_.guarded([free](Node& self) {
+                   self.looks_at_space_ = false;
+                   if (*free && !self.finished_) self.on_space(**free);
+                 }));
+}
+
+// A node that is short of room follows and answers reads as long as it can; only commands, which
+// make every disk fuller, are refused, and by their leader's disk.
+void Node::on_space(std::uint64_t free) {
+  const DiskSpace& space = parts_.space;
+  const auto news = parts_.space.look(free);
+  if (!news) return;
+  Logger& logger = parts_.world.logger;
+  if (!*news) {
+    parts_.commands->refuse_all(std::nullopt);
+    return logger.info("disk", "{} bytes are free in {}: there is room for writes again", free,
+                       parts_.config.data_dir);
+  }
+  const std::string what = fmt::format(
+      "the disk of node {} is nearly full: {} bytes are free in {}, less than limits.disk_reserve "
+      "({}). Make room there: from {} free bytes on writes are taken again",
+      to_string(parts_.config.node_id), free, parts_.config.data_dir,
+      wire::format_size(space.reserve()), space.enough());
+  logger.warn("disk",
+              "{}. Until then this node refuses writes when it leads; reads and the log go on",
+              what);
+  parts_.commands->refuse_all(wire::Error{wire::ErrorCode::kOverloaded, what});
 }
 
 // The founder's first join token: issued once, by the first leader that knows its secret.

@@ -14,10 +14,12 @@
 #include <vector>
 
 #include "engine/node/client_side.h"
+#include "engine/node/disk_space.h"
 #include "engine/node/disk_watch.h"
 #include "engine/node/node_parts.h"
 #include "engine/node/peer_side.h"
 #include "engine/node/state_keeper.h"
+#include "engine/ports/lifetime.h"
 
 namespace bib::engine {
 
@@ -101,6 +103,8 @@ class Node final : public Applier, public LogSink, public LogEvents {
   wire::Status assemble(NodeTuning tuning, NodeStart start);
   void make_services(const NodeTuning& tuning, const std::shared_ptr<LogReader>& reader);
   void issue_first_token();
+  void look_at_space();
+  void on_space(std::uint64_t free);
   void check_failures();
   void fail(const wire::Error& error);
   void finish();
@@ -110,6 +114,8 @@ class Node final : public Applier, public LogSink, public LogEvents {
   std::unique_ptr<PeerSide> peer_side_;
   std::unique_ptr<ClientSide> client_side_;
   DiskWatch disk_watch_;
+  bool looks_at_space_ = false;
+  std::uint64_t next_space_look_ms_ = 0;
   std::function<void(wire::Status)> on_stopped_;
   bool leading_ = false;
   bool first_token_done_ = false;
@@ -117,6 +123,7 @@ class Node final : public Applier, public LogSink, public LogEvents {
   bool finished_ = false;
   std::uint64_t stop_deadline_ms_ = 0;
   std::optional<wire::Error> failure_;
+  Lifetime<Node> lifetime_{this};
 };
 
 }  // namespace bib::engine

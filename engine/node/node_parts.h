@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "engine/node/commands.h"
+#include "engine/node/disk_space.h"
 #include "engine/node/event_feed.h"
 #include "engine/node/joins.h"
 #include "engine/node/log_outbox.h"
@@ -44,6 +45,7 @@ struct NodePace {
   // it waits, the more changes of one row become one write, and the more is replayed after a crash.
   std::size_t carry_bytes = 32U << 20;
   std::uint64_t carry_ms = 3000;
+  std::uint64_t space_ms = 1000;      // between two looks at the disk's free space
   std::uint64_t hand_over_ms = 1000;  // that a node which stops waits for its successor
 };
 
@@ -67,10 +69,13 @@ struct NodeWorld {
 
 struct NodeParts {
   NodeParts(NodeWorld the_world, wire::NodeConfig the_config)
-      : world(std::move(the_world)), config(std::move(the_config)) {}
+      : world(std::move(the_world)),
+        config(std::move(the_config)),
+        space(config.limits.disk_reserve) {}
 
   NodeWorld world;
   wire::NodeConfig config;
+  DiskSpace space;
   wire::ClusterId cluster;
   std::uint64_t log_id = 0;
   // An error that the node must not survive: it stops.

@@ -22,6 +22,21 @@ using wire::SnapshotRequest;
 using wire::SnapshotRequestKind;
 using wire::Status;
 
+namespace {
+
+// Whether the disk takes `bytes` more. Where it cannot be asked, writing will tell.
+Status check_room(FileSystem& files, const std::string& root, std::uint64_t bytes,
+                  std::uint64_t reserve) {
+  const auto free = files.free_bytes(root);
+  if (!free || (*free >= reserve && *free - reserve >= bytes)) return {};
+  return wire::fail(ErrorCode::kOverloaded,
+                    "there is no room for it: {} bytes are free in {}, and it needs {} and "
+                    "limits.disk_reserve ({} bytes). Make room there; it is fetched by itself then",
+                    *free, root, bytes, reserve);
+}
+
+}  // namespace
+
 // The files as they grow; one job at a time touches it.
 struct SnapshotFetcher::Target {
   std::string state;
@@ -183,8 +198,11 @@ void SnapshotFetcher::run(std::function<Status()> work, std::function<void(Statu
 
 void SnapshotFetcher::begin_files() {
   run(
-      [&files = files_, root = options_.root, state = fetch_->target->state]() -> Status {
+      [&files = files_, root = options_.root, reserve = options_.reserve_bytes,
+       bytes = fetch_->manifest->bytes(), state = fetch_->target->state]() -> Status {
+        // First: what an earlier one has left here takes room.
         BIB_TRY_VOID(begin_partial_snapshot(files, root, kReceivingName));
+        BIB_TRY_VOID(check_room(files, root, bytes, reserve));
         return files.make_directories(state);
       },
       [this](const Status&) {
@@ -219,6 +237,29 @@ void SnapshotFetcher::ask_ahead() {
   }
 }
 
+Status SnapshotFetcher::write_piece(FileSystem& files, Target& target,
+                                    const wire::SnapshotFile& expected, wire::ByteView bytes) {
+  if (!target.file) {
+    const std::string path = join_path(target.state, expected.name);
+    BIB_TRY(target.file, files.open(path, {.mode = OpenMode::kCreate, .direct = false}));
+    target.checksum = wire::StreamChecksum();
+    target.written = 0;
+  }
+  if (!bytes.empty()) BIB_TRY_VOID(target.file->write(target.written, bytes));
+  target.checksum.add(bytes);
+  target.written += bytes.size();
+  if (target.written < expected.size) return {};
+  if (target.checksum.value() != expected.checksum) {
+    return wire::fail(
+        ErrorCode::kCorrupt,
+        "the snapshot's file {} came with checksum {:016x}, its manifest says {:016x}",
+        expected.name, target.checksum.value(), expected.checksum);
+  }
+  BIB_TRY_VOID(target.file->sync());
+  target.file.reset();
+  return {};
+}
+
 void SnapshotFetcher::write_what_has_come() {
   if (job_is_running_ || !fetch_->manifest) return;
   struct Piece {
@@ -236,29 +277,15 @@ void SnapshotFetcher::write_what_has_come() {
     return;
   }
   run(
-      [&files = files_, manifest = fetch_->manifest, target = fetch_->target, pieces]() -> Status {
+      [&files = files_, root = options_.root, manifest = fetch_->manifest, target = fetch_->target,
+       pieces]() -> Status {
         for (const Piece& piece : *pieces) {
-          const wire::SnapshotFile& expected = manifest->files[piece.file];
-          const std::string path = join_path(target->state, expected.name);
-          if (!target->file) {
-            BIB_TRY(target->file, files.open(path, {.mode = OpenMode::kCreate, .direct = false}));
-            target->checksum = wire::StreamChecksum();
-            target->written = 0;
-          }
-          if (!piece.bytes.empty()) {
-            BIB_TRY_VOID(target->file->write(target->written, piece.bytes.view()));
-          }
-          target->checksum.add(piece.bytes.view());
-          target->written += piece.bytes.size();
-          if (target->written < expected.size) continue;
-          if (target->checksum.value() != expected.checksum) {
-            return wire::fail(ErrorCode::kCorrupt,
-                              "the snapshot's file {} came with checksum {:016x}, its manifest "
-                              "says {:016x}",
-                              expected.name, target->checksum.value(), expected.checksum);
-          }
-          BIB_TRY_VOID(target->file->sync());
-          target->file.reset();
+          const Status written =
+              write_piece(files, *target, manifest->files[piece.file], piece.bytes.view());
+          if (written) continue;
+          // The room may have gone since; that says more than the write that failed for it.
+          BIB_TRY_VOID(check_room(files, root, piece.bytes.size(), 0));
+          return written;
         }
         return {};
       },
@@ -292,7 +319,7 @@ void SnapshotFetcher::check_all() {
 void SnapshotFetcher::on_peer_disconnected(wire::NodeId peer) {
   if (!fetch_ || fetch_->from != peer || fetch_->all_written) return;
   if (BIB_MUTANT(kWaitsForOldLeader)) return;
-  fail({ErrorCode::kIo, fmt::format("the connection to {} was lost", to_string(peer))});
+  fail({ErrorCode::kTimeout, fmt::format("the connection to {} was lost", to_string(peer))});
 }
 
 void SnapshotFetcher::on_tick() {

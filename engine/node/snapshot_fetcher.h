@@ -12,6 +12,8 @@
 //   - the other side is gone, falls silent, or has the snapshot no more: it ends; the leader
 //     offers one again;
 //   - what came is not what the manifest says: it ends, with a warning, and nothing is kept;
+//   - the disk has no room for all of it and the reserve: it ends before any file is asked for
+//     (kOverloaded), or when the room has gone meanwhile;
 //   - a crash: the half-made directory is removed at the next start.
 #pragma once
 
@@ -36,6 +38,7 @@ namespace bib::engine {
 struct SnapshotFetcherOptions {
   std::string root;  // of the snapshots
   wire::ClusterId cluster;
+  std::uint64_t reserve_bytes = 0;  // stay free on the disk
   std::uint32_t chunk_bytes = 256U << 10;
   std::uint32_t chunks_ahead = 4;   // asked for and not yet written
   unsigned retry_ticks = 100;       // without an answer a request is repeated
@@ -49,7 +52,8 @@ struct SnapshotFetcherOptions {
 class SnapshotFetcher {
  public:
   // `on_ended` once for each begin() that was not replaced or abandoned: with the manifest of a
-  // snapshot that is whole and durable under its name, or why there is none.
+  // snapshot that is whole and durable under its name, or why there is none. kTimeout and kNotFound
+  // are the other side's; of the rest the next one may well end as this did.
   SnapshotFetcher(SnapshotFetcherOptions options, FileSystem& files, Executor& executor,
                   SnapshotPort& port,
                   std::function<void(wire::Result<wire::SnapshotManifest>)> on_ended);
@@ -84,6 +88,8 @@ class SnapshotFetcher {
   void begin_files();
   void ask_ahead();
   void write_what_has_come();
+  static wire::Status write_piece(FileSystem& files, Target& target,
+                                  const wire::SnapshotFile& expected, wire::ByteView bytes);
   void check_all();
   void run(std::function<wire::Status()> work, std::function<void(wire::Status)> done);
   void fail(const wire::Error& error);

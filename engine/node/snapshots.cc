@@ -23,6 +23,7 @@ using wire::Status;
 namespace {
 
 constexpr std::uint64_t kPauseFactor = 4;
+constexpr unsigned kFailuresTold = 2;  // one may be a connection that was lost
 
 SnapshotFetcherOptions fetcher_options(const SnapshotsOptions& options,
                                        const InstallPlaces& places) {
@@ -47,7 +48,7 @@ Snapshots::Snapshots(SnapshotsOptions options, std::vector<SnapshotManifest> fou
       store_(files, executor, places_.snapshots, std::move(found), options_.retain_count,
              [this](const wire::Error& error) { host_.log_snapshot_event(error.message, true); }),
       sender_(options_.sender, store_, executor, port,
-              [this](NodeId to, bool ok) { driver_->snapshot_sent(to, ok); }),
+              [this](NodeId to, bool ok) { on_sent(to, ok); }),
       fetcher_(fetcher_options(options_, places_), files, executor, port,
                [this](Result<SnapshotManifest> manifest) { on_fetched(std::move(manifest)); }) {}
 
@@ -72,6 +73,7 @@ void Snapshots::on_tick() {
   ++ticks_since_made_;
   if (making_) ++ticks_making_;
   if (retry_in_ticks_ > 0) --retry_in_ticks_;
+  if (fetch_wait_ > 0) --fetch_wait_;
   make_if_due();
   cut_log();
 }
@@ -277,6 +279,8 @@ void Snapshots::receive_snapshot(NodeId from, LogPosition last) {
     if (BIB_MUTANT(kWaitsForOldLeader)) return;
     fetcher_.abandon();  // of an earlier leader, or an earlier snapshot
   }
+  // The leader goes on meanwhile, and offers one again soon.
+  if (fetch_wait_ > 0) return tell(from, last, SnapshotRequestKind::kGivenUp);
   // It may be here already: fetched, but the node went down before it was put in place.
   if (const SnapshotPtr here = store_.find(last)) return install(here, from);
   if (!fetcher_.begin(from, {last.index, last.term})) {
@@ -284,17 +288,14 @@ void Snapshots::receive_snapshot(NodeId from, LogPosition last) {
     return;
   }
   fetch_source_ = from;
+  if (fetch_problem_) return;  // it was said before that it is tried again
   host_.log_snapshot_event(fmt::format("fetching snapshot {} from {}",
                                        wire::snapshot_name(last.index, last.term), to_string(from)),
                            false);
 }
 
 void Snapshots::on_fetched(Result<SnapshotManifest> manifest) {
-  if (!manifest) {
-    host_.log_snapshot_event(
-        fmt::format("the snapshot could not be fetched: {}", manifest.error().message), true);
-    return;
-  }
+  if (!manifest) return on_fetch_failed(manifest.error(), "fetched");
   const SnapshotPtr fetched = store_.add(*std::move(manifest));
   if (making_) {
     offer_ = Offer{fetch_source_, fetched->position()};
@@ -303,11 +304,42 @@ void Snapshots::on_fetched(Result<SnapshotManifest> manifest) {
   install(fetched, fetch_source_);
 }
 
-void Snapshots::tell(NodeId to, const SnapshotManifest& manifest, SnapshotRequestKind kind) {
+// What the other side, or the network, is to blame for may be better in a moment. What this side is
+// to blame for is said once, and tried again less and less often.
+void Snapshots::on_fetch_failed(const wire::Error& error, std::string_view what) {
+  ++fetches_failed_;
+  const bool is_ours = error.code != ErrorCode::kTimeout && error.code != ErrorCode::kNotFound;
+  const bool is_known = is_ours && fetch_problem_ == error.code;
+  if (is_ours) {
+    fetch_pause_ = is_known ? std::min(2 * fetch_pause_, options_.fetch_pause_ticks_max)
+                            : options_.fetch_pause_ticks_min;
+    fetch_wait_ = fetch_pause_;
+    fetch_problem_ = error.code;
+  }
+  if (is_known) return;
+  host_.log_snapshot_event(fmt::format("the snapshot could not be {}: {}", what, error.message),
+                           true);
+}
+
+bool Snapshots::fails_to_fetch(NodeId peer) const {
+  const auto failed = failed_to_send_.find(peer);
+  return failed != failed_to_send_.end() && failed->second >= kFailuresTold;
+}
+
+void Snapshots::on_sent(NodeId to, bool ok) {
+  if (ok || !is_member(to)) {
+    failed_to_send_.erase(to);
+  } else {
+    ++failed_to_send_[to];
+  }
+  driver_->snapshot_sent(to, ok);
+}
+
+void Snapshots::tell(NodeId to, LogPosition place, SnapshotRequestKind kind) {
   wire::SnapshotRequest sign;
   sign.to = to;
-  sign.index = manifest.index;
-  sign.term = manifest.term;
+  sign.index = place.index;
+  sign.term = place.term;
   sign.kind = kind;
   port_.send(sign);
 }
@@ -316,7 +348,8 @@ void Snapshots::tell(NodeId to, const SnapshotManifest& manifest, SnapshotReques
 
 void Snapshots::install(const SnapshotPtr& snapshot, NodeId source) {
   if (!driver_->begin_install(snapshot->position())) {
-    return tell(source, *snapshot, SnapshotRequestKind::kInstalled);  // not needed any more
+    return tell(source, snapshot->position(),
+                SnapshotRequestKind::kInstalled);  // not needed any more
   }
   installing_ = true;
   installing_pin_ = store_.pin(snapshot);
@@ -328,10 +361,8 @@ void Snapshots::install(const SnapshotPtr& snapshot, NodeId source) {
           installing_ = false;
           installing_pin_ = {};
           driver_->cancel_install();
-          host_.log_snapshot_event(fmt::format("snapshot {} could not be put in place: {}",
-                                               name_of(*snapshot), prepared.error().message),
-                                   true);
-          return tell(source, *snapshot, SnapshotRequestKind::kGivenUp);
+          on_fetch_failed(prepared.error(), "put in place");
+          return tell(source, snapshot->position(), SnapshotRequestKind::kGivenUp);
         }
         host_.exchange_state(
             [&files = files_, places = places_, snapshot]() -> Status {
@@ -345,12 +376,13 @@ void Snapshots::install(const SnapshotPtr& snapshot, NodeId source) {
               installing_ = false;
               ending_ = true;
               ticks_since_made_ = 0;
+              fetch_problem_.reset();
               driver_->finish_install(snapshot->position(),
                                       {snapshot->membership_index, snapshot->membership});
               host_.log_snapshot_event(fmt::format("snapshot {} of {} is in place",
                                                    name_of(*snapshot), to_string(source)),
                                        false);
-              tell(source, *snapshot, SnapshotRequestKind::kInstalled);
+              tell(source, snapshot->position(), SnapshotRequestKind::kInstalled);
             });
       });
 }

@@ -18,8 +18,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "consensus/effects.h"
@@ -71,6 +73,10 @@ struct SnapshotsOptions {
   std::uint64_t held_bytes_max = UINT64_MAX;
   std::uint32_t retain_count = 3;
   unsigned retry_ticks = 1000;  // after one that could not be made
+  // After one that could not be fetched for a reason on this side, before the next: twice as long
+  // each time, up to the greater.
+  unsigned fetch_pause_ticks_min = 200;
+  unsigned fetch_pause_ticks_max = 6000;
   SnapshotSenderOptions sender;
   SnapshotFetcherOptions fetcher;  // root and cluster are filled in
 };
@@ -99,6 +105,11 @@ class Snapshots final : public SnapshotKeeper {
   void make(Made done);
 
   const SnapshotStore& store() const { return store_; }
+  // Of this node's own fetches: how many failed, and whether it waits because the last one did.
+  std::uint64_t fetches_failed() const { return fetches_failed_; }
+  bool waits_to_fetch() const { return fetch_wait_ > 0; }
+  // That node was sent snapshots and got none in place, the last few times.
+  bool fails_to_fetch(wire::NodeId peer) const;
 
  private:
   void make_if_due();
@@ -114,8 +125,9 @@ class Snapshots final : public SnapshotKeeper {
   void end_transfers_that_hold_back(wire::LogIndex target);
   void on_fetched(wire::Result<wire::SnapshotManifest> manifest);
   void install(const SnapshotPtr& snapshot, wire::NodeId source);
-  void tell(wire::NodeId to, const wire::SnapshotManifest& manifest,
-            wire::SnapshotRequestKind kind);
+  void on_fetch_failed(const wire::Error& error, std::string_view what);
+  void on_sent(wire::NodeId to, bool ok);
+  void tell(wire::NodeId to, wire::LogPosition place, wire::SnapshotRequestKind kind);
   // Runs `work` on the executor and `done` here, unless this is gone by then.
   void run(std::function<wire::Status()> work, std::function<void(wire::Status)> done);
 
@@ -150,6 +162,11 @@ class Snapshots final : public SnapshotKeeper {
   bool ending_ = false;  // the log is being reset, or the note of the installation taken away
   SnapshotStore::Pin installing_pin_;
   wire::NodeId fetch_source_;
+  std::optional<wire::ErrorCode> fetch_problem_;  // of the last one, if it was this side's
+  unsigned fetch_pause_ = 0;                      // ticks; the last one's
+  unsigned fetch_wait_ = 0;                       // ticks that are left of it
+  std::uint64_t fetches_failed_ = 0;
+  std::map<wire::NodeId, unsigned> failed_to_send_;  // in a row
 
   wire::LogIndex cut_asked_;
   Lifetime<Snapshots> lifetime_{this};

@@ -120,6 +120,9 @@ class FileSystem {
   // keeps to it cannot harm older neighbours when the power fails. 4096 where it is not known.
   virtual wire::Result<std::uint32_t> write_unit(const std::string& directory) = 0;
 
+  // Bytes that this process may still write on the disk of the directory.
+  virtual wire::Result<std::uint64_t> free_bytes(const std::string& directory) = 0;
+
   // Takes <directory>/LOCK, which must be held by one process at a time. kRefused names the process
   // that holds it.
   virtual wire::Result<std::unique_ptr<DirectoryLock>> lock(const std::string& directory) = 0;

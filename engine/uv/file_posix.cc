@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -320,6 +321,12 @@ class PosixFileSystem final : public FileSystem {
       if (file >> bytes) return bytes <= 512 ? 512U : 4096U;
     }
     return 4096U;
+  }
+
+  Result<std::uint64_t> free_bytes(const std::string& directory) override {
+    struct statvfs info {};
+    if (::statvfs(directory.c_str(), &info) != 0) return io_error("look up", directory, errno);
+    return std::uint64_t{info.f_bavail} * info.f_frsize;
   }
 
   Result<std::unique_ptr<DirectoryLock>> lock(const std::string& directory) override {

@@ -219,6 +219,26 @@ TEST_CASE("a store that cannot be read when leadership is lost is a failure, and
   CHECK_FALSE(leader.projector->has_open_batch());
 }
 
+TEST_CASE("while the disk is nearly full commands are refused, and what is under way goes on") {
+  Leader leader;
+  leader.set_config("first");
+  leader.commands->refuse_all(wire::Error{wire::ErrorCode::kOverloaded, "no room"});
+  leader.set_config("second");
+  CHECK(leader.commands->waiting() == 1);
+  CHECK(leader.commands->overloaded() == 1);
+  leader.settle();
+  CHECK(leader.commands->waiting() == 0);
+  const wire::LogIndex last = leader.driver->raft().last_index();
+  leader.set_config("third");
+  leader.settle();
+  CHECK(leader.driver->raft().last_index() == last);
+  // The leader's own are few, and some make room.
+  CHECK(leader.commands->decide_own(wire::SetConfig{"own", "value"}));
+  leader.commands->refuse_all(std::nullopt);
+  leader.set_config("fourth");
+  CHECK(leader.commands->waiting() == 1);
+}
+
 TEST_CASE("that a value is there already is not said before it is committed") {
   Leader leader;
   leader.set_config("key");

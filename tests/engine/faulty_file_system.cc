@@ -194,6 +194,13 @@ Result<std::uint32_t> FaultyFileSystem::write_unit(const std::string& /*director
   return write_unit_;
 }
 
+Result<std::uint64_t> FaultyFileSystem::free_bytes(const std::string& directory) {
+  const std::lock_guard lock(mutex_);
+  if (crashed_) return io_error(directory, EIO);
+  if (!space_) return UINT64_MAX;
+  return *space_ - std::min(used_, *space_);
+}
+
 Result<std::unique_ptr<DirectoryLock>> FaultyFileSystem::lock(const std::string& /*directory*/) {
   return std::make_unique<DirectoryLock>();
 }

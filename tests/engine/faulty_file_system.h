@@ -38,6 +38,7 @@ class FaultyFileSystem final : public FileSystem {
   wire::Status remove_directory(const std::string& path) override;
   wire::Status sync_directory(const std::string& directory) override;
   wire::Result<std::uint32_t> write_unit(const std::string& directory) override;
+  wire::Result<std::uint64_t> free_bytes(const std::string& directory) override;
   wire::Result<std::unique_ptr<DirectoryLock>> lock(const std::string& directory) override;
 
   // Faults. Counts are from now on; the first operation is number 1.

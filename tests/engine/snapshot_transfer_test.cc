@@ -211,6 +211,43 @@ TEST_CASE("a slow disk slows the other side down: no more than a few parts are e
   check_arrived(transfer);
 }
 
+TEST_CASE("a snapshot for which there is no room is not fetched") {
+  SnapshotFetcherOptions options;
+  options.reserve_bytes = 5000;
+  Transfer transfer(40, options);
+  const std::uint64_t enough = transfer.manifest.bytes() + options.reserve_bytes;
+  transfer.target_files.limit_space(enough - 1);
+  transfer.begin();
+  transfer.run();
+  REQUIRE(transfer.ended);
+  REQUIRE_FALSE(*transfer.ended);
+  CHECK(transfer.ended->error().code == wire::ErrorCode::kOverloaded);
+  CHECK(failure_of(transfer).find(fmt::format("{} bytes are free in /data/snapshots, and it needs "
+                                              "{} and limits.disk_reserve (5000 bytes)",
+                                              enough - 1, transfer.manifest.bytes())) !=
+        std::string::npos);
+  CHECK(transfer.requests_by_kind[static_cast<std::size_t>(SnapshotRequestKind::kChunk)] == 0);
+  CHECK(transfer.sent == false);
+  check_nothing_left(transfer);
+
+  transfer.ended.reset();
+  transfer.target_files.limit_space(UINT64_MAX);
+  transfer.begin();
+  transfer.run();
+  check_arrived(transfer);
+}
+
+TEST_CASE("a fetch says that there is no room also when it has gone meanwhile") {
+  Transfer transfer;
+  transfer.begin();
+  for (int i = 0; i < 12; ++i) transfer.turn();
+  REQUIRE_FALSE(transfer.ended);
+  transfer.target_files.limit_space(0);
+  transfer.run();
+  CHECK(failure_of(transfer).find("there is no room for it") != std::string::npos);
+  CHECK(failure_of(transfer).find("start the node again") == std::string::npos);
+}
+
 TEST_CASE("a fetch ends when the source no longer has the snapshot") {
   Transfer transfer;
   transfer.begin();

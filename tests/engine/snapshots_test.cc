@@ -316,4 +316,79 @@ TEST_CASE("who is no member is sent no snapshot, and holds nothing back") {
   CHECK(follower.cuts == Cuts{7});
 }
 
+namespace {
+
+// The leader offers a snapshot, and its manifest says that it is far larger than the disk.
+struct SmallDisk {
+  SmallDisk()
+      : follower(8, {}, Follower::kThreshold, 0, [](SnapshotsOptions& options) {
+          options.fetch_pause_ticks_min = 10;
+          options.fetch_pause_ticks_max = 40;
+        }) {
+    follower.files.limit_space(1000);
+    manifest.files.push_back({.name = "000001.sst", .size = 2000, .checksum = 1});
+  }
+
+  // How many manifests were asked for, one offer a tick.
+  int fetches_in(int ticks) {
+    int fetches = 0;
+    for (int i = 0; i < ticks; ++i) {
+      follower.requests.clear();
+      follower.snapshots->receive_snapshot(kLeader, manifest.position());
+      REQUIRE(follower.requests.size() == 1);
+      const wire::SnapshotRequest asked = follower.requests.front();
+      if (asked.kind == wire::SnapshotRequestKind::kManifest) {
+        ++fetches;
+        answer(asked);
+      } else {
+        CHECK(asked.kind == wire::SnapshotRequestKind::kGivenUp);
+      }
+      follower.snapshots->on_tick();
+    }
+    return fetches;
+  }
+
+  void answer(const wire::SnapshotRequest& asked) {
+    wire::SnapshotPart part;
+    part.from = kLeader;
+    part.id = asked.id;
+    part.index = asked.index;
+    part.term = asked.term;
+    part.kind = asked.kind;
+    part.bytes = wire::Bytes::copy_of(wire::encode_snapshot_manifest(manifest));
+    follower.snapshots->on_part(std::move(part));
+    follower.executor.run_all();
+  }
+
+  Follower follower;
+  SnapshotManifest manifest = snapshot_at(20);
+};
+
+}  // namespace
+
+TEST_CASE("a snapshot for which there is no room is asked for less and less often, told of once") {
+  SmallDisk small;
+  CHECK(small.fetches_in(10) == 1);
+  CHECK(small.follower.snapshots->fetches_failed() == 1);
+  CHECK(small.fetches_in(20) == 1);
+  CHECK(small.fetches_in(40) == 1);
+  CHECK(small.fetches_in(79) == 2);
+  CHECK(small.follower.snapshots->waits_to_fetch());
+  CHECK(small.follower.snapshots->fetches_failed() == 5);
+  CHECK(small.follower.problems == 1);
+}
+
+TEST_CASE("who gives up its snapshots again and again is known") {
+  Follower follower(8, {3});
+  for (int i = 0; i < 2; ++i) {
+    CHECK_FALSE(follower.snapshots->fails_to_fetch(kLeader));
+    follower.ask(kLeader, 3);
+    follower.ask(kLeader, 3, wire::SnapshotRequestKind::kGivenUp);
+  }
+  CHECK(follower.snapshots->fails_to_fetch(kLeader));
+  follower.ask(kLeader, 3);
+  follower.ask(kLeader, 3, wire::SnapshotRequestKind::kInstalled);
+  CHECK_FALSE(follower.snapshots->fails_to_fetch(kLeader));
+}
+
 }  // namespace bib::engine

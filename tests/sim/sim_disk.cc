@@ -259,6 +259,12 @@ Result<std::uint32_t> SimDisk::write_unit(const std::string& /*directory*/) {
   return write_unit_;
 }
 
+Result<std::uint64_t> SimDisk::free_bytes(const std::string& directory) {
+  if (crashed_) return io_error(directory, EIO);
+  if (!space_) return UINT64_MAX;
+  return *space_ - std::min(used_, *space_);
+}
+
 Result<std::unique_ptr<engine::DirectoryLock>> SimDisk::lock(const std::string& /*directory*/) {
   return std::make_unique<engine::DirectoryLock>();
 }

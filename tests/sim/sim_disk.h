@@ -39,6 +39,7 @@ class SimDisk final : public engine::FileSystem {
   wire::Status remove_directory(const std::string& path) override;
   wire::Status sync_directory(const std::string& directory) override;
   wire::Result<std::uint32_t> write_unit(const std::string& directory) override;
+  wire::Result<std::uint64_t> free_bytes(const std::string& directory) override;
   wire::Result<std::unique_ptr<engine::DirectoryLock>> lock(const std::string& directory) override;
 
   // ---- the process and the power

@@ -60,6 +60,8 @@ wire::NodeConfig SimNode::node_config() const {
   if (plan.scenario == Scenario::kNone && index_ % 3 == 1) {
     config.limits.unwritten_bytes = 32U << 10;
   }
+  // Every other node takes commands until its disk is full.
+  config.limits.disk_reserve = index_ % 2 == 0 ? 0 : 60'000;
   config.limits.sessions_max = plan.work.sessions_max == 0 ? UINT32_MAX : plan.work.sessions_max;
   config.limits.session_window = 1024;
   config.limits.session_retention_ms =
@@ -83,6 +85,8 @@ engine::NodeTuning SimNode::tuning() const {
   snapshots.retain_count = drawn.retain_count;
   if (drawn.exist) {
     snapshots.retry_ticks = drawn.retry_ticks;
+    snapshots.fetch_pause_ticks_min = drawn.retry_ticks;
+    snapshots.fetch_pause_ticks_max = 2 * drawn.retry_ticks;
     snapshots.sender.silent_ticks = drawn.give_up_ticks;
     snapshots.fetcher.chunk_bytes = drawn.chunk_bytes;
     snapshots.fetcher.chunks_ahead = drawn.chunks_ahead;

@@ -198,6 +198,11 @@ constexpr std::array kKeys = {
               "Changed rows in memory that the store does not have yet; beyond, the log is still "
               "written and acknowledged, and not applied",
               8 * kMiB, 64 * kGiB},
+    ConfigKey{"limits.disk_reserve", kSize, in<&Config::limits, &Config::Limits::disk_reserve>,
+              512 * kMiB,
+              "Free space on the disk of data_dir below which a leader refuses commands; 0: until "
+              "the disk is full",
+              0, kTiB},
     ConfigKey{"limits.session_retention", kDuration,
               in<&Config::limits, &Config::Limits::session_retention_ms>, 24 * kHour,
               "How long the answer to a command is remembered for a retry", kMinute, kYear},

@@ -97,6 +97,7 @@ struct NodeConfig {
     std::uint64_t feed_bytes{};            // that wait for all of them
     std::uint64_t uncommitted_bytes{};     // proposals beyond are refused: overloaded
     std::uint64_t unwritten_bytes{};       // of rows; beyond, nothing more is applied
+    std::uint64_t disk_reserve{};          // free bytes; below, commands are refused. 0: never
     std::uint64_t session_retention_ms{};  // exactly-once records
     std::uint32_t sessions_max{};          // exactly-once records
     std::uint32_t log_lines{};             // of one kind, in ten seconds
