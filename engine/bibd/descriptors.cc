@@ -21,6 +21,8 @@ namespace {
 constexpr std::uint64_t kUnlimited = std::uint64_t{1} << 20;
 // The segment that is written, the one before it, the next one, and the directory.
 constexpr std::uint64_t kLogWritten = 4;
+// For clients over TCP and over the socket, and for nodes.
+constexpr std::uint64_t kListeners = 3;
 // Each of the pool's threads copies a file, or hashes one.
 constexpr std::uint64_t kSnapshotFiles = 16;
 // stdin to stderr, the loop's own, listeners, the directory's lock.
@@ -47,10 +49,17 @@ std::uint64_t raise_descriptor_limit() {
 }
 
 wire::Result<int> store_files(const wire::NodeConfig& config, std::uint64_t limit) {
-  const std::uint64_t clients = config.limits.client_connections;
+  const wire::NodeConfig::Limits& limits = config.limits;
+  const std::uint64_t clients = limits.client_connections;
+  // Members dial this node and are dialled; others have greeted, or wait to join.
+  const std::uint64_t nodes =
+      2 * wire::kMembersMax + PeerNetworkOptions{}.guests_max + limits.joining_nodes;
   const std::array addends = {
       Addend{clients, "for clients (limits.client_connections)"},
-      Addend{PeerNetworkOptions{}.connections_max + wire::kMembersMax, "for the other nodes"},
+      Addend{limits.socket_connections, "for local clients (limits.socket_connections)"},
+      Addend{kListeners * limits.new_connections,
+             "for connections that have not greeted (limits.new_connections)"},
+      Addend{nodes, "for the other nodes"},
       Addend{kLogWritten + LogReader::kFilesOpenMax, "for the log"},
       Addend{kSnapshotFiles, "for snapshots"},
       Addend{kProcessOwn, "for listeners and the process itself"},

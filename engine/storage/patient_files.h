@@ -41,6 +41,9 @@ class PatientFiles final : public FileSystem {
   wire::Status remove_directory(const std::string& path) override {
     return files_.remove_directory(path);
   }
+  wire::Result<std::uint64_t> free_bytes(const std::string& directory) override {
+    return files_.free_bytes(directory);
+  }
   wire::Result<std::uint32_t> write_unit(const std::string& directory) override {
     return files_.write_unit(directory);
   }

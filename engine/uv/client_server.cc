@@ -193,9 +193,9 @@ class ClientServer::Session final : public Connection::Handler {
 ClientServer::ClientServer(EventLoop& loop, Logger& logger, ClientServerOptions options,
                            ClientListeners listeners, Handler* handler)
     : loop_(loop),
+      logger_(logger),
       options_(options),
       handler_(handler),
-      logger_(logger),
       refusals_(logger, "api", "clients were refused"),
       broken_(logger, "api", "clients' connections were closed"),
       log_timer_(loop,

@@ -32,7 +32,7 @@ const std::vector<Mistake> kMistakes = {
      "3:1",
      "clustre",
      {"is not a key", "did you mean cluster?",
-      "allowed here: cluster, api, log, limits, insecure, log_level"}},
+      "allowed here: cluster, api, log, store, limits, insecure, log_level"}},
     {"an unknown key in a section",
      in_cluster("  bogus: 1\n"),
      "3:3",
@@ -133,7 +133,7 @@ const std::vector<Mistake> kMistakes = {
      "- cluster\n",
      "1:1",
      "",
-     {"must be a section with the keys cluster, api, log, limits, insecure, log_level"}},
+     {"must be a section with the keys cluster, api, log, store, limits, insecure, log_level"}},
     {"a file that is a word", "cluster\n", "1:1", "", {"must be a section"}},
     // ---- truth values, texts, words
     {"a truth value in other words",

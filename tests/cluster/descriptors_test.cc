@@ -25,12 +25,12 @@ TEST_CASE("a node whose descriptors do not suffice says so, and starts as it was
   std::string clients;
   {
     Cluster cluster(quick_timeouts());
-    cluster.use_places({under_ulimit("-n 1024")});
+    cluster.use_places({under_ulimit("-n 2048")});
     const std::size_t node = cluster.add_node({"--cluster"});
     cluster.start(node);
     CHECK(cluster.process(node).wait(20s) == 3);
     const std::string log = cluster.node_log(node);
-    CHECK_THAT(log, Contains("may need 1908 descriptors") && Contains("may have 1024"));
+    CHECK_THAT(log, Contains("may need 2820 descriptors") && Contains("may have 2048"));
     std::smatch found;
     REQUIRE(std::regex_search(log, found, std::regex("client_connections to ([0-9]+) or less")));
     clients = found[1];
@@ -38,7 +38,7 @@ TEST_CASE("a node whose descriptors do not suffice says so, and starts as it was
   Environment environment = quick_timeouts();
   environment["BIBD_LIMITS_CLIENT_CONNECTIONS"] = clients;
   Cluster cluster(environment);
-  cluster.use_places({under_ulimit("-n 1024")});
+  cluster.use_places({under_ulimit("-n 2048")});
   cluster.form(1);
   CHECK(cluster.bib({"config", "set", "k", "v"}).exit_code == 0);
 }

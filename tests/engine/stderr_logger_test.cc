@@ -138,7 +138,7 @@ TEST_CASE("what others sent cannot break a line, or make it as long as they like
     logger.info("test", "from '{}'", "a\n2026-01-01 info forged\x1b[2J\x7f\t");
     CHECK(pipe.says("from 'a\\x0a2026-01-01 info forged\\x1b[2J\\x7f\\x09'\n"));
     logger.info("test", "{}", std::string(1'000'000, 'x'));
-    CHECK(pipe.says("xxx ...\n"));
+    CHECK(pipe.says("more bytes)\n"));
   }
   CHECK(pipe.read().size() < StderrLogger::kLineBytesMax + 200);
 }

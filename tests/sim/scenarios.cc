@@ -14,20 +14,6 @@ constexpr std::array kScenarios = {
         "had shown"},
 };
 
-// Every fault out of the way that has nothing to do with it.
-void keep_calm(Plan& plan) {
-  const Time duration = plan.duration;
-  FaultPlan none;
-  plan.faults = none;
-  plan.duration = std::max(duration, 20 * kSecond);
-  plan.grows = false;
-  plan.spares = 0;
-  plan.voters = 3;
-  plan.on_rocksdb = false;
-  plan.network.loss_ppm = 0;
-  plan.network.lie_ppm = 0;
-}
-
 }  // namespace
 
 std::span<const ScenarioInfo> scenarios() {
