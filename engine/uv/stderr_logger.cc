@@ -45,18 +45,11 @@ std::string head_of(LogLevel level, std::string_view area) {
   return fmt::format("{:<5} {:<8} ", log_level_name(level), area);
 }
 
-void add_printable(std::string& line, std::string_view text) {
-  const bool too_long = line.size() + text.size() > StderrLogger::kLineBytesMax;
-  if (too_long) text = text.substr(0, StderrLogger::kLineBytesMax - line.size());
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f) {
-      line += c;
-    } else {
-      fmt::format_to(std::back_inserter(line), "\\x{:02x}", byte);
-    }
-  }
-  if (too_long) line += " ...";
+// `message` is one printable line (Logger).
+void add_message(std::string& line, std::string_view message) {
+  const std::size_t room = StderrLogger::kLineBytesMax - line.size();
+  line += message.substr(0, room);
+  if (message.size() > room) line += " ...";
 }
 
 // Nothing can be done about a log that cannot be written.
@@ -222,7 +215,7 @@ void StderrLogger::write_of_kind(LogLevel level, std::string_view area, std::str
     return;
   }
   std::string line = stamp() + head;
-  add_printable(line, message);
+  add_message(line, message);
   line += '\n';
   state_->post(level, std::move(line));
 }

@@ -6,8 +6,7 @@
 // nothing (a pipe whose reader has stopped), lines wait up to `waiting_bytes_max`; what is beyond
 // is left out and counted, and a line says how many once there is room. Of debug and error lines
 // all are taken; of the others, as many of one kind (a place in the code) as `limit` says, and then
-// a line with the number of those left out. What could break a line or a terminal (control
-// characters in what others sent) is written as \xNN, and a long line is cut.
+// a line with the number of those left out. A long line is cut.
 //
 // The destructor, flush(), and a BIB_CHECK that fails, wait a moment for what has not been written.
 #pragma once

@@ -63,11 +63,11 @@ PeerMessage from_leader(MessageKind kind) {
   return message;
 }
 
-void elect(Raft& raft) {
+void elect(Raft& raft, Term term) {
   for (int i = 0; i < 20 && raft.role() == Role::kFollower; ++i) raft.tick();
   drain(raft);
   PeerMessage yes = from_leader(MessageKind::kPreVoteReply);
-  yes.term = Term(1);
+  yes.term = term;
   raft.step(yes);
   drain(raft);
   yes.kind = MessageKind::kVoteReply;

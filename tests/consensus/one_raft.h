@@ -20,8 +20,8 @@ std::vector<wire::PeerMessage> drain(Raft& raft);
 wire::PeerMessage from_leader(wire::MessageKind kind);
 
 Raft leader_of_one();
-// Until it leads term 1, by the vote of node 2.
-void elect(Raft& raft);
+// Until it leads that term, by the vote of node 2.
+void elect(Raft& raft, wire::Term term = wire::Term(1));
 // Leads term 1 by the vote of 2, which has its first entry; 3 has not answered.
 Raft leader_of_two();
 // A follower of node 2 in term 3 with entries 1..4 of terms 1, 1, 3, 3; 2 of them committed.

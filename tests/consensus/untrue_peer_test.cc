@@ -25,15 +25,7 @@ Raft leader_of_term_six() {
   Restored restored = fresh({1, 2, 3});
   restored.hard_state.term = Term(5);
   Raft raft(config_of(1), restored);
-  for (int i = 0; i < 20 && raft.role() == Role::kFollower; ++i) raft.tick();
-  drain(raft);
-  PeerMessage yes = from_leader(MessageKind::kPreVoteReply);
-  yes.term = Term(6);
-  raft.step(yes);
-  drain(raft);
-  yes.kind = MessageKind::kVoteReply;
-  raft.step(yes);
-  drain(raft);
+  elect(raft, Term(6));
   PeerMessage has = from_leader(MessageKind::kAppendReply);
   has.term = Term(6);
   has.match = LogIndex(1);

@@ -130,6 +130,14 @@ struct Leader final : Applier, ClientServer::Handler {
     commands->on_command({}, *decoded);
   }
   // Everything that follows from what was decided: written, durable, committed, applied.
+  // "key" has its value, on a majority, and nobody waits.
+  void commit_key() {
+    set_config("key");
+    settle();
+    peers_consent();
+    REQUIRE(commands->waiting() == 0);
+    peers.said.clear();
+  }
   void settle() {
     commands->propose_open_batch();
     std::uint64_t durable = 0;
@@ -254,11 +262,7 @@ TEST_CASE("that a value is there already is not said before it is committed") {
 
 TEST_CASE("what is not logged is answered only once a majority has confirmed the leader") {
   Leader leader(3);
-  leader.set_config("key");
-  leader.settle();
-  leader.peers_consent();
-  REQUIRE(leader.commands->waiting() == 0);
-  leader.peers.said.clear();
+  leader.commit_key();
 
   leader.set_config("key");                                      // nothing to change
   leader.ask(wire::UnsetConfig{"other"});                        // nothing to unset
@@ -272,10 +276,7 @@ TEST_CASE("what is not logged is answered only once a majority has confirmed the
 
 TEST_CASE("what is not logged is not answered on acknowledgements older than its request") {
   Leader leader(3);
-  leader.set_config("key");
-  leader.settle();
-  leader.peers_consent();
-  leader.peers.said.clear();
+  leader.commit_key();
 
   leader.set_config("other");
   leader.settle();
@@ -301,10 +302,7 @@ TEST_CASE("what is not logged is not answered on acknowledgements older than its
 
 TEST_CASE("what is not logged needs no question where an entry leaves after it was decided") {
   Leader leader(3);
-  leader.set_config("key");
-  leader.settle();
-  leader.peers_consent();
-  leader.peers.said.clear();
+  leader.commit_key();
 
   leader.set_config("other");
   leader.set_config("key");  // nothing to change
@@ -366,10 +364,7 @@ TEST_CASE("parked commands are decided in order, as many in a turn as fit its ti
 
 TEST_CASE("a leader that was deposed without knowing does not acknowledge what its rows say") {
   Leader leader(3);
-  leader.set_config("key");
-  leader.settle();
-  leader.peers_consent();
-  leader.peers.said.clear();
+  leader.commit_key();
 
   leader.set_config("key");
   leader.settle();
