@@ -112,6 +112,7 @@ class Oracle {
     std::string key;
     std::optional<std::string> value;
     wire::LogIndex applied;
+    bool age_known = false;
   };
   // What a read of that level, at that node, must show if it comes there now (docs/consistency.md).
   wire::LogIndex floor_of(const SimNode& node, wire::Consistency level) const;
@@ -241,9 +242,11 @@ class Oracle {
   std::vector<wire::LogIndex> acknowledged_;  // by each node, in all its runs
   struct Shown {
     std::uint32_t run = 0;
-    wire::LogIndex index;
+    wire::LogIndex index;   // in this run
+    wire::LogIndex before;  // in earlier ones
   };
-  std::vector<Shown> shown_;  // by each node's stale reads, in its present run
+  void on_stale_read(NodeIndex node, std::uint32_t run, const Seen& seen);
+  std::vector<Shown> shown_;  // by each node's stale reads
   wire::LogIndex completed_;
   std::vector<std::pair<Time, wire::LogIndex>> completions_;  // both ascending
   std::uint64_t events_ = 0;

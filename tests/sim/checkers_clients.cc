@@ -68,8 +68,7 @@ wire::LogIndex Oracle::floor_of(const SimNode& node, wire::Consistency level) co
       break;
   }
   const Shown& shown = shown_[node.index()];
-  const bool is_this_run = shown.run == node.runs() || plan_.scenario == Scenario::kStaleAfterStart;
-  return is_this_run ? shown.index : LogIndex();
+  return shown.run == node.runs() ? shown.index : LogIndex();
 }
 
 void Oracle::on_acknowledged(NodeIndex node, LogIndex index) {
@@ -89,12 +88,21 @@ void Oracle::on_read_answered(Time now, NodeIndex node, std::uint32_t run, LogIn
     violated("history", "a {} read of n{} at entry {} does not show entry {}",
              kLevels[static_cast<int>(level)], node + 1, seen.applied.value(), floor.value());
   }
-  if (level == wire::Consistency::kStale &&
-      (shown_[node].run != run || shown_[node].index < seen.applied)) {
-    shown_[node] = {run, seen.applied};
-  }
+  if (level == wire::Consistency::kStale) on_stale_read(node, run, seen);
   on_acknowledged(node, seen.applied);
   if (level == wire::Consistency::kLinearizable) complete(now, seen.applied);
+}
+
+// A node that starts again may show older rows than it had shown, but does not know their age then.
+void Oracle::on_stale_read(NodeIndex node, std::uint32_t run, const Seen& seen) {
+  Shown& shown = shown_[node];
+  if (shown.run < run) shown = {run, {}, std::max(shown.before, shown.index)};
+  if (seen.age_known && run == shown.run && seen.applied < shown.before) {
+    violated("history", "n{} knows how old its rows are at entry {}, and had shown entry {}",
+             node + 1, seen.applied.value(), shown.before.value());
+  }
+  LogIndex& latest = run == shown.run ? shown.index : shown.before;
+  latest = std::max(latest, seen.applied);
 }
 
 void Oracle::on_change_answered(const SimNode& node, std::uint64_t request,

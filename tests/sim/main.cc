@@ -3,7 +3,6 @@
 //   bib_sim --seed N [--trace]     one seed; --trace tells every step
 //   bib_sim --seeds A..B           many
 //   bib_sim --count N [--from A]   the same
-//   bib_sim --scenario NAME ...    a fault that waits to be mended: it must be found
 //   bib_sim --mutant NAME ...      any of these with a planted bug (a build with BIB_MUTANTS)
 //   bib_sim --mutants              each planted bug, until it is caught
 //
@@ -19,15 +18,14 @@
 #include "mutants/mutation_run.h"
 #include "plan.h"
 #include "runner.h"
-#include "scenarios.h"
 #include "sim_cluster.h"
 
 namespace bib::sim {
 namespace {
 
-int run_single(std::uint64_t seed, Scenario scenario, bool trace, bool twice) {
-  const Outcome outcome = run_seed(seed, trace, scenario);
-  if (!trace) fmt::print("{}", describe(draw_plan(seed, scenario)));
+int run_single(std::uint64_t seed, bool trace, bool twice) {
+  const Outcome outcome = run_seed(seed, trace);
+  if (!trace) fmt::print("{}", describe(draw_plan(seed)));
   fmt::print(
       "seed {}: {:.1f} s simulated, {} happenings, {} entries committed, {} answers, {} leaders, "
       "{} snapshots, {} installed, {} cuts, hash {:016x}\n",
@@ -39,7 +37,7 @@ int run_single(std::uint64_t seed, Scenario scenario, bool trace, bool twice) {
                outcome.violation->what);
     return 1;
   }
-  if (twice && run_seed(seed, false, scenario).hash != outcome.hash) {
+  if (twice && run_seed(seed, false).hash != outcome.hash) {
     fmt::print("seed {} FAILED: determinism: two runs differ\n", seed);
     return 1;
   }
@@ -64,24 +62,6 @@ int run_many(const RunOptions& options) {
   return result.failures.empty() ? 0 : 1;
 }
 
-// A fault that waits must be found by the checker that it is known by. The lowest seed that fails
-// tells: how many others end meanwhile depends on the machine.
-int expect_scenario(const ScenarioInfo& info, RunOptions options) {
-  options.scenario = info.scenario;
-  options.failures_max = 1;
-  const RunResult result = run_seeds(options);
-  if (result.failures.empty()) {
-    fmt::print("{}: {} seeds find nothing: the fault is gone ({}). Take the scenario out\n",
-               info.name, result.seeds, info.what);
-    return 1;
-  }
-  const Failure& failure = result.failures.front();
-  fmt::print("{}: seed {}: {}: {}\n", info.name, failure.seed, failure.checker, failure.what);
-  if (failure.checker == info.checker) return 0;
-  fmt::print("{}: expected the checker '{}'\n", info.name, info.checker);
-  return 1;
-}
-
 int main(int argc, char** argv) {
   CLI::App app{"Simulated clusters of bib nodes, one for each seed"};
   std::uint64_t seed = 0;
@@ -104,9 +84,6 @@ int main(int argc, char** argv) {
   app.add_option("--repeat-every", options.repeat_every, "run every n-th seed twice and compare");
   app.add_option("--failures", options.failures_max, "stop after so many failures");
   app.add_option("--mutant", mutant, "with this planted bug");
-  std::string scenario;
-  app.add_option("--scenario", scenario,
-                 "with a fault that waits to be mended; with --seeds: which must be found");
   app.add_flag("--mutants", mutants, "all planted bugs in turn, until each is caught");
   app.add_option("--seeds-max", mutation.seeds_max, "with --mutants: seeds for each");
   app.add_option("--control", mutation.control, "with --mutants: seeds without any, at first");
@@ -121,16 +98,7 @@ int main(int argc, char** argv) {
                mutant);
     return 2;
   }
-  const ScenarioInfo* info = find_scenario(scenario);
-  if (!scenario.empty() && info == nullptr) {
-    fmt::print(stderr, "there is no scenario '{}'; there are:\n", scenario);
-    for (const ScenarioInfo& one : scenarios()) {
-      fmt::print(stderr, "  {:<18} {}: {}\n", one.name, one.checker, one.what);
-    }
-    return 2;
-  }
-  if (info != nullptr) options.scenario = info->scenario;
-  if (seed != 0) return run_single(seed, options.scenario, trace, twice);
+  if (seed != 0) return run_single(seed, trace, twice);
   if (!range.empty()) {
     const std::size_t dots = range.find("..");
     if (dots == std::string::npos) {
@@ -145,7 +113,7 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "{}", app.help());
     return 2;
   }
-  return info != nullptr ? expect_scenario(*info, options) : run_many(options);
+  return run_many(options);
 }
 
 }  // namespace

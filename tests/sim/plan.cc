@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <initializer_list>
 
-#include "scenarios.h"
-
 namespace bib::sim {
 
 namespace {
@@ -186,6 +184,30 @@ void draw_sessions(Drawer& draw, Plan& plan) {
   work.session_retention = 2 * work.attempts_max * work.patience + 12 * kSecond;
   if (plan.faults.clock_rates) work.session_retention *= 2;
   if (draw.one_in(2)) work.sessions_max = draw.of<std::uint32_t>({10, 40});
+  if (draw.one_in(2)) plan.faults.clock_jump = draw.between(kSecond / 4, kSecond);
+}
+
+// A leader is cut off, and does not know for seconds that another one leads; what acknowledges its
+// last entry comes late. Clients that stay with it ask for what changes nothing.
+void draw_pinned(Drawer& draw, Plan& plan) {
+  if (!draw.one_in(8) || !plan.network.delivers_late || plan.raft.election_ticks_min < 250) return;
+  plan.voters = draw.of<unsigned>({3, 3, 5});
+  plan.spares = 0;
+  plan.grows = false;
+  WorkloadPlan& work = plan.work;
+  work.clients = 4;
+  work.pinned = 3;
+  work.keys = 1;
+  work.think_min = 100 * kMillisecond;
+  work.think_max = 400 * kMillisecond;
+  work.patience = 150 * kMillisecond;
+  work.attempts_max = 12;
+  work.write_ppm = 1'000'000;
+  work.other_ppm = 0;
+  plan.faults = FaultPlan{};
+  plan.faults.cuts_off_leaders = true;
+  plan.faults.partition = draw.between(2 * kSecond, 4 * kSecond);
+  plan.snapshots.die_in_job_ppm = 0;
 }
 
 // One member lies. Not where a node knows no voter yet or the liar may become the only one: a node
@@ -200,7 +222,7 @@ void draw_lies(Drawer& draw, Plan& plan) {
 
 }  // namespace
 
-Plan draw_plan(std::uint64_t seed, Scenario scenario) {
+Plan draw_plan(std::uint64_t seed) {
   Drawer draw(seed);
   Plan plan;
   plan.seed = seed;
@@ -225,11 +247,11 @@ Plan draw_plan(std::uint64_t seed, Scenario scenario) {
   plan.faults.descriptors = draw.mean(500 * kMillisecond, 8 * kSecond, 4);
   plan.work.reply_bytes_max = draw.of<std::size_t>({1, 700, 4000, 4U << 20});
   draw_lies(draw, plan);
+  draw_pinned(draw, plan);
   // A disk that takes one write at a time is outrun by elections that come as fast as its writes.
   if (plan.raft.election_ticks_min < 100) {
     plan.disk.queue_writes_max = std::max<std::size_t>(plan.disk.queue_writes_max, 64);
   }
-  apply_scenario(scenario, plan);
   return plan;
 }
 
@@ -243,7 +265,8 @@ std::string describe(const Plan& plan) {
       "{}\n"
       "  network: {} to {} us, loss {:.1f} %, repeated {:.1f} %, reordered {:.1f} %{}{}{}{}\n"
       "  disk: {} to {} us, unit {}, segments {} KiB, {} writes queued\n"
-      "  clients: {}, keys {}, patience {:.2f} s, {} attempts, feeds {}, records kept {:.0f} s, at "
+      "  clients: {}{}, keys {}, patience {:.2f} s, {} attempts, feeds {}, records kept {:.0f} s, "
+      "at "
       "most {}\n"
       "  faults, mean seconds between:",
       plan.seed, plan.voters, plan.grows ? " one after another" : "", plan.spares,
@@ -256,16 +279,17 @@ std::string describe(const Plan& plan) {
       network.greets ? ", with greetings" : "", network.delivers_late ? ", late" : "",
       network.lie_ppm != 0 ? fmt::format(", n{} lies", network.liar + 1) : "", plan.disk.append_min,
       plan.disk.append_max, plan.disk.write_unit, plan.disk.segment_bytes >> 10,
-      plan.disk.queue_writes_max, plan.work.clients, plan.work.keys, seconds(plan.work.patience),
-      plan.work.attempts_max, plan.work.feeds, seconds(plan.work.session_retention),
-      plan.work.sessions_max);
+      plan.disk.queue_writes_max, plan.work.clients,
+      plan.work.pinned != 0 ? fmt::format(" ({} stay with one node)", plan.work.pinned) : "",
+      plan.work.keys, seconds(plan.work.patience), plan.work.attempts_max, plan.work.feeds,
+      seconds(plan.work.session_retention), plan.work.sessions_max);
   const auto fault = [&](const char* name, Time mean) {
     if (mean != 0) text += fmt::format(" {} {:.1f}", name, seconds(mean));
   };
   fault("kill", faults.kill);
   fault("power", faults.power);
   fault("blackout", faults.blackout);
-  fault("partition", faults.partition);
+  fault(faults.cuts_off_leaders ? "partition of a leader" : "partition", faults.partition);
   fault("reset", faults.reset);
   fault("pause", faults.pause);
   fault("clock jump", faults.clock_jump);

@@ -67,6 +67,7 @@ struct FaultPlan {
   Time blackout = 0;              // power, all machines at once
   std::uint32_t relapse_ppm = 0;  // power is lost again soon after it came back
   Time partition = 0;             // of any shape
+  bool cuts_off_leaders = false;  // ... mostly of a leader, whose last entry only the others commit
   Time reset = 0;                 // a connection closes
   Time pause = 0;                 // SIGSTOP
   Time clock_jump = 0;            // wall clock
@@ -99,6 +100,7 @@ struct WorkloadPlan {
   std::uint32_t duplicate_ppm = 0;    // requests that arrive twice
   std::uint32_t late_ppm = 0;         // refused ones that arrive again when their client went on
   std::uint32_t slow_ppm = 0;         // answers that their client takes late
+  unsigned pinned = 0;                // clients that stay with one node, and change nothing
   unsigned feeds = 0;                 // clients that list and follow the log's events
   std::size_t reply_bytes_max = 0;    // of a feed's events in one reply; one may be larger
   std::uint32_t value_bytes_max = 16;
@@ -106,16 +108,8 @@ struct WorkloadPlan {
   std::uint32_t sessions_max = 0;  // 0: without a bound
 };
 
-// Faults that are known and wait to be mended: each is a run in which a checker finds it
-// (scenarios.h). Ordinary seeds keep out of their way.
-enum class Scenario : std::uint8_t {
-  kNone,
-  kStaleAfterStart,
-};
-
 struct Plan {
   std::uint64_t seed = 0;
-  Scenario scenario = Scenario::kNone;
   unsigned voters = 3;
   unsigned spares = 0;  // nodes that may join later
   // One node founds the cluster, the others ask to join it; otherwise the voters begin together.
@@ -143,7 +137,7 @@ struct Plan {
   }
 };
 
-Plan draw_plan(std::uint64_t seed, Scenario scenario = Scenario::kNone);
+Plan draw_plan(std::uint64_t seed);
 // For the head of a trace: a few lines.
 std::string describe(const Plan& plan);
 

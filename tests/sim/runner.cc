@@ -54,8 +54,8 @@ void report(std::uint64_t seed, const Violation& violation) {
   if (::write(STDERR_FILENO, line.data(), line.size()) < 0) _exit(3);
 }
 
-bool run_one(std::uint64_t seed, Scenario scenario, bool twice, Board& board) {
-  const Outcome outcome = run_seed(seed, false, scenario);
+bool run_one(std::uint64_t seed, bool twice, Board& board) {
+  const Outcome outcome = run_seed(seed, false);
   board.simulated += outcome.simulated;
   board.happenings += outcome.happenings;
   board.committed += outcome.committed;
@@ -69,7 +69,7 @@ bool run_one(std::uint64_t seed, Scenario scenario, bool twice, Board& board) {
     report(seed, *outcome.violation);
     return false;
   }
-  if (twice && run_seed(seed, false, scenario).hash != outcome.hash) {
+  if (twice && run_seed(seed, false).hash != outcome.hash) {
     report(seed, {"determinism", "two runs of this seed differ"});
     return false;
   }
@@ -83,7 +83,7 @@ bool run_one(std::uint64_t seed, Scenario scenario, bool twice, Board& board) {
     board.running[job] = seed;
     alarm(kSecondsPerSeed);
     const bool twice = options.repeat_every != 0 && seed % options.repeat_every == 0;
-    (void)run_one(seed, options.scenario, twice, board);
+    (void)run_one(seed, twice, board);
     board.running[job] = 0;
   }
 }

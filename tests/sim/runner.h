@@ -19,7 +19,6 @@ struct RunOptions {
   std::uint64_t repeat_every = 0;  // runs every n-th seed twice and compares; 0: none
   unsigned failures_max = 1;       // stop after so many
   bool quiet = false;
-  Scenario scenario = Scenario::kNone;
 };
 
 struct Failure {

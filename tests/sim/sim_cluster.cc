@@ -16,8 +16,8 @@ wire::ClusterId make_cluster_id(wire::Prng& random) {
 
 }  // namespace
 
-Outcome run_seed(std::uint64_t seed, bool print_trace, Scenario scenario) {
-  const Plan plan = draw_plan(seed, scenario);
+Outcome run_seed(std::uint64_t seed, bool print_trace) {
+  const Plan plan = draw_plan(seed);
   if (print_trace) fmt::print("{}", describe(plan));
   SimCluster cluster(plan, print_trace);
   std::optional<Violation> violation;

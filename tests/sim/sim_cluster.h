@@ -31,7 +31,7 @@ struct Outcome {
 };
 
 // Runs one seed from beginning to end.
-Outcome run_seed(std::uint64_t seed, bool print_trace, Scenario scenario = Scenario::kNone);
+Outcome run_seed(std::uint64_t seed, bool print_trace);
 
 class SimCluster final : public EventTarget {
  public:
@@ -64,6 +64,7 @@ class SimCluster final : public EventTarget {
     kTransfer,
     kFaultKinds,
     kPartitionEnds,
+    kCutOff,
     kResume,
     kSpaceAgain,
     kRelapse,
@@ -78,6 +79,8 @@ class SimCluster final : public EventTarget {
   void found();
   void stop_node(SimNode& node, Death death);
   void start_partition();
+  // Now if it would do; otherwise looks again that many times.
+  void cut_off_leader(std::uint64_t tries);
   void block(NodeIndex from, NodeIndex to) { network_.block(from, to); }
   void pause_some_node();
   void rot_some_disk();

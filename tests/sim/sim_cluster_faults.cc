@@ -1,4 +1,5 @@
 // The faults: when they come, and what they do.
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -64,6 +65,8 @@ void SimCluster::on_event(std::uint32_t code, std::uint64_t argument) {
     case kPartitionEnds:
       trace_.line("", "the partition ends");
       return network_.unblock_all();
+    case kCutOff:
+      return cut_off_leader(argument);
     case kResume:
       return nodes_[argument]->resume();
     case kRelapse:
@@ -93,7 +96,8 @@ void SimCluster::do_fault(std::uint32_t fault) {
       for (const auto& each : nodes_) stop_node(*each, Death::kPower);
       return;
     case kPartition:
-      return start_partition();
+      return plan_.faults.cuts_off_leaders ? cut_off_leader(kSecond / kMillisecond)
+                                           : start_partition();
     case kReset: {
       const auto other = static_cast<NodeIndex>(random_.below(nodes_.size()));
       if (other == node->index()) return;
@@ -223,6 +227,32 @@ void SimCluster::start_partition() {
       break;
   }
   queue_.after(random_.between(50 * kMillisecond, 6 * kSecond), *this, kPartitionEnds);
+}
+
+// When its last entry is on its way to being committed, so that the others commit it and this one
+// hears of it late.
+void SimCluster::cut_off_leader(std::uint64_t tries) {
+  if (tries == 0) return start_partition();
+  const SimNode* leader = some_leader();
+  const auto has_last_entry = [&](const auto& node) {
+    return node->is_running() && node->raft()->last_index() >= leader->raft()->last_index();
+  };
+  const auto having =
+      leader == nullptr ? 0 : std::count_if(nodes_.begin(), nodes_.end(), has_last_entry);
+  if (leader == nullptr || leader->raft()->commit() >= leader->raft()->last_index() ||
+      2 * having <= static_cast<std::ptrdiff_t>(nodes_.size())) {
+    queue_.after(kMillisecond, *this, kCutOff, tries - 1);
+    return;
+  }
+  network_.unblock_all();
+  trace_.line("", "partition: {} alone, which leads", leader->name());
+  for (NodeIndex other = 0; other < nodes_.size(); ++other) {
+    if (other == leader->index()) continue;
+    block(leader->index(), other);
+    block(other, leader->index());
+  }
+  // Mostly before their connections are given up.
+  queue_.after(random_.between(kSecond, 2 * kSecond), *this, kPartitionEnds);
 }
 
 void SimCluster::pause_some_node() {

@@ -57,7 +57,7 @@ wire::NodeConfig SimNode::node_config() const {
   config.raft.disk_stall_timeout_ms = static_cast<std::uint32_t>(plan.disk.stall_limit / 1000);
   config.limits.uncommitted_bytes = plan.raft.uncommitted_bytes_max;
   // A third of the nodes has room for few rows.
-  if (plan.scenario == Scenario::kNone && index_ % 3 == 1) {
+  if (index_ % 3 == 1) {
     config.limits.unwritten_bytes = 32U << 10;
   }
   // Every other node takes commands until its disk is full.

@@ -70,10 +70,15 @@ void Workload::next(std::size_t index) {
   if (healing_ || client.request != 0) return;
   const WorkloadPlan& work = plan_.work;
   client.attempts_max = work.attempts_max;
+  if (is_pinned(index)) {
+    // As a client that nobody knows: what changes nothing is not logged in any way.
+    new_identity(client);
+    client.attempts_max = 1;
+  }
   client.key = fmt::format("k{}", random_.below(work.keys));
   if (!random_.chance_ppm(work.write_ppm)) return begin(index, Kind::kRead);
   if (random_.chance_ppm(work.other_ppm)) return begin(index, Kind::kOther);
-  begin(index, random_.below(6) == 0 ? Kind::kUnset : Kind::kSet);
+  begin(index, !is_pinned(index) && random_.below(6) == 0 ? Kind::kUnset : Kind::kSet);
 }
 
 void Workload::begin(std::size_t index, Kind kind) {
@@ -90,7 +95,7 @@ void Workload::begin(std::size_t index, Kind kind) {
                                      : wire::Consistency::kStale;
     make_query(client);
   } else {
-    make_body(client);
+    make_body(client, is_pinned(index));
   }
   send(index);
 }
@@ -115,7 +120,7 @@ void Workload::make_query(Client& client) {
   client.body.assign(bytes.begin(), bytes.end());
 }
 
-void Workload::make_body(Client& client) {
+void Workload::make_body(Client& client, bool changes_nothing) {
   texts_.clear();
   wire::Command command;
   command.client = client.id;
@@ -134,6 +139,7 @@ void Workload::make_body(Client& client) {
       if (random_.chance_ppm(plan_.work.conditional_ppm)) {
         command.expected_revision = wire::Revision(client.last_revision.value() + random_.below(2));
       }
+      if (changes_nothing) command.expected_revision = client.last_revision + 1'000'000;
       break;
     }
     case Kind::kUnset:
@@ -198,7 +204,8 @@ void Workload::send(std::size_t index) {
     queue_.after(network_.client_latency(), *this, kArrives,
                  arrivals_.add({index, request, client.target, client.frame, client.body}));
   }
-  retry(index, any_node(), plan_.work.patience + random_.below(plan_.work.patience));
+  retry(index, is_pinned(index) && !healing_ ? client.target : any_node(),
+        plan_.work.patience + random_.below(plan_.work.patience));
 }
 
 void Workload::arrive(Arrival&& arrival) {
@@ -303,7 +310,7 @@ void Workload::take_answer(Answer&& answer) {
 void Workload::take_read(const Answer& answer, Client& client) {
   const auto reply = wire::decode_query_reply(answer.body);
   if (!reply) violated("wire", "an answer cannot be read: {}", reply.error().message);
-  Oracle::Seen seen{client.key, std::nullopt, reply->applied_index};
+  Oracle::Seen seen{client.key, std::nullopt, reply->applied_index, reply->age_known};
   if (!reply->rows.empty()) {
     const auto row = wire::read_row_as<wire::ConfigRow>(reply->rows.front().value);
     if (!row) violated("digest", "a row cannot be read: {}", row.error().message);

@@ -102,7 +102,7 @@ class Workload final : public EventTarget, public Clients {
   void new_identity(Client& client);
   void next(std::size_t index);
   void begin(std::size_t index, Kind kind);
-  void make_body(Client& client);
+  void make_body(Client& client, bool changes_nothing);
   wire::CommandBody other_command();
   std::string_view text(std::string value);
   void send(std::size_t index);
@@ -116,6 +116,9 @@ class Workload final : public EventTarget, public Clients {
   void repeat_later(std::size_t index);
   void went_on(Client& client);
   void take_error(std::size_t index, const wire::ErrorReply& error);
+  bool is_pinned(std::size_t index) const {
+    return index < plan_.work.clients && index >= plan_.work.clients - plan_.work.pinned;
+  }
   NodeIndex any_node() { return static_cast<NodeIndex>(random_.below(nodes_.size())); }
 
   EventQueue& queue_;
