@@ -94,6 +94,7 @@ bool Raft::hears_leader() const {
 void Raft::adopt_term(Term term) {
   BIB_CHECK(term > term_, "term from {} to {}", term_.value(), term.value());
   stop_leading_or_asking();
+  if (rules::is_far_step(term_, term)) far_step_ticks_ = config_.election_ticks_min;
   term_ = term;
   vote_ = NodeId();
   disk_.hard_state_is_pending = true;

@@ -66,6 +66,7 @@ Raft::Raft(const RaftConfig& config, const Restored& restored)
 // ---- inputs ----
 
 void Raft::tick() {
+  if (far_step_ticks_ > 0) --far_step_ticks_;
   if (role_ == Role::kLeader) {
     tick_leader();
   } else {
@@ -124,7 +125,9 @@ Accepted Raft::step(const PeerMessage& message) {
 
 // A node that knows no voter yet believes the first that speaks to it.
 bool Raft::may_be_reached(const PeerMessage& message) {
-  if (rules::may_be_reached(message.term, term_) || membership().voters.empty()) return true;
+  const bool is_too_soon = far_step_ticks_ > 0 && rules::is_far_step(term_, message.term);
+  if (rules::may_be_reached(message.term, term_) && !is_too_soon) return true;
+  if (membership().voters.empty()) return true;
   // A pre-vote asks about a term that nobody has entered; so does the grant of one.
   const bool is_entered = message.kind != MessageKind::kPreVote &&
                           (message.kind != MessageKind::kPreVoteReply || message.rejected);
@@ -137,7 +140,9 @@ bool Raft::may_be_reached(const PeerMessage& message) {
       known->term = std::max(known->term, message.term);
     }
   }
-  return rules::may_be_reached(message.term, std::max(term_, term_of_majority()));
+  const Term known = term_of_majority();
+  return is_too_soon ? message.term <= known
+                     : rules::may_be_reached(message.term, std::max(term_, known));
 }
 
 Term Raft::term_of_majority() {

@@ -282,6 +282,7 @@ class Raft {
   FollowerState following_;
   std::vector<Ballot> ballots_;     // candidates
   std::vector<FarTerm> far_terms_;  // one for each voter, at most
+  unsigned far_step_ticks_ = 0;     // until the next far step at one node's word
 
   // Leader.
   std::vector<Progress> peers_;  // sorted by id, without this node

@@ -69,6 +69,13 @@ inline bool may_be_reached(Term message, Term known) {
   return message <= known || message - known <= kTermStepMax || BIB_MUTANT(kBelievesAnyTerm);
 }
 
+// A step that no few elections make. One node's word takes another this far once in an election
+// timeout, or one that lies would walk to the end of all terms within hours.
+inline constexpr std::uint64_t kFarStep = std::uint64_t{1} << 16;
+inline bool is_far_step(Term from, Term to) {
+  return to > from && to - from > kFarStep;
+}
+
 // A later term is entered when it is seen (Raft §5.1). A pre-vote asks about a term that no node
 // has entered yet: it changes no term, no vote and no timer (dissertation §9.6).
 inline bool enters_term(MessageKind kind, Term message, Term own) {

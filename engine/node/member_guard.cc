@@ -128,11 +128,24 @@ std::optional<MemberGuard::Refusal> MemberGuard::check(const PeerHello& hello) c
   return check_memory(hello);
 }
 
+// It knows a later membership to be committed than this node does, or its log goes on where this
+// one's ends. A node that has just started may know of no membership that it is committed, and be
+// in one that only its log has.
+bool MemberGuard::may_know_later_membership(const PeerHello& hello) const {
+  const consensus::MembershipAt* committed = raft_.committed_membership();
+  const wire::LogIndex known = committed == nullptr ? wire::LogIndex() : committed->index;
+  if (hello.membership_index > known) return true;
+  const wire::LogPosition own = raft_.log().last();
+  return hello.log_last != own && !BIB_MUTANT(kRefusesLongerLogs) &&
+         consensus::rules::is_up_to_date(wire::MessageKind::kVote, hello.log_last, own);
+}
+
 // A node that knows a later membership than this one may be in it; where a member leads this node,
 // it has to wait until that one has brought the membership.
 std::optional<MemberGuard::Refusal> MemberGuard::check_membership(const PeerHello& hello) const {
   const consensus::MembershipAt* committed = raft_.committed_membership();
-  if (committed == nullptr || committed->index <= hello.membership_index) {
+  if (committed == nullptr || committed->index == hello.membership_index ||
+      may_know_later_membership(hello)) {
     if (!is_led_by_another_member(hello.from)) return std::nullopt;
     return Refusal{HelloRefusal::kNone,
                    {ErrorCode::kRefused,
@@ -151,24 +164,19 @@ std::optional<MemberGuard::Refusal> MemberGuard::check_membership(const PeerHell
 }
 
 // One that knows a later membership may have joined again in it, with this log, and may lead: it
-// must be able to bring that membership here. Its answers do not count until then. A node that has
-// just started may not know of any membership that it is committed: then each is a later one.
+// must be able to bring that membership here. Its answers do not count until then.
 std::optional<MemberGuard::Refusal> MemberGuard::check_log(const PeerHello& hello) const {
-  const consensus::MembershipAt* committed = raft_.committed_membership();
-  const wire::LogIndex known = committed == nullptr ? wire::LogIndex() : committed->index;
-  if (hello.membership_index > known) return std::nullopt;
+  if (may_know_later_membership(hello)) return std::nullopt;
   if (is_log_of(hello.from, hello.log_id)) return std::nullopt;
-  return log_lost(
-      hello,
-      "joined with the log {:016x} and comes with the log {:016x}: its disk was lost or "
-      "replaced",
-      raft_.membership().find(hello.from)->log_id, hello.log_id);
+  // Without the ids: whoever knows a member's could speak for it.
+  return log_lost(hello,
+                  "comes with another log than it joined with: its disk was lost or replaced");
 }
 
 std::optional<MemberGuard::Refusal> MemberGuard::check_memory(const PeerHello& hello) const {
   const auto shown = shown_.find(hello.from);
   const bool same_log = shown != shown_.end() && shown->second.log_id == hello.log_id;
-  if (same_log && hello.term != wire::Term() && hello.term < shown->second.term) {
+  if (same_log && hello.term < shown->second.term) {
     return log_lost(hello,
                     "had term {} on its disk and comes back in term {}: its disk was rolled back",
                     shown->second.term.value(), hello.term.value());
@@ -177,10 +185,10 @@ std::optional<MemberGuard::Refusal> MemberGuard::check_memory(const PeerHello& h
   // another leader may have truncated it: then this one has been deposed.
   if (raft_.role() != consensus::Role::kLeader || hello.term != raft_.term()) return std::nullopt;
   for (const consensus::PeerStatus& peer : raft_.peers()) {
-    if (peer.id != hello.from || peer.match <= hello.log_last_index) continue;
+    if (peer.id != hello.from || peer.match <= hello.log_last.index) continue;
     return log_lost(hello,
                     "has acknowledged entry {} and its log ends at {}: its disk was rolled back",
-                    peer.match.value(), hello.log_last_index.value());
+                    peer.match.value(), hello.log_last.index.value());
   }
   return std::nullopt;
 }

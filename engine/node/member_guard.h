@@ -42,6 +42,7 @@ class MemberGuard {
 
   bool is_log_of(wire::NodeId id, std::uint64_t log_id) const;
   bool is_led_by_another_member(wire::NodeId id) const;
+  bool may_know_later_membership(const wire::PeerHello& hello) const;
   std::optional<Refusal> check_membership(const wire::PeerHello& hello) const;
   std::optional<Refusal> check_log(const wire::PeerHello& hello) const;
   std::optional<Refusal> check_memory(const wire::PeerHello& hello) const;

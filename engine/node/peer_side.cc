@@ -82,7 +82,7 @@ void PeerSide::leave_as_removed(wire::LogIndex index, const std::string& said_by
 
 void PeerSide::complete_hello(wire::PeerHello& hello) const {
   const consensus::Raft& raft = parts_.driver->raft();
-  hello.log_last_index = raft.last_index();
+  hello.log_last = raft.log().last();
   hello.log_id = parts_.log_id;
   hello.term = raft.term();
   if (const auto* committed = raft.committed_membership()) {

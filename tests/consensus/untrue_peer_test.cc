@@ -82,6 +82,30 @@ TEST_CASE("A term that a majority of the voters has reached is entered however f
   CHECK(raft.leader() == NodeId(2));
 }
 
+TEST_CASE("Nobody walks a node to the end of all terms: a far step at one's word has its time") {
+  Raft raft = follower();
+  PeerMessage untrue = from_leader(MessageKind::kHeartbeat);
+  const auto says = [&](std::uint64_t term) {
+    untrue.term = Term(term);
+    raft.step(untrue);
+    return raft.term() == untrue.term;
+  };
+  const std::uint64_t far = 3 + rules::kTermStepMax;
+  REQUIRE(says(far));
+  CHECK_FALSE(says(far + rules::kFarStep + 1));
+  // What elections can have made is entered at once.
+  CHECK(says(far + rules::kFarStep));
+  const std::uint64_t next = far + 2 * rules::kFarStep + 1;
+  for (unsigned i = 1; i < config_of(1).election_ticks_min; ++i) raft.tick();
+  CHECK_FALSE(says(next));
+  raft.tick();
+  CHECK(says(next));
+  // And what a majority has entered, at any time.
+  CHECK_FALSE(says(next + rules::kFarStep + 1));
+  untrue.from = NodeId(3);
+  CHECK(says(next + rules::kFarStep + 1));
+}
+
 TEST_CASE("A node that knows no voter yet enters the cluster's term") {
   Raft raft(config_of(1), Restored{});
   PeerMessage heartbeat = from_leader(MessageKind::kHeartbeat);

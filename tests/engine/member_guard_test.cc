@@ -20,7 +20,7 @@ wire::PeerHello hello_of(test::RaftRig& rig, std::uint64_t id) {
   hello.from = NodeId(id);
   hello.log_id = 100 + id;
   hello.term = rig.at(id).term();
-  hello.log_last_index = rig.at(id).last_index();
+  hello.log_last = rig.at(id).log().last();
   hello.membership_index = rig.at(id).committed_membership()->index;
   return hello;
 }
@@ -65,9 +65,13 @@ TEST_CASE("a wiped disk under its old id is refused by every node, whichever lea
   }
   rig.hand_over(1, 2);
   CHECK(verdict(MemberGuard(rig.at(1)), wiped) == HelloRefusal::kLogLost);
-  // A node that knows no log id, and a member whose log id is not known, prove nothing.
+  // Who does not say which log it has is no member either.
   wiped.log_id = 0;
-  CHECK(verdict(MemberGuard(rig.at(1)), wiped) == HelloRefusal::kNone);
+  CHECK(verdict(MemberGuard(rig.at(1)), wiped) == HelloRefusal::kLogLost);
+  // What the refusal says helps nobody to speak for the member.
+  const auto refusal = MemberGuard(rig.at(1)).check(wiped);
+  REQUIRE(refusal);
+  CHECK(refusal->error.message.find(fmt::format("{:x}", 103)) == std::string::npos);
 }
 
 TEST_CASE("who was let in by a node that knew no better counts for nothing once it knows") {
@@ -82,6 +86,9 @@ TEST_CASE("who was let in by a node that knew no better counts for nothing once 
   // At that time its log was empty; by now it names the members.
   guard.admitted(wiped);
   CHECK_FALSE(guard.on_message(message));
+  wiped.log_id = 0;
+  guard.admitted(wiped);
+  CHECK_FALSE(guard.on_message(message));
   guard.admitted(hello_of(rig, 3));
   CHECK(guard.on_message(message));
 }
@@ -94,7 +101,7 @@ TEST_CASE("a log that has lost what it acknowledged to this leader is refused") 
   MemberGuard guard(rig.at(1));
   wire::PeerHello back = hello_of(rig, 2);
   CHECK(verdict(guard, back) == HelloRefusal::kNone);
-  back.log_last_index = back.log_last_index - 1;
+  back.log_last.index = back.log_last.index - 1;
   CHECK(verdict(guard, back) == HelloRefusal::kLogLost);
   // In a later term another leader may have truncated it, and this one does not know yet.
   back.term = back.term + 1;
@@ -114,8 +121,8 @@ TEST_CASE(
   REQUIRE(now.term > Term(0));
   CHECK(verdict(guard, now) == HelloRefusal::kNone);
   wire::PeerHello rolled_back = now;
-  rolled_back.term = Term(0);  // not told: an older build
-  CHECK(verdict(guard, rolled_back) == HelloRefusal::kNone);
+  rolled_back.term = Term(0);
+  CHECK(verdict(guard, rolled_back) == HelloRefusal::kLogLost);
   rig.hand_over(1, 3);
   rig.hand_over(3, 1);
   rolled_back.term = now.term;
@@ -150,6 +157,33 @@ TEST_CASE("a node that was removed is told so, a node that this one does not kno
   wire::PeerHello knows = before;
   knows.membership_index = committed->index;
   CHECK(guard.check(knows)->kind == HelloRefusal::kNone);
+}
+
+TEST_CASE("who has the longer log is not told that it was removed: the log may name it again") {
+  test::RaftRig rig(3);
+  rig.elect(1);
+  wire::PeerHello returned = hello_of(rig, 3);
+  change(rig, 1, {consensus::ChangeKind::kRemove, {NodeId(3), "", "", true, 0}});
+  rig.hand_over(1, 2);
+  const consensus::Raft& lags = rig.at(1);
+  REQUIRE(lags.committed_membership()->membership.find(NodeId(3)) == nullptr);
+  rig.at(1).peer_disconnected(NodeId(2));
+  REQUIRE(lags.leader() == NodeId());
+  const MemberGuard guard(lags);
+  // It has started again and does not know yet how much of its log is committed.
+  returned.membership_index = LogIndex();
+  const wire::LogPosition last = lags.log().last();
+  using Positions = std::vector<wire::LogPosition>;
+  for (const wire::LogPosition shorter : Positions{
+           last, {last.index - 1, last.term}, {last.index + 9, Term(last.term.value() - 1)}}) {
+    returned.log_last = shorter;
+    CHECK(verdict(guard, returned) == HelloRefusal::kRemoved);
+  }
+  for (const wire::LogPosition longer :
+       Positions{{last.index + 1, last.term}, {last.index, last.term + 1}}) {
+    returned.log_last = longer;
+    CHECK(verdict(guard, returned) == HelloRefusal::kNone);
+  }
 }
 
 TEST_CASE("who is no member is followed only where no member leads") {
@@ -190,7 +224,7 @@ TEST_CASE("a node that joined again under its old id is welcome with its new log
   wire::PeerHello rejoined = old;
   rejoined.log_id = 500;
   rejoined.term = Term(0);
-  rejoined.log_last_index = LogIndex();
+  rejoined.log_last = {};
   rejoined.membership_index = LogIndex();
   CHECK(verdict(guard, rejoined) == HelloRefusal::kNone);
   CHECK(verdict(guard, old) == HelloRefusal::kLogLost);
@@ -243,10 +277,13 @@ TEST_CASE(
   hello.from = NodeId(3);
   hello.log_id = 500;
   hello.term = Term(4);
-  hello.log_last_index = LogIndex(20);
+  hello.log_last = {LogIndex(20), Term(3)};
   hello.membership_index = LogIndex(17);
   CHECK(verdict(guard, hello) == HelloRefusal::kNone);
-  // A disk that was emptied knows of none.
+  // It has been started as well, and knows of none either; but it has the longer log.
   hello.membership_index = LogIndex();
+  CHECK(verdict(guard, hello) == HelloRefusal::kNone);
+  // A disk that was emptied has neither.
+  hello.log_last = {};
   CHECK(verdict(guard, hello) == HelloRefusal::kLogLost);
 }

@@ -89,6 +89,7 @@ class Leader final : public LogSink, public QuietApplier, public QuietSnapshots 
     projector = projections::Projector::open(store).value();
     consensus::RaftConfig config;
     config.self = kSelf;
+    config.own_log = 100 + kSelf.value();
     config.commit_notify_ticks = 1000;
     config.reads_waiting_max = reads_waiting_max;
     wire::Membership membership;

@@ -39,6 +39,7 @@ class Leader final : public LogSink, public QuietPeers, public QuietApplier, pub
   explicit Leader(RaftDriverOptions options, std::size_t append_entries_max = 1) {
     consensus::RaftConfig config;
     config.self = kSelf;
+    config.own_log = 100 + kSelf.value();
     config.append_entries_max = append_entries_max;
     consensus::Restored restored;
     restored.memberships = {{LogIndex(), three_and_a_learner()}};
@@ -136,6 +137,7 @@ class Reader final : public LogSink, public QuietPeers, public QuietApplier, pub
   explicit Reader(std::uint64_t run_base) {
     consensus::RaftConfig config;
     config.self = kSelf;
+    config.own_log = 100 + kSelf.value();
     consensus::Restored restored;
     restored.hard_state.term = Term(1);
     restored.memberships = {{LogIndex(), three_and_a_learner()}};
@@ -333,6 +335,7 @@ TEST_CASE("a follower that has no room for rows acknowledges all the same") {
   QuietClock clock;
   consensus::RaftConfig config;
   config.self = kSelf;
+  config.own_log = 100 + kSelf.value();
   consensus::Restored restored;
   restored.hard_state.term = Term(1);
   restored.memberships = {{LogIndex(), three_and_a_learner()}};

@@ -23,6 +23,7 @@ class RaftRig {
     for (std::uint64_t id = 1; id <= nodes; ++id) {
       consensus::RaftConfig config;
       config.self = wire::NodeId(id);
+      config.own_log = 100 + id;
       consensus::Restored restored;
       restored.memberships.push_back({wire::LogIndex(), membership_});
       rafts_.emplace(id, std::make_unique<consensus::Raft>(config, restored));

@@ -34,7 +34,7 @@ TEST_CASE("a peer's hello and its answer come back with every field") {
                         .from = NodeId(1),
                         .boot = BootId(2),
                         .to = NodeId(4),
-                        .log_last_index = LogIndex(5),
+                        .log_last = {LogIndex(5), Term(3)},
                         .raft_address = "10.0.0.1:4001",
                         .log_id = 6,
                         .term = Term(7),
@@ -47,7 +47,7 @@ TEST_CASE("a peer's hello and its answer come back with every field") {
   CHECK(got->from == NodeId(1));
   CHECK(got->boot == BootId(2));
   CHECK(got->to == NodeId(4));
-  CHECK(got->log_last_index == LogIndex(5));
+  CHECK(got->log_last == LogPosition{LogIndex(5), Term(3)});
   CHECK(got->raft_address == "10.0.0.1:4001");
   CHECK(got->log_id == 6);
   CHECK(got->term == Term(7));

@@ -27,9 +27,8 @@ struct Member {
   bool wants_vote = true;
   std::uint64_t log_id = 0;  // 0: not known
 
-  // Whether a node with this log can be the member; what is not known on either side proves
-  // nothing.
-  bool can_have_log(std::uint64_t log) const { return log_id == 0 || log == 0 || log_id == log; }
+  // Whether a node with this log can be the member; where the member's is not known, any can.
+  bool can_have_log(std::uint64_t log) const { return log_id == 0 || log_id == log; }
   bool operator==(const Member&) const = default;
 };
 

@@ -72,6 +72,7 @@
   M(25, kExpiresLiveSessions, "requests are forgotten while their clients may repeat them")       \
   M(25, kAgesRecordsByWallClock, "the age of requests' records is taken from a clock that jumps") \
   M(25, kRemembersWithoutBound, "records of requests have no bound when they do not expire")      \
+  M(25, kRefusesLongerLogs, "a node that knows no later membership is refused, whatever its log") \
   M(25, kForgetsRefusals, "what was refused is carried out when its client has gone on")          \
   M(26, kSeenTermIsVote, "the sender of a higher term has this node's vote in it")                \
   M(27, kStaleLeaderResetsTimer, "a message of a deposed leader restarts the election timer")     \

@@ -74,11 +74,11 @@ std::vector<std::uint8_t> encode(const PeerHello& hello) {
   const auto name = builder.CreateString(hello.cluster_name);
   const auto raft_address = builder.CreateString(hello.raft_address);
   const auto cluster = to_fb_id<fb::peer::Id128>(hello.cluster);
-  return finish(builder,
-                fb::peer::CreateHello(builder, hello.protocol, &cluster, name, hello.from.value(),
-                                      hello.boot.value(), hello.to.value(),
-                                      hello.log_last_index.value(), raft_address, hello.log_id,
-                                      hello.term.value(), hello.membership_index.value()));
+  return finish(builder, fb::peer::CreateHello(
+                             builder, hello.protocol, &cluster, name, hello.from.value(),
+                             hello.boot.value(), hello.to.value(), hello.log_last.index.value(),
+                             raft_address, hello.log_id, hello.term.value(),
+                             hello.membership_index.value(), hello.log_last.term.value()));
 }
 
 std::vector<std::uint8_t> encode(const PeerHelloReply& reply) {
@@ -121,15 +121,16 @@ Result<PeerHello> decode_peer_hello(ByteView body) {
   hello.from = NodeId(table->from());
   hello.boot = BootId(table->boot());
   hello.to = NodeId(table->to());
-  hello.log_last_index = LogIndex(table->log_last_index());
+  hello.log_last = {LogIndex(table->log_last_index()), Term(table->log_last_term())};
   BIB_TRY(hello.raft_address, read_text(table->raft_address(), kAddressSizeMax, "raft_address"));
   hello.log_id = table->log_id();
   hello.term = Term(table->term());
   hello.membership_index = LogIndex(table->membership_index());
   if (hello.from == NodeId(0)) return fail(ErrorCode::kInvalid, "a peer's hello names no sender");
-  if (hello.term > kTermMax) {
+  for (const Term term : {hello.term, hello.log_last.term}) {
+    if (term <= kTermMax) continue;
     return fail(ErrorCode::kInvalid, "a peer's hello names term {}, which no election reaches",
-                hello.term.value());
+                term.value());
   }
   return hello;
 }

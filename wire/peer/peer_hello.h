@@ -31,7 +31,7 @@ struct PeerHello {
   NodeId from;
   BootId boot;
   NodeId to;
-  LogIndex log_last_index;
+  LogPosition log_last;       // where the dialler's log ends
   std::string raft_address;   // where the dialler itself is dialled, so that it can be answered
   std::uint64_t log_id = 0;   // 0: not told
   Term term;                  // durable
