@@ -23,7 +23,8 @@ using wire::Status;
 namespace {
 
 constexpr std::uint64_t kPauseFactor = 4;
-constexpr unsigned kFailuresTold = 2;  // one may be a connection that was lost
+constexpr std::uint64_t kBytesWithoutPause = 4;  // times bytes_max
+constexpr unsigned kFailuresTold = 2;            // one may be a connection that was lost
 
 SnapshotFetcherOptions fetcher_options(const SnapshotsOptions& options,
                                        const InstallPlaces& places) {
@@ -91,9 +92,13 @@ bool Snapshots::is_due() const {
   if (applied <= last) return false;
   if (!unanswered_.empty() || ticks_since_made_ >= options_.interval_ticks) return true;
   const std::uint64_t bytes = raft.log().bytes_in(std::max(last, raft.log().base().index), applied);
-  if (bytes >= options_.bytes_max) return true;
-  return applied - last >= options_.threshold && bytes >= options_.bytes_min &&
-         ticks_since_made_ >= kPauseFactor * ticks_making_;
+  // Making one reads all of the state: it does not go on without a pause, unless the log outgrows
+  // it.
+  const bool has_paused = ticks_since_made_ >= kPauseFactor * ticks_making_;
+  if (bytes >= options_.bytes_max) {
+    return has_paused || bytes / kBytesWithoutPause >= options_.bytes_max;
+  }
+  return applied - last >= options_.threshold && bytes >= options_.bytes_min && has_paused;
 }
 
 // ---- making

@@ -25,7 +25,6 @@ using wire::Status;
 namespace {
 
 // No leader writes more than kForgetMax; far beyond is damage, and would take far too long.
-constexpr std::uint64_t kForgetReadMax = 1U << 20;
 
 RequestSequence first_after(const ClientState& client) {
   return std::max(client.largest + 1, client.floor);
@@ -199,11 +198,6 @@ Status evolve_origin(const wire::Origin& origin, wire::Revision revision, const 
   BIB_TRY_VOID(rows.put(Family::kSessions, keys::session(origin.client, origin.sequence),
                         record.encode(), known_new));
   if (origin.forget_to == RequestSequence()) return {};
-  if (origin.forget_to < origin.forget_from ||
-      origin.forget_to - origin.forget_from > kForgetReadMax) {
-    return fail(ErrorCode::kCorrupt, "an event forgets the requests {} to {} of client {}",
-                origin.forget_from.value(), origin.forget_to.value(), to_string(origin.client));
-  }
   for (auto sequence = origin.forget_from; sequence < origin.forget_to; ++sequence) {
     // Sequence 0 is not a request: its key is the floor's.
     if (sequence == RequestSequence()) continue;

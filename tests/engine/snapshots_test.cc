@@ -260,6 +260,29 @@ TEST_CASE("a snapshot by entries waits for its bytes, and by bytes for nothing")
   CHECK_FALSE(is_made(not_large));
 }
 
+TEST_CASE("after a snapshot that took long there is a pause, unless the log outgrows it") {
+  constexpr int kTicksMaking = 20;
+  const auto ticks_until_next = [](std::uint64_t bytes_max) {
+    Follower follower(8, {3}, Follower::kThreshold, 0,
+                      [&](SnapshotsOptions& options) { options.bytes_max = bytes_max; });
+    follower.snapshots->on_tick();
+    follower.executor.run_all();
+    REQUIRE(follower.checkpoints.size() == 1);
+    for (int i = 0; i < kTicksMaking; ++i) follower.snapshots->on_tick();
+    projections::StateMark mark;  // the rows are those of the snapshot that it has
+    mark.applied_index = LogIndex(3);
+    mark.applied_term = Term(1);
+    follower.checkpoints.front()(mark);
+    for (int ticks = 1; ticks < 1000; ++ticks) {
+      follower.snapshots->on_tick();
+      if (follower.executor.waiting() == 1) return ticks;
+    }
+    return 0;
+  };
+  CHECK(ticks_until_next(bytes_of(5)) == 4 * kTicksMaking);
+  CHECK(ticks_until_next(bytes_of(5) / 4) == 1);
+}
+
 TEST_CASE("a snapshot that is fetched holds the log back, up to its bound") {
   const auto hold = [](std::uint64_t bytes) {
     return [bytes](SnapshotsOptions& options) { options.held_bytes_max = bytes; };

@@ -50,6 +50,20 @@ TEST_CASE("an event of each body is read as it was written, with all fields and 
   }
 }
 
+TEST_CASE("an event that forgets what no leader lets go at once is refused") {
+  EventEncoder encoder;
+  Event event = full_events().front().event;
+  event.origin->forget_from = RequestSequence(30);
+  for (const std::uint64_t to : {std::uint64_t{29}, 31 + kForgottenMax}) {
+    event.origin->forget_to = RequestSequence(to);
+    const Result<Event> read = read_event(encoder.encode(event));
+    REQUIRE_FALSE(read);
+    CHECK(read.error().code == ErrorCode::kCorrupt);
+  }
+  event.origin->forget_to = RequestSequence(30 + kForgottenMax);
+  CHECK(read_event(encoder.encode(event)));
+}
+
 TEST_CASE("the samples have one event of each body") {
   for (const auto& samples : {full_events(), bare_events()}) {
     std::set<std::size_t> bodies;

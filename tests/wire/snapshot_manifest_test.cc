@@ -154,6 +154,12 @@ TEST_CASE("a manifest's files are in order and none is named twice") {
   CHECK(mentions(refusal(encode_snapshot_manifest(manifest)), "order"));
 }
 
+TEST_CASE("a manifest's sizes have a sum") {
+  SnapshotManifest manifest = sample();
+  for (SnapshotFile& file : manifest.files) file.size = std::uint64_t{1} << 63;
+  CHECK(mentions(refusal(encode_snapshot_manifest(manifest)), "a file of 9223372036854775808"));
+}
+
 TEST_CASE("a manifest's membership is checked like any other") {
   SnapshotManifest manifest = sample();
   manifest.membership.members.clear();

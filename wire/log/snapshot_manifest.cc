@@ -16,6 +16,8 @@ constexpr std::uint32_t kVersion = 1;
 constexpr std::size_t kChecksumOffset = 88;
 constexpr std::size_t kProjectionHeadSize = 32;
 constexpr std::size_t kFileHeadSize = 24;
+// So no sum of them wraps.
+constexpr std::uint64_t kSnapshotFileBytesMax = std::uint64_t{1} << 46;
 constexpr std::uint64_t kMembershipSizeMax = 1U << 20;
 
 template <typename... Args>
@@ -98,6 +100,9 @@ Result<SnapshotFile> read_file(Reader& reader) {
   const std::uint32_t name_size = load_u32(at + 16);
   if (name_size > kSnapshotNameSizeMax || load_u32(at + 20) != 0) {
     return bad_manifest("a file's name of {} bytes, or a field that must be zero", name_size);
+  }
+  if (file.size > kSnapshotFileBytesMax) {
+    return bad_manifest("a file of {} bytes, of {} at most", file.size, kSnapshotFileBytesMax);
   }
   ByteView item;
   if (!reader.has(kFileHeadSize + name_size) || !reader.take(kFileHeadSize + name_size, item)) {

@@ -167,15 +167,20 @@ Result<EventBody> read_union(const fbs::Event& event, RequiredNames& names) {
       static_cast<int>(event.body_type()), static_cast<int>(fbs::EventBody::MAX));
 }
 
-Origin read_origin(const fbs::Origin* place) {
+Result<Origin> read_origin(const fbs::Origin* place) {
   // Copied first: the bytes may lie at any address.
   fbs::Origin origin;
   std::memcpy(static_cast<void*>(&origin), place, sizeof origin);
-  return {.client = id_of<ClientId>(&origin.client()),
-          .sequence = RequestSequence(origin.sequence()),
-          .digest = origin.digest(),
-          .forget_from = RequestSequence(origin.forget_from()),
-          .forget_to = RequestSequence(origin.forget_to())};
+  if (origin.forget_to() != 0 && (origin.forget_to() < origin.forget_from() ||
+                                  origin.forget_to() - origin.forget_from() > kForgottenMax)) {
+    return fail(ErrorCode::kCorrupt, "an event forgets the requests {} to {} of its client",
+                origin.forget_from(), origin.forget_to());
+  }
+  return Origin{.client = id_of<ClientId>(&origin.client()),
+                .sequence = RequestSequence(origin.sequence()),
+                .digest = origin.digest(),
+                .forget_from = RequestSequence(origin.forget_from()),
+                .forget_to = RequestSequence(origin.forget_to())};
 }
 
 struct StreamName {
@@ -243,10 +248,11 @@ Result<Event> read_event(ByteView bytes) {
     return fail(ErrorCode::kCorrupt, "a {} event has an empty {}",
                 fbs::EnumNameEventBody(event.body_type()), names.empty_field());
   }
-  return Event{.revision = Revision(event.revision()),
-               .origin = event.origin() == nullptr ? std::nullopt
-                                                   : std::optional(read_origin(event.origin())),
-               .body = std::move(body)};
+  Event read{.revision = Revision(event.revision()), .body = std::move(body)};
+  if (event.origin() != nullptr) {
+    BIB_TRY(read.origin, read_origin(event.origin()));
+  }
+  return read;
 }
 
 ByteView event_schema() {

@@ -108,6 +108,9 @@ using EventBody = std::variant<TopicCreated, TopicUpdated, TopicStatusChanged, D
 
 // The command that an event answers; on the last event of a command only. With a SessionsExpired it
 // is a mark: of the last request that its client has acknowledged, which left no event; digest 0.
+// Of one event's origin; what a leader lets go at once is far less.
+inline constexpr std::uint64_t kForgottenMax = 1U << 20;
+
 struct Origin {
   ClientId client{};
   RequestSequence sequence{};
