@@ -226,7 +226,9 @@ void Client::disconnect(wire::Error why) {
 
 void Client::requeue_sent() {
   for (Pending& pending : pending_) {
-    if (pending.state == Pending::State::kSent) pending.state = Pending::State::kWaiting;
+    if (pending.state != Pending::State::kSent) continue;
+    pending.state = Pending::State::kWaiting;
+    pending.in_doubt = true;
   }
   first_waiting_ = first_ticket_;
 }
@@ -338,8 +340,12 @@ wire::Error Client::expired_error(const Pending& pending) const {
               fmt::format("no leader within {}{}: {}", time,
                           unknown ? ", so the outcome is unknown" : "", last_problem_.message)};
     case ErrorCode::kOverloaded:
-      return {ErrorCode::kOverloaded,
-              fmt::format("refused for {}: {}", time, last_problem_.message)};
+      return {
+          ErrorCode::kOverloaded,
+          fmt::format(
+              "refused for {}{}: {}", time,
+              unknown && pending.in_doubt ? ", but an earlier try may have been carried out" : "",
+              last_problem_.message)};
     default:
       return {ErrorCode::kTimeout,
               fmt::format("no answer within {}{}; the last problem: {}", time,

@@ -94,6 +94,7 @@ class Client {
     Clock::time_point sent;        // kSent: on the present connection
     Clock::time_point not_before;  // kWaiting
     unsigned overloads = 0;        // answers of that kind so far
+    bool in_doubt = false;         // a try of it has not been refused, and may be carried out
     LostAnswers lost;              // of a read
   };
 

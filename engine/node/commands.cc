@@ -57,18 +57,7 @@ void Commands::begin_turn() {
 
 void Commands::decide(Asker asker, const wire::Command& command) {
   if (failure_) return;  // the node is about to stop
-  if (refusal_) {
-    ++overloaded_;
-    return answer_error(asker, *refusal_);
-  }
-  const projections::LayerSizes sizes = projector_.sizes();
-  if (driver_.raft().bytes_under_way() + projector_.open_batch_bytes() >
-          options_.uncommitted_bytes_max / 2 ||
-      sizes.unwritten_bytes() > options_.unwritten_bytes_max || waiting() >= options_.waiting_max) {
-    ++overloaded_;
-    return answer_error(asker, {ErrorCode::kOverloaded,
-                                "too much is under way on the leader; try again in a moment"});
-  }
+  if (const auto why = takes_none_now()) return decline(asker, command, *why);
   begin_turn();
   auto decision = projector_.decide(command, clock_.now_us(), options_.sessions);
   if (!decision) {
@@ -89,6 +78,32 @@ void Commands::decide(Asker asker, const wire::Command& command) {
   }
   const auto& refused = std::get<projections::Refused>(*decision);
   hold(asker, FrameKind::kErrorReply, encode_error(refused.error, refused.current_revision));
+}
+
+std::optional<wire::Error> Commands::takes_none_now() const {
+  if (refusal_) return refusal_;
+  const std::uint64_t under_way = driver_.raft().bytes_under_way() + projector_.open_batch_bytes();
+  if (under_way <= options_.uncommitted_bytes_max / 2 &&
+      projector_.sizes().unwritten_bytes() <= options_.unwritten_bytes_max &&
+      waiting() < options_.waiting_max) {
+    return std::nullopt;
+  }
+  return wire::Error{ErrorCode::kOverloaded,
+                     "too much is under way on the leader; try again in a moment"};
+}
+
+// What an earlier try has done is not called refused.
+void Commands::decline(Asker asker, const wire::Command& command, const wire::Error& why) {
+  const auto answered = projector_.find_answer(command);
+  if (!answered) {
+    failure_ = answered.error();
+    return;
+  }
+  if (*answered) {
+    return clients_.answer(asker, FrameKind::kCommandReply, encoder_.encode((*answered)->reply));
+  }
+  ++overloaded_;
+  answer_error(asker, why);
 }
 
 // All that one turn decides shares one read: its question leaves after the turn.

@@ -115,6 +115,9 @@ class Commands {
   wire::ByteView encode_error(const wire::Error& error, wire::Revision current_revision);
   void park(Asker asker, const wire::Command& command);
   void decide(Asker asker, const wire::Command& command);
+  // Why no new command is taken, whatever it asks for.
+  std::optional<wire::Error> takes_none_now() const;
+  void decline(Asker asker, const wire::Command& command, const wire::Error& why);
   void begin_turn();
   void answer_error(Asker asker, const wire::Error& error, wire::Revision current_revision = {});
 

@@ -110,6 +110,7 @@ class Projector::Impl {
   Result<Decision> decide(const wire::CommandBody& body,
                           std::optional<wire::Revision> expected_revision,
                           const wire::Command* client_command, std::int64_t now_us);
+  Result<std::optional<Decision>> find_repeated(const wire::Command& command);
   Result<std::optional<Decision>> decide_repeated(const wire::Command& command,
                                                   const SessionBounds& bounds);
   std::uint64_t session_rows() const;
@@ -206,22 +207,36 @@ Result<Decision> Projector::decide_own(const wire::CommandBody& command, std::in
   return impl_->decide(command, std::nullopt, nullptr, now_us);
 }
 
+Result<std::optional<Answered>> Projector::find_answer(const wire::Command& command) {
+  if (command.client.is_none() || command.sequence == RequestSequence()) return std::nullopt;
+  BIB_TRY(const auto repeated, impl_->find_repeated(command));
+  if (!repeated || !std::holds_alternative<Answered>(*repeated)) return std::nullopt;
+  return std::get<Answered>(*repeated);
+}
+
+// What its record says.
+Result<std::optional<Decision>> Projector::Impl::find_repeated(const wire::Command& command) {
+  if (clients.find(command.client) == nullptr ||
+      !clients.may_have_record(command.client, command.sequence)) {
+    return std::nullopt;
+  }
+  const std::string key = keys::session(command.client, command.sequence);
+  const RowKey row_key = make_row_key(Family::kSessions, key);
+  BIB_TRY(const RowPtr row, layers.find(row_key));
+  if (!row) return std::nullopt;
+  BIB_TRY(const SessionRecord record, SessionRecord::decode(row->value()));
+  if (record.digest == 0) return Refused{too_late(command.sequence, command.sequence + 1), {}};
+  if (record.digest != command.digest) return Refused{other_command(command.sequence), {}};
+  if (layers.is_pending(row_key)) return InFlight{record.position};
+  return Answered{{record.position, record.revision, false, true}};
+}
+
 // The answer when the request was seen before; what is new is passed to the rules.
 Result<std::optional<Decision>> Projector::Impl::decide_repeated(const wire::Command& command,
                                                                  const SessionBounds& bounds) {
+  BIB_TRY(auto repeated, find_repeated(command));
+  if (repeated) return repeated;
   ClientState* client = clients.find(command.client);
-  if (client != nullptr && clients.may_have_record(command.client, command.sequence)) {
-    const std::string key = keys::session(command.client, command.sequence);
-    const RowKey row_key = make_row_key(Family::kSessions, key);
-    BIB_TRY(const RowPtr row, layers.find(row_key));
-    if (row) {
-      BIB_TRY(const SessionRecord record, SessionRecord::decode(row->value()));
-      if (record.digest == 0) return Refused{too_late(command.sequence, command.sequence + 1), {}};
-      if (record.digest != command.digest) return Refused{other_command(command.sequence), {}};
-      if (layers.is_pending(row_key)) return InFlight{record.position};
-      return Answered{{record.position, record.revision, false, true}};
-    }
-  }
   const std::uint64_t rows = client == nullptr ? session_rows() : 0;
   if (auto refusal = beyond_bounds(client, command, bounds, rows)) {
     return Refused{*std::move(refusal), {}};

@@ -100,6 +100,9 @@ class Projector {
   void begin_turn(wire::LogIndex index, std::int64_t time_us);
   wire::Result<Decision> decide(const wire::Command& command, std::int64_t now_us,
                                 const SessionBounds& bounds = {});
+  // The answer of an earlier try, where the applied rows have one: a leader that takes no new
+  // commands has it, too.
+  wire::Result<std::optional<Answered>> find_answer(const wire::Command& command);
   // A command of the leader itself, without a client: no exactly-once record, no outcome.
   wire::Result<Decision> decide_own(const wire::CommandBody& command, std::int64_t now_us);
   // SessionsExpired for what a SessionSweep found; false when there was nothing left to log.

@@ -13,10 +13,12 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
 #include "cli/client/address.h"
+#include "cli/client/client.h"
 #include "wire/base/frame.h"
 #include "wire/client/client_message.h"
 
@@ -93,5 +95,10 @@ class FakeNode {
   std::atomic<std::size_t> greetings_ = 0;
   std::thread thread_;
 };
+
+// The request has failed, with an error that says so.
+inline bool mentions(const cli::Completion& completion, std::string_view text) {
+  return !completion.reply && completion.reply.error().message.find(text) != std::string::npos;
+}
 
 }  // namespace bib::test

@@ -247,6 +247,19 @@ TEST_CASE("while the disk is nearly full commands are refused, and what is under
   CHECK(leader.commands->waiting() == 1);
 }
 
+TEST_CASE("what an earlier try has done is answered by a leader that takes no new commands") {
+  Leader leader;
+  leader.set_config("first");
+  leader.settle();
+  leader.commands->refuse_all(wire::Error{wire::ErrorCode::kOverloaded, "no room"});
+  --leader.next_sequence;
+  leader.set_config("first");
+  CHECK(leader.commands->overloaded() == 0);
+  --leader.next_sequence;
+  leader.set_config("another under its number");
+  CHECK(leader.commands->overloaded() == 1);
+}
+
 TEST_CASE("that a value is there already is not said before it is committed") {
   Leader leader;
   leader.set_config("key");
