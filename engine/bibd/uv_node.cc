@@ -37,6 +37,7 @@ ClientServerOptions client_options(const wire::NodeConfig& config) {
   options.requests_max = config.limits.requests_in_flight;
   options.frames = frame_options(config);
   options.unread_timeout_ms = config.limits.unread_timeout_ms;
+  options.outgoing_bytes_max = config.limits.outgoing_bytes;
   return options;
 }
 

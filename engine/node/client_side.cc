@@ -89,6 +89,16 @@ std::string ClientSide::role_name() const {
   return raft.membership().is_voter(raft.self()) ? "follower" : "learner";
 }
 
+std::uint64_t ClientSide::resident_bytes() {
+  constexpr std::uint64_t kAgeMaxMs = 1000;
+  const std::uint64_t now_ms = parts_.world.turns.now_ms();
+  if (resident_at_ms_ == 0 || now_ms - resident_at_ms_ >= kAgeMaxMs) {
+    resident_bytes_ = parts_.world.resident_bytes();
+    resident_at_ms_ = now_ms;
+  }
+  return resident_bytes_;
+}
+
 // Names that stay the same for the life of the process.
 void ClientSide::add_counters(wire::StatusReply& reply) const {
   parts_.world.peers.count(reply.counters);
@@ -175,7 +185,7 @@ void ClientSide::on_status(Asker asker) {
   add_counters(reply);
   reply.projections = parts_.projector->status();
   reply.uptime_us = (parts_.world.turns.now_ms() - started_ms_) * 1000;
-  reply.resident_bytes = parts_.world.resident_bytes();
+  reply.resident_bytes = resident_bytes();
   wire::ClientEncoder encoder;
   parts_.world.clients.answer(asker, wire::FrameKind::kStatusReply, encoder.encode(reply));
 }

@@ -44,10 +44,13 @@ class ClientSide final : public ClientEvents {
   void list_snapshots(Asker asker, bool made);
   void add_members(wire::StatusReply& reply) const;
   void add_counters(wire::StatusReply& reply) const;
+  std::uint64_t resident_bytes();
 
   NodeParts& parts_;
   const PeerSide& peers_;
   const std::uint64_t started_ms_;
+  std::uint64_t resident_bytes_ = 0;  // as of resident_at_ms_: /proc is not asked for each status
+  std::uint64_t resident_at_ms_ = 0;
 };
 
 }  // namespace bib::engine

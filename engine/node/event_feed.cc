@@ -141,9 +141,20 @@ std::size_t EventFeed::batch_bytes() const {
   return std::min(std::max(share, kBatchBytesMin), options_.reply_bytes_max);
 }
 
-bool EventFeed::has_room(std::size_t bytes) const {
-  if (reads_ >= options_.reads_max) return false;
-  return outgoing_ == 0 || outgoing_ + bytes <= options_.outgoing_bytes_max;
+// Those who do not read, or slowly, fill the room once: who has taken everything gets at least a
+// little, from room that they do not reach.
+std::size_t EventFeed::room_for(const Feed& feed) const {
+  if (reads_ >= options_.reads_max) return 0;
+  const std::size_t share = batch_bytes();
+  if (outgoing_ == 0 || outgoing_ + share <= options_.outgoing_bytes_max) return share;
+  const bool fits = outgoing_ + kBatchBytesMin <= 2 * options_.outgoing_bytes_max;
+  return fits && has_nothing_waiting(feed.asker.session) ? kBatchBytesMin : 0;
+}
+
+bool EventFeed::has_nothing_waiting(SessionId session) const {
+  const Session& own = sessions_.at(session);
+  return own.outgoing == 0 && std::none_of(own.feeds.begin(), own.feeds.end(),
+                                           [&](auto id) { return feeds_.at(id).batch_bytes != 0; });
 }
 
 // What has left for the session gives its room back.
@@ -157,7 +168,8 @@ void EventFeed::settle(SessionId session) {
 }
 
 void EventFeed::pump_parked() {
-  while (!parked_.empty() && has_room(batch_bytes())) {
+  // One that has to wait goes to the end, so each is looked at once.
+  for (std::size_t left = parked_.size(); left > 0 && reads_ < options_.reads_max; --left) {
     const std::uint64_t id = parked_.front();
     parked_.pop_front();
     const auto found = feeds_.find(id);
@@ -187,12 +199,12 @@ void EventFeed::pump(std::uint64_t id) {
   const std::size_t share = batch_bytes();
   settle(feed.asker.session);
   if (clients_.outgoing_bytes(feed.asker.session) > share / 2) return;  // on_session_drained()
-  if (!has_room(share)) {
+  feed.batch_bytes = room_for(feed);
+  if (feed.batch_bytes == 0) {
     feed.parked = true;
     parked_.push_back(id);
     return;
   }
-  feed.batch_bytes = share;
   read(id, feed);
 }
 

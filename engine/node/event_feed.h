@@ -82,7 +82,9 @@ class EventFeed {
   void on_batch(std::uint64_t id, wire::Result<Batch> batch);
   // The share of one feed in a job; what may wait beside it is half as much.
   std::size_t batch_bytes() const;
-  bool has_room(std::size_t bytes) const;
+  // What the feed may read now; 0: it has to wait.
+  std::size_t room_for(const Feed& feed) const;
+  bool has_nothing_waiting(SessionId session) const;
   void pump_parked();
   void settle(SessionId session);
   void end(std::uint64_t id);

@@ -1,5 +1,7 @@
 #include "engine/uv/client_server.h"
 
+#include <uv.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -15,8 +17,6 @@ namespace {
 // For the last words to reach a client that was refused.
 constexpr std::uint64_t kLastWordsMs = 1000;
 constexpr std::size_t kOutgoingBytesMax = 128U << 20;
-// In `unread_timeout_ms`. Looks and not time: a node that was paused has not seen its clients read.
-constexpr unsigned kUnreadLooks = 4;
 
 }  // namespace
 
@@ -35,16 +35,16 @@ class ClientServer::Session final : public Connection::Handler {
   void on_frame(wire::Frame&& frame) override {
     if (!greeted_) return on_hello(frame);
     ++unanswered_;
-    if (unanswered_ >= server_.options_.requests_max ||
-        outgoing_bytes() > server_.options_.unread_bytes_max) {
+    ClientServer& server = server_;
+    const SessionId id = id_;
+    server.begin_request();
+    dispatch(frame);
+    if (server.find(id) == nullptr) return;
+    if (unanswered_ >= server_.options_.requests_max || holds_too_much(1)) {
       paused_ = true;
       connection_->pause_reading();
     }
-    ClientServer& server = server_;
-    const SessionId id = id_;
-    dispatch(frame);
-    if (server.handler_->takes_more_this_turn()) return;
-    if (Session* still_here = server.find(id)) still_here->wait_for_next_turn();
+    if (!server.handler_->takes_more_this_turn() || !server.has_time_left()) wait_for_next_turn();
   }
 
   void on_closed(const wire::Error& reason) override {
@@ -92,10 +92,7 @@ class ClientServer::Session final : public Connection::Handler {
 
   // Reads on in a new turn, but not before half of what was waiting is answered, and taken.
   void resume_if_room() {
-    if (paused_ && (unanswered_ > server_.options_.requests_max / 2 ||
-                    outgoing_bytes() > server_.options_.unread_bytes_max / 2)) {
-      return;
-    }
+    if (paused_ && (unanswered_ > server_.options_.requests_max / 2 || holds_too_much(2))) return;
     if (!paused_ && !waits_for_turn_) return;
     paused_ = waits_for_turn_ = false;
     connection_->resume_reading();
@@ -105,18 +102,16 @@ class ClientServer::Session final : public Connection::Handler {
   Door& door() const { return door_; }
   bool is_greeted() const { return greeted_; }
 
-  // Bytes wait, and at this look and several before it none had been taken.
-  bool is_unread() {
-    const std::uint64_t taken = connection_->taken_bytes();
-    if (outgoing_bytes() == 0 || taken != taken_) {
-      taken_ = taken;
-      unread_looks_ = 0;
-      return false;
-    }
-    return ++unread_looks_ > kUnreadLooks;
-  }
+  bool is_unread() { return progress_.is_stuck(connection_->taken_bytes(), outgoing_bytes()); }
 
  private:
+  // More than this part of what may wait for one session, or anything while too much waits for all.
+  bool holds_too_much(std::size_t part) const {
+    const std::size_t own = outgoing_bytes();
+    return own > server_.options_.unread_bytes_max / part ||
+           (own > 0 && server_.outgoing_ > server_.options_.outgoing_bytes_max);
+  }
+
   void send_too_large(std::uint64_t request, std::size_t size) {
     const std::uint32_t most = connection_->sent_body_max();
     server_.logger_.warn("api", "an answer of {} bytes was not sent: a client takes {}", size,
@@ -186,8 +181,7 @@ class ClientServer::Session final : public Connection::Handler {
   bool paused_ = false;
   bool waits_for_turn_ = false;
   bool dirty_ = false;
-  std::uint64_t taken_ = 0;    // by the kernel, at the last look
-  unsigned unread_looks_ = 0;  // since that changed
+  ReadProgress progress_;
 };
 
 ClientServer::ClientServer(EventLoop& loop, Logger& logger, ClientServerOptions options,
@@ -213,7 +207,7 @@ ClientServer::ClientServer(EventLoop& loop, Logger& logger, ClientServerOptions 
   if (listeners.socket) open(socket_, std::move(listeners.socket));
   log_timer_.start(LimitedLog::kPeriodMs, LimitedLog::kPeriodMs);
   const std::uint64_t look_ms =
-      std::max<std::uint64_t>(1, options_.unread_timeout_ms / kUnreadLooks);
+      std::max<std::uint64_t>(1, options_.unread_timeout_ms / ReadProgress::kLooks);
   unread_.start(look_ms, look_ms);
 }
 
@@ -294,14 +288,24 @@ void ClientServer::end_unread() {
     const Session* session = find(id);
     if (session == nullptr) continue;
     logger_.warn("api",
-                 "a client's connection was closed: it has taken nothing of {} bytes that wait for "
-                 "it in {} ms (limits.unread_timeout)",
-                 session->outgoing_bytes(), options_.unread_timeout_ms);
+                 "a client's connection was closed: {} bytes wait for it, and in {} ms "
+                 "(limits.unread_timeout) it has taken less than {}",
+                 session->outgoing_bytes(), options_.unread_timeout_ms, ReadProgress::kBytesMin);
     end(id);
   }
 }
 
+// A turn is what lies between two calls of flush().
+void ClientServer::begin_request() {
+  if (turn_began_us_ == 0) turn_began_us_ = uv_hrtime() / 1000;
+}
+
+bool ClientServer::has_time_left() const {
+  return uv_hrtime() / 1000 - turn_began_us_ < options_.turn_us;
+}
+
 void ClientServer::flush() {
+  turn_began_us_ = 0;
   // Resuming may make more dirty: take what there is now.
   std::vector<SessionId> dirty;
   dirty.swap(dirty_);

@@ -7,7 +7,9 @@
 // Bounded: sessions, over TCP and over the socket each by a number of its own; for each session,
 // requests that are not answered yet by `requests_max`, and bytes that wait to leave by
 // `unread_bytes_max`, beyond which its socket is not read. A session that lets much more wait is
-// ended as too slow, and so is one that takes nothing of what waits for `unread_timeout_ms`. An
+// ended as too slow, and so is one that takes next to nothing of what waits for
+// `unread_timeout_ms`. While more than `outgoing_bytes_max` waits for all sessions together, only
+// those are read for whom nothing waits. A turn takes requests for `turn_us`. An
 // answer larger than a client takes is refused in its place. Connections that have not greeted have
 // room of their own, a short time, and no more than small frames; where the room is full, the
 // oldest makes room for the newest. The first frame that is no good greeting is answered, and ends
@@ -45,8 +47,33 @@ struct ClientServerOptions {
   std::uint64_t greeting_timeout_ms = 5000;
   std::uint32_t requests_max = 4096;
   std::size_t unread_bytes_max = 4U << 20;
+  std::size_t outgoing_bytes_max = 256U << 20;  // of all sessions
+  std::uint64_t turn_us = 20'000;               // of requests; each session that waits has one
   IncomingFramesOptions frames;
   std::uint64_t unread_timeout_ms = 30'000;  // and up to a quarter more
+};
+
+// Whether a client takes what waits for it. Looks and not time: a node that was paused has not seen
+// its clients read. A few bytes now and then are no progress: they would hold all the room that
+// what waits has.
+class ReadProgress {
+ public:
+  static constexpr unsigned kLooks = 4;  // in `unread_timeout_ms`
+  static constexpr std::size_t kBytesMin = 64U << 10;
+
+  // `taken`: since the connection began; `waiting`: now.
+  bool is_stuck(std::uint64_t taken, std::size_t waiting) {
+    if (waiting == 0 || taken - taken_ >= kBytesMin) {
+      taken_ = taken;
+      looks_ = 0;
+      return false;
+    }
+    return ++looks_ > kLooks;
+  }
+
+ private:
+  std::uint64_t taken_ = 0;  // when there was progress
+  unsigned looks_ = 0;       // since then
 };
 
 class ClientServer final : public ClientPort {
@@ -88,6 +115,8 @@ class ClientServer final : public ClientPort {
   void end(SessionId session);
   Session* find(SessionId session) const;
   void end_unread();
+  void begin_request();
+  bool has_time_left() const;
 
   EventLoop& loop_;
   Logger& logger_;
@@ -104,6 +133,7 @@ class ClientServer final : public ClientPort {
   Timer unread_;
   std::vector<SessionId> dirty_;
   std::size_t flushes_ = 0;
+  std::uint64_t turn_began_us_ = 0;  // with its first request; 0: there was none
   std::uint64_t next_session_ = 1;
 };
 

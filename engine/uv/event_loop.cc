@@ -11,7 +11,18 @@
 
 namespace bib::engine {
 
+namespace {
+
+// libuv's default of four leaves none to the log's reads while two names are looked up and two jobs
+// run: look-ups take half of the threads at most, jobs UvPool::kJobsMax.
+constexpr const char* kPoolThreads = "6";
+
+}  // namespace
+
 EventLoop::EventLoop() {
+  // Read when something runs on the pool for the first time; an operator's own value stays.
+  static const int set = ::setenv("UV_THREADPOOL_SIZE", kPoolThreads, 0);
+  BIB_CHECK(set == 0);
   BIB_CHECK(uv_loop_init(&loop_) == 0);
   loop_.data = this;
   BIB_CHECK(uv_prepare_init(&loop_, &prepare_) == 0);

@@ -19,7 +19,7 @@ namespace bib::engine {
 
 class UvPool final : public Executor {
  public:
-  static constexpr std::size_t kJobsMax = 2;  // at a time, of libuv's four threads
+  static constexpr std::size_t kJobsMax = 2;  // at a time, of libuv's six threads (event_loop.cc)
 
   explicit UvPool(EventLoop& loop) : loop_(loop) {}
   void run(std::function<void()> work, std::function<void()> done) override {

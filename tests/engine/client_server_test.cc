@@ -254,6 +254,60 @@ TEST_CASE("a client that takes nothing of what waits for it is closed, and one t
   CHECK(most > options.unread_bytes_max);
 }
 
+TEST_CASE("a turn takes requests for so long, and of each session that waits one") {
+  ClientServerOptions options;
+  options.turn_us = 0;
+  Served served(options, 3);
+  served.node.body.resize(8);
+  for (Client& client : served.clients) client.reads_at_once = true;
+  std::size_t most = 0;
+  served.run([&] {
+    most = std::max(most, std::exchange(served.node.this_turn, 0));
+    return served.node.requests == served.clients.size() * kRequests;
+  });
+  // One when its bytes come, and one when it is its turn again.
+  CHECK(most <= 2 * served.clients.size());
+}
+
+TEST_CASE("while too much waits for all clients, those are read for whom nothing waits") {
+  constexpr std::size_t kStopped = 20;
+  ClientServerOptions options;
+  options.outgoing_bytes_max = 1U << 20;
+  options.unread_bytes_max = 8U << 20;
+  options.unread_timeout_ms = 1000;
+  Served served(options, kStopped + 1);
+  served.clients[0].reads_at_once = true;
+  std::size_t most = 0;
+  std::size_t ended_before_reader = SIZE_MAX;
+  served.run([&] {
+    most = std::max(most, served.node.clients->outgoing_bytes());
+    if (served.clients[0].answers == kRequests) {
+      ended_before_reader = std::min(ended_before_reader, served.node.ended);
+    }
+    return served.node.ended == kStopped && ended_before_reader != SIZE_MAX;
+  });
+  // One answer each, and what the session took before all together had so much.
+  CHECK(most <= options.outgoing_bytes_max + (kStopped + 1) * (kAnswer + 1024));
+  CHECK_FALSE(served.clients[0].closed);
+}
+
+TEST_CASE("a few bytes now and then are no progress") {
+  constexpr std::size_t kWaiting = 1U << 20;
+  ReadProgress progress;
+  std::uint64_t taken = 0;
+  for (unsigned look = 0; look < ReadProgress::kLooks; ++look) {
+    CHECK_FALSE(progress.is_stuck(taken += 1000, kWaiting));
+  }
+  CHECK(progress.is_stuck(taken + 1000, kWaiting));
+  // Enough of them are, and so is it to have taken everything.
+  CHECK_FALSE(progress.is_stuck(ReadProgress::kBytesMin, kWaiting));
+  for (unsigned look = 0; look < ReadProgress::kLooks; ++look) {
+    CHECK_FALSE(progress.is_stuck(ReadProgress::kBytesMin, kWaiting));
+  }
+  CHECK_FALSE(progress.is_stuck(ReadProgress::kBytesMin + 1, 0));
+  CHECK_FALSE(progress.is_stuck(ReadProgress::kBytesMin + 1, kWaiting));
+}
+
 TEST_CASE("what waits for all clients is counted, and goes with the client it waited for") {
   ClientServerOptions options;
   options.unread_timeout_ms = 200;

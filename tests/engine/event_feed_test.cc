@@ -222,7 +222,7 @@ TEST_CASE("readers of events that have all stopped hold no more than there is ro
   rig.run_jobs();
   // One event for each job that was under way may be larger than its share.
   CHECK(rig.clients.outgoing_bytes() <=
-        kRoom + EventFeedOptions{}.reads_max * (event_bytes + 1000));
+        2 * kRoom + EventFeedOptions{}.reads_max * (event_bytes + 1000));
   // When they read again, each gets everything.
   rig.run_with_readers(readers);
   for (const std::uint64_t session : readers) check_all_seen(rig, session, 2);
@@ -232,15 +232,32 @@ TEST_CASE("the room of a reader that goes away is another one's") {
   Rig rig({.outgoing_bytes_max = 64U << 10, .reads_max = 1});
   for (int i = 0; i < 10; ++i) rig.append(1, 60U << 10);
   rig.show();
-  rig.ask(1, true);
-  rig.run_jobs();
-  REQUIRE(rig.seen_by(1).size() == 1);
+  for (const std::uint64_t stopped : {1, 3}) {
+    rig.ask(stopped, true);
+    rig.run_jobs();
+    REQUIRE(rig.seen_by(stopped).size() == 1);
+  }
   rig.ask(2);
   rig.run_with_readers({2});
   CHECK(rig.seen_by(2).empty());
   rig.feed->on_session_end(static_cast<SessionId>(1));
   rig.run_with_readers({2});
   CHECK(rig.seen_by(2).size() == 10);
+}
+
+TEST_CASE("readers that have stopped fill the room once, and who reads goes on beside them") {
+  Rig rig({.outgoing_bytes_max = 64U << 10});
+  for (int i = 0; i < 10; ++i) rig.append(1, 30U << 10);
+  rig.show();
+  for (const std::uint64_t stopped : {1, 3, 4}) rig.ask(stopped, true);
+  rig.run_jobs();
+  const std::size_t held = rig.clients.outgoing_bytes();
+  CHECK(held > 48U << 10);
+  rig.ask(2);
+  rig.run_with_readers({2});
+  check_all_seen(rig, 2, 1);
+  // They have got nothing more for it.
+  CHECK(rig.clients.outgoing_bytes() == held);
 }
 
 TEST_CASE("a list that has ended keeps its room until its client has read it") {
@@ -251,6 +268,9 @@ TEST_CASE("a list that has ended keeps its room until its client has read it") {
   rig.run_jobs();
   REQUIRE(rig.seen_by(1).size() == 1);
   rig.drain(1);  // the last reply: its end
+  rig.ask(3, true);
+  rig.run_jobs();
+  REQUIRE(rig.seen_by(3).size() == 1);
   rig.ask(1, false, 1);
   rig.run_jobs();
   REQUIRE(rig.seen_by(1).size() == 2);

@@ -57,6 +57,34 @@ TEST_CASE("a read of the log does not wait for lists and hashing, however many t
   CHECK(ended.size() == kLists);
 }
 
+TEST_CASE("a read of the log finds a thread beside all jobs and names that are looked up") {
+  EventLoop loop;
+  std::optional<UvPool> pool(loop);
+  Gate gate;
+  constexpr int kLookUps = 3;  // libuv lets them have half of the threads
+  int ended = 0;
+  for (int i = 0; i < kLookUps; ++i)
+    run_on_pool(
+        loop, [&] { gate.wait(); }, [&] { ++ended; });
+  for (std::size_t i = 0; i < UvPool::kJobsMax; ++i) {
+    pool->run([&] { gate.wait(); }, [&] { ++ended; });
+  }
+  int ended_before_read = -1;
+  run_on_pool(
+      loop, [] {},
+      [&] {
+        ended_before_read = ended;
+        gate.open();
+      });
+  loop.set_turn_handler([&] {
+    if (ended < kLookUps + static_cast<int>(UvPool::kJobsMax)) return;
+    loop.stop();
+    loop.continue_soon();
+  });
+  REQUIRE(loop.run());
+  CHECK(ended_before_read == 0);
+}
+
 TEST_CASE("jobs that have not started when their pool ends are dropped") {
   EventLoop loop;
   std::optional<UvPool> pool(loop);

@@ -170,13 +170,13 @@ constexpr std::array kKeys = {
               64 * kMiB},
     ConfigKey{"limits.outgoing_bytes", kSize, in<&Config::limits, &Config::Limits::outgoing_bytes>,
               256 * kMiB,
-              "Answers that wait for all clients; beyond, lists are refused to those for whom some "
-              "wait, and beyond twice as much to all",
+              "Answers that wait for all clients; beyond, requests are read only of those for whom "
+              "none wait, and beyond twice as much lists are refused to all",
               16 * kMiB, 64 * kGiB},
     ConfigKey{"limits.unread_timeout", kDuration,
               in<&Config::limits, &Config::Limits::unread_timeout_ms>, 30 * kSecond,
-              "How long a client may take nothing of what waits for it; then its connection is "
-              "closed",
+              "How long a client may take less than 64 KiB of what waits for it; then its "
+              "connection is closed",
               100 * kMillisecond, kHour},
     ConfigKey{"limits.feeds", kCount, in<&Config::limits, &Config::Limits::feeds>,
               std::uint64_t{1024}, "Lists and followers of events that are served at a time", 1,
@@ -186,8 +186,8 @@ constexpr std::array kKeys = {
               "Lists and followers of events of one connection", 1, 4096},
     ConfigKey{"limits.feed_bytes", kSize, in<&Config::limits, &Config::Limits::feed_bytes>,
               64 * kMiB,
-              "Events that wait for all their readers; each has a share, and is read for when it "
-              "has taken its own",
+              "Events that wait for all their readers, each of which has a share; beyond, up to "
+              "twice as much, who has taken everything gets a little",
               kMiB, 64 * kGiB},
     ConfigKey{"limits.uncommitted_bytes", kSize,
               in<&Config::limits, &Config::Limits::uncommitted_bytes>, 64 * kMiB,
