@@ -247,7 +247,7 @@ run_mixed() {
       sleep_until "$next"
     done
     import "$minute"
-    ((minute % 5)) || ask_for_snapshot $((minute / 5 % 3 + 1))
+    ((minute % 3 != 2)) || ask_for_snapshot $((minute / 3 % 3 + 1))
     sleep_until $((begun + minute * 60))
     nodes_alive || return 0
     sample "$minute"
