@@ -190,7 +190,7 @@ void Raft::on_append_reply(const PeerMessage& message) {
   }
   peer->hear();
   if (!message.rejected) {
-    if (message.match > log_.last_index()) {
+    if (!rules::may_have(message.match, log_.last_index())) {
       drop(DropReason::kMalformed);
       return;
     }

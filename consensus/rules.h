@@ -101,6 +101,11 @@ inline bool is_up_to_date(MessageKind kind, LogPosition log, LogPosition own) {
   return log.term > own.term || (log.term == own.term && log.index >= own.index);
 }
 
+// A follower has no more than its leader; one that says so is not counted for any of it.
+inline bool may_have(LogIndex match, LogIndex last) {
+  return match <= last || BIB_MUTANT(kBelievesAnyMatch);
+}
+
 struct Voter {
   wire::HardState hard_state;
   NodeId leader;

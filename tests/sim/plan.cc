@@ -194,6 +194,7 @@ void draw_pinned(Drawer& draw, Plan& plan) {
   plan.voters = draw.of<unsigned>({3, 3, 5});
   plan.spares = 0;
   plan.grows = false;
+  plan.network.lie_ppm = 0;
   WorkloadPlan& work = plan.work;
   work.clients = 4;
   work.pinned = 3;

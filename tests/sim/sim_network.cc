@@ -64,7 +64,8 @@ void SimNetwork::send(NodeIndex from, const PeerMessage& message) {
 }
 
 // What a broken build or memory says before it says the truth, and nobody may believe: a term that
-// is too far ahead; an entry that nobody can apply, with a right checksum.
+// is too far ahead; an entry that nobody can apply, with a right checksum; that it has more entries
+// than there are.
 void SimNetwork::lie(NodeIndex from, const PeerMessage& truth) {
   PeerMessage untrue = truth;
   if (!untrue.payload.empty()) {
@@ -77,6 +78,8 @@ void SimNetwork::lie(NodeIndex from, const PeerMessage& truth) {
   } else if (untrue.kind == wire::MessageKind::kHeartbeat ||
              untrue.kind == wire::MessageKind::kHeartbeatReply) {
     untrue.term = wire::Term(~std::uint64_t{0} >> random_.below(31));  // at least 2^34 - 1
+  } else if (untrue.kind == wire::MessageKind::kAppendReply && !untrue.rejected) {
+    untrue.match = untrue.match + 1'000'000;
   } else {
     return;
   }

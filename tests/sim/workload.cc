@@ -23,6 +23,9 @@ Workload::Workload(EventQueue& queue, wire::Prng& random, Trace& trace, const Pl
       clients_(plan.work.clients + 1),
       feeds_(queue, random, trace, plan, oracle, network) {
   for (Client& client : clients_) new_identity(client);
+  for (std::size_t i = 0; i < clients_.size(); ++i) {
+    if (is_pinned(i)) clients_[i].target = static_cast<NodeIndex>(i % plan.voters);
+  }
 }
 
 void Workload::start() {

@@ -67,6 +67,7 @@
   M(25, kTakesOtherClusters, "a message of another cluster is taken")                             \
   M(25, kTakesOtherBoots, "a message of another run of its sender is taken")                      \
   M(25, kBelievesAnyTerm, "a node enters any term that one other names")                          \
+  M(25, kBelievesAnyMatch, "a follower is counted for entries that its leader does not have")     \
   M(25, kTakesUnreadEntries, "entries are logged that nobody can apply")                          \
   M(25, kForgetsRequests, "a follower does not remember requests, and carries one out again")     \
   M(25, kExpiresLiveSessions, "requests are forgotten while their clients may repeat them")       \
