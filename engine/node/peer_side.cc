@@ -114,7 +114,7 @@ void PeerSide::on_refused(wire::NodeId by, const wire::PeerHelloReply& reply) {
     case Refusals::Verdict::kNews:
       parts_.world.logger.warn(
           "peer",
-          "{} refuses this node: {} This node goes on trying until its leader, or a majority of "
+          "{} refuses this node: {}. This node goes on trying until its leader, or a majority of "
           "the other voters, says the same",
           to_string(by), reply.error.message);
       return;

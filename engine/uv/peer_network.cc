@@ -233,8 +233,21 @@ void PeerNetwork::probe() {
     if (incoming->is_idle()) idle.push_back(incoming.get());
   }
   for (const Incoming* incoming : idle) forget_incoming(incoming);
+  if (++probes_ % options_.judge_every == 0) judge_guests();
   refusals_.look(loop_.now_ms());
   news_.look(loop_.now_ms());
+}
+
+// A member that is removed while it does not run, or hears nobody, keeps its connections: it has to
+// dial again to be told.
+void PeerNetwork::judge_guests() {
+  std::vector<const Incoming*> refused;
+  for (const auto& [number, incoming] : incoming_) {
+    const auto& hello = incoming->hello();
+    if (!hello || is_member(hello->from)) continue;
+    if (check_hello(*hello).error.code != wire::ErrorCode::kNone) refused.push_back(incoming.get());
+  }
+  for (const Incoming* incoming : refused) forget_incoming(incoming);
 }
 
 void PeerNetwork::heard(wire::NodeId peer, wire::BootId boot) {

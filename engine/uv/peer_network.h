@@ -77,6 +77,7 @@ struct PeerNetworkOptions {
   std::string advertise_address;           // what other nodes are told to dial
   std::size_t link_bytes_max = 64U << 20;  // waiting to one peer; more is dropped
   std::uint64_t probe_interval_ms = 100;   // silent: four of these without a sign of life
+  std::uint32_t judge_every = 50;          // probes: whether guests may stay
 
   // Of incoming connections.
   std::uint32_t new_connections_max = 128;  // not greeted yet
@@ -122,6 +123,7 @@ class PeerNetwork final : public PeerPort {
   class Incoming;
 
   void probe();
+  void judge_guests();
   void accept(std::unique_ptr<Connection> connection);
   void forget_incoming(const Incoming* incoming);
   std::size_t guests_besides(wire::NodeId peer) const;
@@ -149,6 +151,7 @@ class PeerNetwork final : public PeerPort {
   std::uint64_t next_incoming_ = 1;
   std::map<wire::NodeId, wire::BootId> boots_;  // the latest that has greeted
   Timer probe_;
+  std::uint32_t probes_ = 0;
   std::vector<wire::NodeId> members_;
   std::array<std::uint64_t, kPeerDrops> dropped_{};
 };

@@ -141,6 +141,36 @@ TEST_CASE("a node that must not speak as a member is told why, and nothing it sa
   CHECK(stage.node.messages.empty());
 }
 
+TEST_CASE(
+    "who may no longer speak as a member loses its connection, and is told when it dials again") {
+  PeerNetworkOptions options;
+  options.probe_interval_ms = 5;
+  options.judge_every = 2;
+  Stage stage(options);
+  Dialler& first = stage.dial();
+  Dialler* again = nullptr;
+  std::size_t said = 0;
+  stage.step = [&] {
+    if (first.connected && said == 0) {
+      ++said;
+      first.greet(BootId(5));
+    }
+    if (first.replies.size() == 1) {
+      stage.node.refusal.error = {wire::ErrorCode::kRefused, "removed"};
+      stage.node.refusal.refusal = wire::HelloRefusal::kRemoved;
+    }
+    if (!first.closed) return false;
+    if (again == nullptr) again = &stage.dial();
+    if (again->connected && said == 1) {
+      ++said;
+      again->greet(BootId(5));
+    }
+    return !again->replies.empty();
+  };
+  stage.run();
+  CHECK(first.replies.front().error.code == wire::ErrorCode::kNone);
+}
+
 TEST_CASE("a node of another cluster of the same name that claims this one is noticed") {
   Stage stage;
   Dialler& peer = stage.dial();
