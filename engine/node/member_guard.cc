@@ -117,7 +117,13 @@ bool MemberGuard::is_log_of(wire::NodeId id, std::uint64_t log_id) const {
 }
 
 void MemberGuard::admitted(const PeerHello& hello) {
-  if (!shown_.contains(hello.from) && shown_.size() >= kShownMax) return;
+  if (!shown_.contains(hello.from) && shown_.size() >= kShownMax) {
+    // Members are fewer, and always known: there is somebody else.
+    const auto other = std::find_if(shown_.begin(), shown_.end(), [&](const auto& one) {
+      return raft_.membership().find(one.first) == nullptr;
+    });
+    if (other != shown_.end()) shown_.erase(other);
+  }
   Shown& shown = shown_[hello.from];
   if (shown.log_id != hello.log_id) shown = Shown{hello.log_id, {}};
 }

@@ -93,6 +93,27 @@ TEST_CASE("who was let in by a node that knew no better counts for nothing once 
   CHECK(guard.on_message(message));
 }
 
+TEST_CASE("strangers that greet under many names do not make a member's log forgotten") {
+  test::RaftRig rig(3);
+  MemberGuard guard(rig.at(2));
+  wire::PeerHello stranger = hello_of(rig, 1);
+  for (std::uint64_t id = 1000; id < 4000; ++id) {
+    stranger.from = NodeId(id);
+    guard.admitted(stranger);
+  }
+  wire::PeerHello wiped = hello_of(rig, 3);
+  wiped.log_id = 4711;
+  guard.admitted(wiped);
+  for (std::uint64_t id = 4000; id < 7000; ++id) {
+    stranger.from = NodeId(id);
+    guard.admitted(stranger);
+  }
+  wire::PeerMessage message;
+  message.kind = wire::MessageKind::kVoteReply;
+  message.from = NodeId(3);
+  CHECK_FALSE(guard.on_message(message));
+}
+
 TEST_CASE("a log that has lost what it acknowledged to this leader is refused") {
   test::RaftRig rig(3);
   rig.elect(1);
