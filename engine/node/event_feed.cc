@@ -142,13 +142,14 @@ std::size_t EventFeed::batch_bytes() const {
 }
 
 // Those who do not read, or slowly, fill the room once: who has taken everything gets at least a
-// little, from room that they do not reach.
+// little, from as much again.
 std::size_t EventFeed::room_for(const Feed& feed) const {
   if (reads_ >= options_.reads_max) return 0;
   const std::size_t share = batch_bytes();
   if (outgoing_ == 0 || outgoing_ + share <= options_.outgoing_bytes_max) return share;
-  const bool fits = outgoing_ + kBatchBytesMin <= 2 * options_.outgoing_bytes_max;
-  return fits && has_nothing_waiting(feed.asker.session) ? kBatchBytesMin : 0;
+  const std::size_t little = std::min(kBatchBytesMin, options_.reply_bytes_max);
+  const bool fits = outgoing_ + little <= 2 * options_.outgoing_bytes_max;
+  return fits && has_nothing_waiting(feed.asker.session) ? little : 0;
 }
 
 bool EventFeed::has_nothing_waiting(SessionId session) const {

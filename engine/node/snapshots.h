@@ -11,7 +11,8 @@
 // `held_bytes_max`, and more than its snapshot's size, ends, as does one without progress
 // (snapshot_sender.h), and the other side starts over with a newer snapshot. Only members are sent
 // any. Feeds hold nothing back. Where the state is large and the threshold is reached at once, a
-// pause of four times what the last one took comes first; not so at `bytes_max`. What cannot be
+// pause of four times what the last one took comes first, unless the log has four times
+// `bytes_max`. What cannot be
 // made or fetched is a warning and is tried again; a failure between the decision to install and
 // its end stops the node, and its next start completes it.
 #pragma once

@@ -321,6 +321,7 @@ void ClientServer::flush() {
     session->resume_if_room();
   }
   if (!dirty_.empty()) loop_.continue_soon();
+  turn_began_us_ = 0;  // what comes next may come after a long sleep
 }
 
 }  // namespace bib::engine

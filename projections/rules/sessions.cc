@@ -24,8 +24,6 @@ using wire::Status;
 
 namespace {
 
-// No leader writes more than kForgetMax; far beyond is damage, and would take far too long.
-
 RequestSequence first_after(const ClientState& client) {
   return std::max(client.largest + 1, client.floor);
 }

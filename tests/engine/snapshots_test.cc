@@ -238,7 +238,7 @@ TEST_CASE("the log is cut by entries or by bytes, whichever keeps less") {
   CHECK(none.cuts == Cuts{7});
 }
 
-TEST_CASE("a snapshot by entries waits for its bytes, and by bytes for nothing") {
+TEST_CASE("a snapshot by entries waits for its bytes, and by bytes for no entries") {
   const auto with = [](std::uint64_t bytes_min, std::uint64_t bytes_max) {
     return [=](SnapshotsOptions& options) {
       options.bytes_min = bytes_min;

@@ -106,11 +106,12 @@ using EventBody = std::variant<TopicCreated, TopicUpdated, TopicStatusChanged, D
                                ConfigSet, ConfigUnset, JoinTokenIssued, TaskRegistered,
                                JobSubmitted, JobStateChanged, SessionsExpired>;
 
-// The command that an event answers; on the last event of a command only. With a SessionsExpired it
-// is a mark: of the last request that its client has acknowledged, which left no event; digest 0.
-// Of one event's origin; what a leader lets go at once is far less.
+// Records that one event lets go. No leader writes nearly as many; more are damage, and would take
+// far too long.
 inline constexpr std::uint64_t kForgottenMax = 1U << 20;
 
+// The command that an event answers; on the last event of a command only. With a SessionsExpired it
+// is a mark: of the last request that its client has acknowledged, which left no event; digest 0.
 struct Origin {
   ClientId client{};
   RequestSequence sequence{};

@@ -33,7 +33,7 @@ struct PeerHello {
   NodeId to;
   LogPosition log_last;       // where the dialler's log ends
   std::string raft_address;   // where the dialler itself is dialled, so that it can be answered
-  std::uint64_t log_id = 0;   // 0: not told
+  std::uint64_t log_id = 0;   // of the log that the dialler has
   Term term;                  // durable
   LogIndex membership_index;  // of the membership that it knows to be committed; 0: none
 };
