@@ -152,7 +152,8 @@ void draw_snapshots(Drawer& draw, Plan& plan) {
   }
   if (draw.one_in(5)) {
     // Whoever is cut off while it leads gets a long end of its log that nobody else has, and may be
-    // sent a snapshot of a place within.
+    // sent a snapshot of a place within, while somebody reads there.
+    plan.work.feeds = 2;
     plan.faults.partition = draw.between(kSecond, 4 * kSecond);
     plan.raft.election_ticks_min = draw.of<unsigned>({50, 100});
     plan.raft.heartbeat_ticks = 10;
@@ -221,6 +222,18 @@ void draw_lies(Drawer& draw, Plan& plan) {
   plan.network.liar = static_cast<std::uint32_t>(draw.between(0, plan.voters - 1));
 }
 
+// Nodes stop while their log has no room for what they have.
+void draw_full_queues(Drawer& draw, Plan& plan) {
+  if (!draw.one_in(6) || plan.faults.stop == 0 || plan.raft.election_ticks_min < 250) return;
+  plan.disk.queue_writes_max = 1;
+  plan.disk.append_min = 5 * kMillisecond;
+  plan.disk.append_max = 40 * kMillisecond;
+  plan.faults.stop = draw.between(kSecond / 2, 2 * kSecond);
+  plan.work.clients = 5;
+  plan.work.think_min = 0;
+  plan.work.think_max = 20 * kMillisecond;
+}
+
 }  // namespace
 
 Plan draw_plan(std::uint64_t seed) {
@@ -249,6 +262,7 @@ Plan draw_plan(std::uint64_t seed) {
   plan.work.reply_bytes_max = draw.of<std::size_t>({1, 700, 4000, 4U << 20});
   draw_lies(draw, plan);
   draw_pinned(draw, plan);
+  draw_full_queues(draw, plan);
   // A disk that takes one write at a time is outrun by elections that come as fast as its writes.
   if (plan.raft.election_ticks_min < 100) {
     plan.disk.queue_writes_max = std::max<std::size_t>(plan.disk.queue_writes_max, 64);
