@@ -113,8 +113,12 @@ void Oracle::on_sent(SimNode& node, const PeerMessage& message) {
       }
       break;
     }
-    case MessageKind::kPreVote:
     case MessageKind::kVote:
+      // A campaign may come and go within one turn.
+      campaigned_.insert(message.term);
+      campaigners_.insert({message.term, node.id()});
+      [[fallthrough]];
+    case MessageKind::kPreVote:
       known.ticks_since_timer = 0;
       known.suspects = false;
       break;
