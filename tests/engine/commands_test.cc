@@ -129,7 +129,6 @@ struct Leader final : Applier, ClientServer::Handler {
     REQUIRE(decoded);
     commands->on_command({}, *decoded);
   }
-  // Everything that follows from what was decided: written, durable, committed, applied.
   // "key" has its value, on a majority, and nobody waits.
   void commit_key() {
     set_config("key");
@@ -138,6 +137,7 @@ struct Leader final : Applier, ClientServer::Handler {
     REQUIRE(commands->waiting() == 0);
     peers.said.clear();
   }
+  // Everything that follows from what was decided: written, durable, committed, applied.
   void settle() {
     commands->propose_open_batch();
     std::uint64_t durable = 0;

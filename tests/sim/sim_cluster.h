@@ -79,6 +79,7 @@ class SimCluster final : public EventTarget {
   void found();
   void stop_node(SimNode& node, Death death);
   void start_partition();
+  void isolate(NodeIndex one);
   // Now if it would do; otherwise looks again that many times.
   void cut_off_leader(std::uint64_t tries);
   void block(NodeIndex from, NodeIndex to) { network_.block(from, to); }

@@ -201,7 +201,7 @@ void SimCluster::start_partition() {
   switch (random_.below(6)) {
     case 0:
       trace_.line("", "partition: n{} alone", one + 1);
-      between([&](NodeIndex from, NodeIndex to) { return from == one || to == one; });
+      isolate(one);
       break;
     case 1:
       trace_.line("", "partition: two halves");
@@ -229,6 +229,14 @@ void SimCluster::start_partition() {
   queue_.after(random_.between(50 * kMillisecond, 6 * kSecond), *this, kPartitionEnds);
 }
 
+void SimCluster::isolate(NodeIndex one) {
+  for (NodeIndex other = 0; other < nodes_.size(); ++other) {
+    if (other == one) continue;
+    block(one, other);
+    block(other, one);
+  }
+}
+
 // When its last entry is on its way to being committed, so that the others commit it and this one
 // hears of it late.
 void SimCluster::cut_off_leader(std::uint64_t tries) {
@@ -246,11 +254,7 @@ void SimCluster::cut_off_leader(std::uint64_t tries) {
   }
   network_.unblock_all();
   trace_.line("", "partition: {} alone, which leads", leader->name());
-  for (NodeIndex other = 0; other < nodes_.size(); ++other) {
-    if (other == leader->index()) continue;
-    block(leader->index(), other);
-    block(other, leader->index());
-  }
+  isolate(leader->index());
   // Mostly before their connections are given up.
   queue_.after(random_.between(kSecond, 2 * kSecond), *this, kPartitionEnds);
 }

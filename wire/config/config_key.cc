@@ -106,8 +106,7 @@ constexpr std::array kKeys = {
     ConfigKey{"cluster.snapshot.bytes_max", kSize,
               in<&Config::snapshot, &Config::Snapshot::bytes_max>, 256 * kMiB,
               "After so much log since the last one, whatever threshold says; soon after one that "
-              "took long, "
-              "after up to four times as much",
+              "took long, after up to four times as much",
               64 * kKiB, kTiB},
     ConfigKey{"cluster.snapshot.held_bytes_max", kSize,
               in<&Config::snapshot, &Config::Snapshot::held_bytes_max>, 4 * kGiB,
