@@ -9,6 +9,7 @@
 #include <deque>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "engine/uv/thread_name.h"
@@ -22,7 +23,7 @@ using Clock = std::chrono::steady_clock;
 namespace {
 
 constexpr auto kLastWordsTime = 1s;
-constexpr auto kAbortTime = 200ms;
+constexpr auto kAbortTime = 1s;
 
 // The one whose lines a failed check waits for: the first.
 std::atomic<StderrLogger*> process_logger = nullptr;
@@ -193,12 +194,19 @@ bool StderrLogger::flush(std::chrono::milliseconds within) {
   return state_->wait_written(lock, within);
 }
 
-// On the thread whose check has failed; it may hold any lock.
+// On the thread whose check has failed; it may hold any lock, this one too. The thread that writes
+// has it for moments at a time.
 void StderrLogger::flush_before_abort() {
   StderrLogger* logger = process_logger.load();
   if (logger == nullptr) return;
-  std::unique_lock lock(logger->state_->mutex, std::try_to_lock);
-  if (lock) logger->state_->wait_written(lock, kAbortTime);
+  const auto end = Clock::now() + kAbortTime;
+  std::unique_lock lock(logger->state_->mutex, std::defer_lock);
+  while (!lock.try_lock()) {
+    if (Clock::now() >= end) return;
+    std::this_thread::sleep_for(1ms);
+  }
+  logger->state_->wait_written(lock,
+                               std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now()));
 }
 
 void StderrLogger::write(LogLevel level, std::string_view area, std::string_view message) {
