@@ -10,6 +10,7 @@
 
 #include "engine/bibd/descriptors.h"
 #include "engine/bibd/machine.h"
+#include "engine/bibd/options.h"
 #include "engine/bibd/uv_node.h"
 #include "engine/node/startup.h"
 #include "engine/ports/file.h"
@@ -63,7 +64,7 @@ struct Bibd::Impl {
   explicit Impl(wire::NodeConfig node_config)
       : config(std::move(node_config)),
         logger(parse_log_level(config.log_level).value_or(LogLevel::kInfo),
-               {.limit = {.lines_max = config.limits.log_lines}}) {}
+               logger_options(config)) {}
 
   wire::NodeConfig config;
   StderrLogger logger;

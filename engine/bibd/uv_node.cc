@@ -3,46 +3,9 @@
 #include <utility>
 
 #include "engine/bibd/machine.h"
+#include "engine/bibd/options.h"
 
 namespace bib::engine {
-namespace {
-
-IncomingFramesOptions frame_options(const wire::NodeConfig& config) {
-  return {.bytes_max = config.limits.incoming_frame_bytes,
-          .deadline_ms = config.limits.frame_timeout_ms};
-}
-
-PeerNetworkOptions peer_options(const wire::NodeConfig& config, wire::ClusterId cluster,
-                                wire::BootId boot) {
-  PeerNetworkOptions options;
-  options.self = config.node_id;
-  options.boot = boot;
-  options.cluster = cluster;
-  options.cluster_name = config.cluster_name;
-  options.advertise_address = config.raft_address();
-  options.probe_interval_ms = config.raft.probe_interval_ms;
-  options.new_connections_max = config.limits.new_connections;
-  options.greeting_timeout_ms = config.limits.greeting_timeout_ms;
-  options.joiners_max = config.limits.joining_nodes;
-  options.frames = frame_options(config);
-  return options;
-}
-
-ClientServerOptions client_options(const wire::NodeConfig& config) {
-  ClientServerOptions options;
-  options.sessions_max = config.limits.client_connections;
-  options.socket_sessions_max = config.limits.socket_connections;
-  options.new_connections_max = config.limits.new_connections;
-  options.greeting_timeout_ms = config.limits.greeting_timeout_ms;
-  options.requests_max = config.limits.requests_in_flight;
-  options.frames = frame_options(config);
-  options.unread_timeout_ms = config.limits.unread_timeout_ms;
-  options.outgoing_bytes_max = config.limits.outgoing_bytes;
-  return options;
-}
-
-}  // namespace
-
 UvNode::UvNode(World world, const wire::NodeConfig& config, Listeners listeners, OpenedState& state)
     : world_(world),
       log_(world.loop, state.log_reader, std::move(state.log)),

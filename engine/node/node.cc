@@ -46,6 +46,11 @@ NodeTuning Node::tuning_of(const wire::NodeConfig& config) {
   tuning.feed.feeds_max = config.limits.feeds;
   tuning.feed.feeds_per_session_max = config.limits.feeds_per_client;
   tuning.feed.outgoing_bytes_max = config.limits.feed_bytes;
+  const wire::NodeConfig::Limits& limits = config.limits;
+  tuning.commands.uncommitted_bytes_max = limits.uncommitted_bytes;
+  tuning.commands.unwritten_bytes_max = limits.unwritten_bytes;
+  tuning.commands.sessions = {limits.sessions_max,
+                              std::max(limits.session_window, limits.requests_in_flight)};
   return tuning;
 }
 
@@ -109,14 +114,9 @@ wire::Status Node::assemble(NodeTuning tuning, NodeStart start) {
 
 void Node::make_services(const NodeTuning& tuning, const std::shared_ptr<LogReader>& reader) {
   NodeWorld& world = parts_.world;
-  CommandsOptions options;
-  options.cluster = parts_.cluster;
-  options.uncommitted_bytes_max = parts_.config.limits.uncommitted_bytes;
-  const auto& limits = parts_.config.limits;
-  options.sessions = {limits.sessions_max,
-                      std::max(limits.session_window, limits.requests_in_flight)};
-  options.unwritten_bytes_max = parts_.config.limits.unwritten_bytes;
-  parts_.commands = std::make_unique<Commands>(options, *parts_.driver, *parts_.projector,
+  CommandsOptions commands = tuning.commands;
+  commands.cluster = parts_.cluster;
+  parts_.commands = std::make_unique<Commands>(commands, *parts_.driver, *parts_.projector,
                                                world.clients, world.clock);
   parts_.queries =
       std::make_unique<Queries>(world.turns, world.pool, tuning.queries, *parts_.driver,

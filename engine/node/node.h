@@ -43,6 +43,7 @@ struct NodeTuning {
   SnapshotsOptions snapshots;
   EventFeedOptions feed;
   QueriesOptions queries;
+  CommandsOptions commands;  // but for the cluster
 };
 
 class Node final : public Applier, public LogSink, public LogEvents {

@@ -16,7 +16,6 @@ namespace {
 
 // For the last words to reach a client that was refused.
 constexpr std::uint64_t kLastWordsMs = 1000;
-constexpr std::size_t kOutgoingBytesMax = 128U << 20;
 
 }  // namespace
 
@@ -218,7 +217,7 @@ void ClientServer::open(Door& door, std::unique_ptr<Listener> listener) {
   door.listener->serve(
       ConnectionLimits{.frame_body_max = wire::kGreetingFrameBodyMax,
                        .sent_body_max = wire::kClientFrameBodyMax,
-                       .outgoing_bytes_max = kOutgoingBytesMax,
+                       .outgoing_bytes_max = options_.slow_bytes_max,
                        .frames = &frames_,
                        .outgoing_sum = &outgoing_},
       [this, &door](std::unique_ptr<Connection> c) { accept(door, std::move(c)); });

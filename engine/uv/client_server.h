@@ -6,8 +6,8 @@
 //
 // Bounded: sessions, over TCP and over the socket each by a number of its own; for each session,
 // requests that are not answered yet by `requests_max`, and bytes that wait to leave by
-// `unread_bytes_max`, beyond which its socket is not read. A session that lets much more wait is
-// ended as too slow, and so is one that takes next to nothing of what waits for
+// `unread_bytes_max`, beyond which its socket is not read. A session for which `slow_bytes_max`
+// wait is ended as too slow, and so is one that takes next to nothing of what waits for
 // `unread_timeout_ms`. While more than `outgoing_bytes_max` waits for all sessions together, only
 // those are read for whom nothing waits. A turn takes requests for `turn_us`. An
 // answer larger than a client takes is refused in its place. Connections that have not greeted have
@@ -46,7 +46,8 @@ struct ClientServerOptions {
   std::uint32_t new_connections_max = 128;  // not greeted yet, over each of the two
   std::uint64_t greeting_timeout_ms = 5000;
   std::uint32_t requests_max = 4096;
-  std::size_t unread_bytes_max = 4U << 20;
+  std::size_t unread_bytes_max = 4U << 20;      // of one session; its requests wait
+  std::size_t slow_bytes_max = 128U << 20;      // of one session; it is closed
   std::size_t outgoing_bytes_max = 256U << 20;  // of all sessions
   std::uint64_t turn_us = 20'000;               // of requests; each session that waits has one
   IncomingFramesOptions frames;

@@ -22,10 +22,11 @@ PeerNetwork::Link::Link(PeerNetwork& network, wire::Member member)
 }
 
 void PeerNetwork::Link::dial() {
-  // All that comes back is answers to the greeting and to probes.
+  // All that comes back is answers to the greeting and to probes. What send() takes always fits.
   const ConnectionLimits limits{.frame_body_max = wire::kGreetingFrameBodyMax,
                                 .sent_body_max = wire::kPeerFrameBodyMax,
-                                .outgoing_bytes_max = network_.options_.link_bytes_max * 2,
+                                .outgoing_bytes_max = network_.options_.link_bytes_max +
+                                                      2 * std::size_t{wire::kPeerFrameBodyMax},
                                 .frames = &network_.frames_};
   auto connection = Connection::dial(network_.loop_, member_.raft_address, limits, this);
   if (!connection) return retry_later(connection.error());

@@ -1,7 +1,11 @@
 // The events of the log as a reader of any node sees them.
+#include <signal.h>
+
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -96,4 +100,65 @@ TEST_CASE("large values that are small on disk are listed in parts, and no node 
   }
   for (std::size_t node = 0; node < cluster.size(); ++node)
     CHECK(cluster.process(node).is_running());
+}
+
+TEST_CASE("readers of events that have stopped share one bound, and are closed in the end") {
+  constexpr std::size_t kReaders = 40;
+  constexpr int kValues = 10;
+  Environment environment = quick_timeouts();
+  environment["BIBD_LIMITS_FEED_BYTES"] = "4MiB";
+  environment["BIBD_LIMITS_UNREAD_TIMEOUT"] = "2s";
+  Cluster cluster(environment);
+  cluster.form(1);
+  const std::string value(1U << 20, 'x');
+  const auto set_all = [&](const std::string& prefix) {
+    for (int i = 0; i < kValues; ++i) {
+      const Finished set = cluster.bib({"config", "set", prefix + std::to_string(i), "-"}, value);
+      INFO(set.err);
+      REQUIRE(set.exit_code == 0);
+    }
+  };
+  // What the caches take is there before anybody listens.
+  set_all("a");
+  set_all("b");
+  const auto resident = [&] {
+    const auto view = cluster.view(0);
+    return view ? view->resident_bytes : 0;
+  };
+  const std::uint64_t before = resident();
+  REQUIRE(before > 0);
+  const support::TempDir scratch;
+  std::vector<std::unique_ptr<Process>> readers;
+  for (std::size_t i = 0; i < kReaders; ++i) {
+    const auto out = scratch / std::to_string(i);
+    readers.push_back(std::make_unique<Process>(
+        std::vector<std::string>{program("BIB_BIB"), "--server", cluster.api(0), "-o", "json",
+                                 "events", "tail", "--from", "1:0"},
+        Environment{}, out));
+    REQUIRE(support::wait_until(
+        [&] { return std::filesystem::exists(out) && std::filesystem::file_size(out) > 0; }, 20s));
+    readers.back()->signal(SIGSTOP);
+  }
+  set_all("c");
+  std::uint64_t most = before;
+  const auto closed = [&] {
+    const std::string log = cluster.node_log(0);
+    std::size_t count = 0;
+    for (std::size_t at = 0; (at = log.find("limits.unread_timeout", at)) != std::string::npos;
+         ++at)
+      ++count;
+    return count;
+  };
+  CHECK(support::wait_until(
+      [&] {
+        most = std::max(most, resident());
+        return closed() >= kReaders;
+      },
+      60s));
+  INFO(cluster.node_log(0));
+  // By itself, each would hold a reply of four MiB at least.
+  UNSCOPED_INFO("from " << before << " to " << most << " bytes");
+  CHECK(most < before + kReaders * (2U << 20));
+  CHECK(cluster.process(0).is_running());
+  CHECK(cluster.bib({"config", "get", "a1"}).exit_code == 0);
 }

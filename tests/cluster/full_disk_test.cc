@@ -1,11 +1,16 @@
 // A node whose disk has less room than it must keep: it refuses writes, and does all else.
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
 
 #include "cluster.h"
+#include "wire/base/prng.h"
 
 using namespace bib;
 using namespace bib::cluster;
@@ -14,6 +19,31 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::uint64_t kReserve = std::uint64_t{1} << 40;
+
+std::string hex_text(wire::Prng& random, std::size_t size) {
+  std::string text;
+  while (text.size() < size) text += fmt::format("{:016x}", random.next());
+  return text;
+}
+
+// What the leader says of another node.
+std::optional<cli::MemberView> member_of(const Cluster& cluster, std::size_t leader,
+                                         std::size_t node) {
+  const auto view = cluster.view(leader);
+  if (!view) return std::nullopt;
+  for (const cli::MemberView& member : view->members) {
+    if (member.api_address == cluster.api(node) && member.known) return member;
+  }
+  return std::nullopt;
+}
+
+std::size_t count_of(const std::string& text, const std::string& part) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) {
+    ++count;
+  }
+  return count;
+}
 
 }  // namespace
 
@@ -34,4 +64,54 @@ TEST_CASE("a leader that is short of disk space refuses writes, says why, and an
   const Finished status = cluster.bib({"-o", "json", "cluster", "status"});
   REQUIRE(status.exit_code == 0);
   CHECK(nlohmann::json::parse(status.out).at("node").at("counters").at("disk.is_nearly_full") == 1);
+}
+
+TEST_CASE(
+    "a learner without room for the snapshot says so, is shown as unhealthy, and gets there") {
+  Environment environment = quick_timeouts();
+  environment["BIBD_LOG_SEGMENT_BYTES"] = "64KiB";
+  environment["BIBD_CLUSTER_SNAPSHOT_THRESHOLD"] = "20";
+  environment["BIBD_CLUSTER_RAFT_TRAILING_LOGS"] = "5";
+  environment["BIBD_LIMITS_DISK_RESERVE"] = "0";
+  Cluster cluster(environment);
+  // The second node's disk must keep more than it has, as long as this file says so.
+  const support::TempDir scratch;
+  const std::string reserve = (scratch / "reserve").string();
+  support::write_file(reserve, "BIBD_LIMITS_DISK_RESERVE=1024GiB");
+  cluster.use_places(
+      {{}, {.runner = {"/bin/sh", "-c", "exec env $(cat " + reserve + ") \"$@\"", "bibd"}}});
+  cluster.form(1);
+  if (std::filesystem::space(cluster.data(0)).available >= kReserve) return;  // it has the room
+
+  wire::Prng random(11);
+  for (int i = 0; i < 60; ++i) {
+    const std::string value = hex_text(random, 16'000);
+    REQUIRE(cluster.bib({"config", "set", "k" + std::to_string(i), "-"}, value).exit_code == 0);
+  }
+  REQUIRE(support::wait_until(
+      [&] {
+        const auto view = cluster.view(0);
+        return view && view->first > wire::LogIndex(20);
+      },
+      30s));
+  cluster.start(cluster.add_node({"--cluster-join", cluster.token(), "--non-voter"}));
+  const bool is_shown = support::wait_until(
+      [&] {
+        const auto learner = member_of(cluster, 0, 1);
+        return learner && !learner->healthy && count_of(cluster.node_log(1), "no room for it") > 0;
+      },
+      60s);
+  INFO(cluster.node_log(1));
+  REQUIRE(is_shown);
+  CHECK(cluster.node_log(1).find("it is fetched by itself then") != std::string::npos);
+  CHECK(count_of(cluster.node_log(1), "no room for it") <= 2);  // not at each attempt
+  CHECK(cluster.process(1).is_running());
+
+  support::write_file(reserve, "");
+  cluster.kill_9(1);
+  cluster.start(1);
+  CHECK(support::wait_until([&] { return cluster.converged(); }, 60s));
+  const auto learner = member_of(cluster, 0, 1);
+  REQUIRE(learner);
+  CHECK(learner->healthy);
 }

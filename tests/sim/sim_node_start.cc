@@ -75,6 +75,7 @@ engine::NodeTuning SimNode::tuning() const {
   engine::NodeTuning tuning;
   tuning.raft = plan.raft;
   tuning.driver = plan.driver;
+  tuning.commands = engine::Node::tuning_of(node_config()).commands;
   tuning.feed.reply_bytes_max = plan.work.reply_bytes_max;
   engine::SnapshotsOptions& snapshots = tuning.snapshots;
   const SnapshotPlan& drawn = plan.snapshots;

@@ -163,13 +163,19 @@ constexpr std::array kKeys = {
               in<&Config::limits, &Config::Limits::frame_timeout_ms>, kMinute,
               "How long a request or message may take from its first byte to its last", kSecond,
               kHour},
+    ConfigKey{"limits.peer_bytes", kSize, in<&Config::limits, &Config::Limits::peer_bytes>,
+              64 * kMiB,
+              "Messages that wait for one node; beyond, they are dropped, and sent again once it "
+              "takes them",
+              16 * kMiB, 64 * kGiB},
     ConfigKey{"limits.requests_in_flight", kCount,
               in<&Config::limits, &Config::Limits::requests_in_flight>, std::uint64_t{4096},
               "Unanswered requests of one connection; more are not read yet", 1, 1'000'000},
-    ConfigKey{"limits.unread_bytes", kSize, in<&Config::limits, &Config::Limits::unread_bytes>,
-              16 * kMiB,
-              "Answers that wait for one client; beyond, its lists are refused as overload", kMiB,
-              64 * kMiB},
+    ConfigKey{
+        "limits.unread_bytes", kSize, in<&Config::limits, &Config::Limits::unread_bytes>, 16 * kMiB,
+        "Answers that wait for one client; beyond, its lists are refused as overload. Beyond a "
+        "quarter its requests are not read, beyond eight times (64MiB at least) it is closed",
+        kMiB, 64 * kMiB},
     ConfigKey{"limits.outgoing_bytes", kSize, in<&Config::limits, &Config::Limits::outgoing_bytes>,
               256 * kMiB,
               "Answers that wait for all clients; beyond, requests are read only of those for whom "

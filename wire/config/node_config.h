@@ -88,6 +88,7 @@ struct NodeConfig {
     std::uint32_t joining_nodes{};         // that wait for their answer
     std::uint64_t incoming_frame_bytes{};  // of frames not whole yet; clients' and nodes' each
     std::uint64_t frame_timeout_ms{};      // from a frame's first byte to its last
+    std::uint64_t peer_bytes{};            // that wait for one node; more is dropped
     std::uint32_t requests_in_flight{};    // per connection; more are not read yet
     std::uint64_t unread_bytes{};          // that wait for one client
     std::uint64_t outgoing_bytes{};        // that wait for all clients
