@@ -433,8 +433,11 @@ wire::Status RaftDriver::apply_committed() {
   std::size_t bytes = 0;
   const LogIndex commit = raft_.commit();
   const LogIndex before = applied_;
+  const std::uint64_t began_us = clock_.monotonic_us();
   while (applied_ < commit && (applier_.takes_more() || BIB_MUTANT(kAppliesUnbounded))) {
-    if (bytes >= options_.apply_bytes_per_turn) {
+    const bool is_late =
+        applied_ != before && clock_.monotonic_us() - began_us >= options_.apply_us_per_turn;
+    if (is_late || bytes >= options_.apply_bytes_per_turn) {
       more_to_apply_ = true;
       break;
     }

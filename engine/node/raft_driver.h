@@ -79,8 +79,10 @@ class SnapshotKeeper {
 struct RaftDriverOptions {
   wire::ClusterId cluster;
   std::size_t cache_bytes = 16U << 20;
-  // Applying stops for this turn after so many bytes, so that a heartbeat is never late.
+  // Applying stops for this turn after so many bytes, or the first entry at so much time, so that a
+  // heartbeat is never late: rows that an entry names may have to be read.
   std::size_t apply_bytes_per_turn = 512U << 10;
+  std::uint64_t apply_us_per_turn = 20'000;
   std::size_t read_bytes = 1U << 20;  // one read from the log's files
   // Per peer, waiting for such a read; more are taken back, and sent when these have left.
   std::size_t waiting_appends_max = 256;

@@ -1,5 +1,7 @@
 // A node whose disk has less room than it must keep: it refuses writes, and does all else.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <chrono>
@@ -24,6 +26,15 @@ std::string hex_text(wire::Prng& random, std::size_t size) {
   std::string text;
   while (text.size() < size) text += fmt::format("{:016x}", random.next());
   return text;
+}
+
+// A file that takes so much of the disk; false: it could not be made.
+bool fill(const std::filesystem::path& file, std::uint64_t bytes) {
+  const int opened = ::open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  if (opened < 0) return false;
+  const int failed = ::fallocate(opened, 0, 0, static_cast<off_t>(bytes));
+  ::close(opened);
+  return failed == 0;
 }
 
 // What the leader says of another node.
@@ -64,6 +75,30 @@ TEST_CASE("a leader that is short of disk space refuses writes, says why, and an
   const Finished status = cluster.bib({"-o", "json", "cluster", "status"});
   REQUIRE(status.exit_code == 0);
   CHECK(nlohmann::json::parse(status.out).at("node").at("counters").at("disk.is_nearly_full") == 1);
+}
+
+TEST_CASE("a leader whose disk filled up takes writes again by itself when there is room") {
+  constexpr std::uint64_t kMargin = std::uint64_t{2} << 30;  // what others may write meanwhile
+  const support::TempDir scratch;
+  const std::uint64_t free = std::filesystem::space(scratch.path()).available;
+  const auto ballast = scratch / "ballast";
+  if (free < 8 * kMargin || free > kReserve) return;
+  // There is room again when an eighth more is free.
+  const std::uint64_t reserve = (free - kMargin) / 9 * 8;
+  Environment environment = quick_timeouts();
+  environment["BIBD_LIMITS_DISK_RESERVE"] = std::to_string(reserve);
+  Cluster cluster(environment);
+  cluster.form(1);
+  const auto takes_writes = [&] {
+    return cluster.bib({"--timeout", "500ms", "config", "set", "key", "value"}).exit_code == 0;
+  };
+  REQUIRE(support::wait_until(takes_writes, 20s));
+  if (!fill(ballast, free - reserve + kMargin)) return;  // a file system that cannot
+  REQUIRE(support::wait_until([&] { return !takes_writes(); }, 20s));
+  CHECK(cluster.bib({"config", "get", "key"}).exit_code == 0);
+  std::filesystem::remove(ballast);
+  CHECK(support::wait_until(takes_writes, 20s));
+  CHECK(cluster.process(0).is_running());
 }
 
 TEST_CASE(

@@ -30,6 +30,9 @@ struct QuietSnapshots : SnapshotKeeper {
 
 struct QuietClock : Clock {
   std::int64_t now_us() const override { return 1; }
+  std::uint64_t monotonic_us() const override { return steady_us; }
+
+  std::uint64_t steady_us = 1;
 };
 
 // The entries from .. to of term 1, after entry from - 1 of the same, as that term's leader sends

@@ -62,6 +62,7 @@ class Leader final : public LogSink, public QuietPeers, public QuietApplier, pub
   bool takes_more() const override { return room > 0; }
   wire::Status apply(const wire::Bytes&) override {
     --room;
+    clock.steady_us += apply_us;
     return {};
   }
 
@@ -124,7 +125,8 @@ class Leader final : public LogSink, public QuietPeers, public QuietApplier, pub
 
   QuietClock clock;
   std::deque<std::uint64_t> writes;
-  int room = 1000;  // entries that may still be applied
+  int room = 1000;             // entries that may still be applied
+  std::uint64_t apply_us = 0;  // that one takes
   unsigned reads = 0;
   std::pair<std::uint64_t, LogIndex> asked;
   std::vector<std::uint64_t> sent;  // the entries that went to the learner
@@ -317,6 +319,25 @@ TEST_CASE("what there is no room for is logged and committed, and applied when t
   leader.room = 1000;
   leader.run();
   CHECK(leader.raft().applied() == before + 5);
+}
+
+TEST_CASE("a turn applies for so long, one entry at least, and the next one goes on") {
+  Leader leader({.apply_us_per_turn = 1000, .promote_every_ticks = 1000});
+  leader.has_all(2);
+  const LogIndex before = leader.raft().applied();
+  for (int i = 0; i < 5; ++i) leader.propose();
+  leader.apply_us = 500;
+  leader.has_all(2);
+  CHECK(leader.raft().commit() == before + 5);
+  CHECK(leader.raft().applied() == before + 2);
+  CHECK(leader.driver->has_more_work());
+  leader.apply_us = 10'000;
+  leader.run();
+  CHECK(leader.raft().applied() == before + 3);
+  leader.apply_us = 0;
+  leader.run();
+  CHECK(leader.raft().applied() == before + 5);
+  CHECK_FALSE(leader.driver->has_more_work());
 }
 
 TEST_CASE("a follower that has no room for rows acknowledges all the same") {
