@@ -52,6 +52,11 @@ wire::Status check(const rocksdb::Status& status, std::string_view doing,
               directory, doing, status.ToString());
 }
 
+// Of the files at one level of a family, so many smaller ones become one: at most 32 MiB are
+// written for it, on the store thread.
+constexpr std::size_t kSmallFilesMax = 16;
+constexpr std::uint64_t kSmallFileBytes = 1U << 20;
+
 rocksdb::Options database_options(const RocksOptions& options) {
   rocksdb::Options result;
   result.create_if_missing = !options.read_only;
@@ -168,6 +173,26 @@ rocksdb::Status write_file(const std::string& path, const rocksdb::Options& opti
   return status;
 }
 
+// The longest run of neighbours, as many as one merge may take.
+std::vector<std::string> small_files_in_a_row(const std::vector<rocksdb::SstFileMetaData>& files) {
+  std::vector<std::string> longest;
+  std::vector<std::string> run;
+  const auto end_run = [&] {
+    if (run.size() > longest.size()) longest = std::move(run);
+    run.clear();
+  };
+  for (const rocksdb::SstFileMetaData& file : files) {
+    if (file.size >= kSmallFileBytes || file.being_compacted) {
+      end_run();
+      continue;
+    }
+    run.push_back(file.name);
+    if (run.size() == 2 * kSmallFilesMax) end_run();
+  }
+  end_run();
+  return longest;
+}
+
 }  // namespace
 
 struct RocksStore::Impl {
@@ -197,6 +222,8 @@ struct RocksStore::Impl {
     return most;
   }
 
+  wire::Status merge_small_files(Family family) const;
+
   Result<RowPtr> find(const RowKey& key, const rocksdb::ReadOptions& read) const {
     rocksdb::PinnableSlice value;
     const auto status = db->Get(read, handle(key.family), to_slice(key.key), &value);
@@ -205,6 +232,24 @@ struct RocksStore::Impl {
     return StoredRow::make(key, wire::as_bytes(to_text(value)));
   }
 };
+
+// A file that is taken in goes as far down as nothing overlaps it: one with a few rows to the very
+// bottom, where RocksDB never looks at it again. It merges by level's bytes, not by its files.
+wire::Status RocksStore::Impl::merge_small_files(Family family) const {
+  rocksdb::ColumnFamilyMetaData found;
+  db->GetColumnFamilyMetaData(handle(family), &found);
+  for (const rocksdb::LevelMetaData& level : found.levels) {
+    if (level.level == 0) continue;  // there it counts files
+    const std::vector<std::string> run = small_files_in_a_row(level.files);
+    if (run.size() < kSmallFilesMax) continue;
+    const auto status =
+        db->CompactFiles(rocksdb::CompactionOptions(), handle(family), run, level.level);
+    // It is merging some of them itself, or has just done so.
+    if (status.IsAborted() || status.IsInvalidArgument()) continue;
+    BIB_TRY_VOID(check(status, "merging small files", directory));
+  }
+  return {};
+}
 
 class RocksStore::View final : public StateReader {
  public:
@@ -334,7 +379,11 @@ wire::Status RocksStore::ingest(std::span<const RowPtr> rows) {
         "writing rows", impl.directory));
     files.push_back(std::move(file));
   }
-  return check(impl.db->IngestExternalFiles(files), "taking in rows", impl.directory);
+  BIB_TRY_VOID(check(impl.db->IngestExternalFiles(files), "taking in rows", impl.directory));
+  for (const RowsOfFamily& part : by_family(rows)) {
+    BIB_TRY_VOID(impl.merge_small_files(part.family));
+  }
+  return {};
 }
 
 wire::Status RocksStore::flush() {
