@@ -156,9 +156,11 @@ TEST_CASE("readers of events that have stopped share one bound, and are closed i
       },
       60s));
   INFO(cluster.node_log(0));
-  // By itself, each would hold a reply of four MiB at least.
+  // By itself, each would hold a reply of four MiB at least. A sanitizer keeps what was freed.
   UNSCOPED_INFO("from " << before << " to " << most << " bytes");
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   CHECK(most < before + kReaders * (2U << 20));
+#endif
   CHECK(cluster.process(0).is_running());
   CHECK(cluster.bib({"config", "get", "a1"}).exit_code == 0);
 }

@@ -150,12 +150,14 @@ TEST_CASE(
   Dialler& first = stage.dial();
   Dialler* again = nullptr;
   std::size_t said = 0;
+  bool let_in = false;
   stage.step = [&] {
     if (first.connected && said == 0) {
       ++said;
       first.greet(BootId(5));
     }
     if (first.replies.size() == 1) {
+      let_in = first.replies.front().error.code == wire::ErrorCode::kNone;
       stage.node.refusal.error = {wire::ErrorCode::kRefused, "removed"};
       stage.node.refusal.refusal = wire::HelloRefusal::kRemoved;
     }
@@ -168,7 +170,7 @@ TEST_CASE(
     return !again->replies.empty();
   };
   stage.run();
-  CHECK(first.replies.front().error.code == wire::ErrorCode::kNone);
+  CHECK(let_in);
 }
 
 TEST_CASE("a node of another cluster of the same name that claims this one is noticed") {
