@@ -242,7 +242,7 @@ struct Served {
 TEST_CASE("a client that takes nothing of what waits for it is closed, and one that reads is not") {
   ClientServerOptions options;
   options.unread_bytes_max = 8U << 20;
-  options.unread_timeout_ms = 200;
+  options.unread_timeout_ms = 1000;
   Served served(options, 2);
   served.clients[1].reads_at_once = true;
   std::size_t most = 0;
