@@ -118,14 +118,17 @@ function show_stopped_rows(   i) {
            at[i, RSS], at[i, FDS], at[i, LOG], at[i, FIRST], at[i, LAST]
 }
 
-function collect_voters(   i, node) {
+function collect_voters(   i, node, when) {
   for (i = 1; i <= n; i++) {
     node = at[i, NODE]
     if (node == 4) continue
     if (!(node in first)) first[node] = 1
     add(node " RSS", at[i, RSS])
     add(node " log", at[i, LOG])
-    add(node (quarter(at[i, MINUTE]) == 4 ? " late" : " early"), at[i, LOG])
+    when = quarter(at[i, MINUTE]) == 4 ? " late" : " early"
+    add(node when, at[i, LOG])
+    add(node when " descriptors", at[i, FDS])
+    add(node when " files", at[i, FILES])
     if (removed_in && at[i, MINUTE] >= removed_in) add(node " after", at[i, LOG])
     if (at[i, FIRST] == "-") continue
     if (at[i, FIRST] + 0 > first[node]) cuts[node]++
@@ -136,6 +139,13 @@ function collect_voters(   i, node) {
 function bounded(node, what, have, bound) {
   if (have == "-" || have + 0 > bound + 0)
     bad("node " node ": " what " " show(have, "%.1f") " MB, more than " sprintf("%.1f", bound))
+}
+
+# Files come and go with compactions: their largest numbers are compared.
+function steady(node, what,   grown) {
+  grown = ratio(largest(node " early " what), largest(node " late " what))
+  if (grown == "-" || grown > allowed)
+    bad("node " node ": the most " what " in the last quarter are " show(grown, "%.2f") " times those before")
 }
 
 function judge_stopped(   node, early, late, after) {
@@ -153,11 +163,14 @@ function judge_stopped(   node, early, late, after) {
     bounded(node, "the log before the removal", largest(node " log"), held_bound)
     bounded(node, "the log after the removal", after, log_bound)
     bounded(node, "RSS", largest(node " RSS"), rss_bound)
+    steady(node, "descriptors")
+    steady(node, "files")
     if (cuts[node] < 2) bad("node " node ": the log was not cut twice")
   }
   printf "\nBounds: the log's largest size in the last quarter %.2f times that before; the log %d MB, " \
-         "and %d after the removal; RSS %d MB; the log cut in two minutes or more.\n", allowed, \
-         held_bound, log_bound, rss_bound
+         "and %d after the removal; RSS %d MB; the log cut in two minutes or more; the most descriptors and " \
+         "files in the last quarter %.2f times those before.\n", allowed, held_bound, log_bound, rss_bound, \
+         allowed
 }
 
 END {
