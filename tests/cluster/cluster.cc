@@ -1,5 +1,6 @@
 #include "cluster.h"
 
+#include <fmt/format.h>
 #include <signal.h>
 
 #include <chrono>
@@ -165,6 +166,20 @@ bool Cluster::converged() const {
     }
   }
   return first.has_value();
+}
+
+std::size_t count_of(const std::string& text, const std::string& part) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) {
+    ++count;
+  }
+  return count;
+}
+
+std::string hex_text(wire::Prng& random, std::size_t size) {
+  std::string text;
+  while (text.size() < size) text += fmt::format("{:016x}", random.next());
+  return text;
 }
 
 std::size_t leader_of(const Cluster& cluster) {

@@ -15,6 +15,7 @@
 #include "peer_proxy.h"
 #include "process.h"
 #include "support/test_support.h"
+#include "wire/base/prng.h"
 
 namespace bib::cluster {
 
@@ -92,6 +93,11 @@ class Cluster {
 
 // Timeouts that suit a test: heartbeats of 50 ms, elections after 500 ms.
 Environment quick_timeouts();
+
+// How often the part occurs in the text.
+std::size_t count_of(const std::string& text, const std::string& part);
+// Digits that do not compress to less than half, at least so many.
+std::string hex_text(wire::Prng& random, std::size_t size);
 
 // The node that leads, once there is one; throws after 20 s.
 std::size_t leader_of(const Cluster& cluster);

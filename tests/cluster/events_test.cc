@@ -141,18 +141,10 @@ TEST_CASE("readers of events that have stopped share one bound, and are closed i
   }
   set_all("c");
   std::uint64_t most = before;
-  const auto closed = [&] {
-    const std::string log = cluster.node_log(0);
-    std::size_t count = 0;
-    for (std::size_t at = 0; (at = log.find("limits.unread_timeout", at)) != std::string::npos;
-         ++at)
-      ++count;
-    return count;
-  };
   CHECK(support::wait_until(
       [&] {
         most = std::max(most, resident());
-        return closed() >= kReaders;
+        return count_of(cluster.node_log(0), "limits.unread_timeout") >= kReaders;
       },
       60s));
   INFO(cluster.node_log(0));

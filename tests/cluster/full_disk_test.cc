@@ -1,6 +1,5 @@
 // A node whose disk has less room than it must keep: it refuses writes, and does all else.
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -22,12 +21,6 @@ namespace {
 
 constexpr std::uint64_t kReserve = std::uint64_t{1} << 40;
 
-std::string hex_text(wire::Prng& random, std::size_t size) {
-  std::string text;
-  while (text.size() < size) text += fmt::format("{:016x}", random.next());
-  return text;
-}
-
 // A file that takes so much of the disk; false: it could not be made.
 bool fill(const std::filesystem::path& file, std::uint64_t bytes) {
   const int opened = ::open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -46,14 +39,6 @@ std::optional<cli::MemberView> member_of(const Cluster& cluster, std::size_t lea
     if (member.api_address == cluster.api(node) && member.known) return member;
   }
   return std::nullopt;
-}
-
-std::size_t count_of(const std::string& text, const std::string& part) {
-  std::size_t count = 0;
-  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) {
-    ++count;
-  }
-  return count;
 }
 
 }  // namespace

@@ -57,9 +57,7 @@ class Load {
     while (!stop_ || client.inflight() > 0) {
       while (!stop_ && client.can_submit()) {
         const std::string key = "load.k" + std::to_string(++number % 5000);
-        std::string value;
-        while (value.size() < value_bytes_) value += fmt::format("{:016x}", random.next());
-        client.submit(wire::CommandBody(wire::SetConfig{key, value}));
+        client.submit(wire::CommandBody(wire::SetConfig{key, hex_text(random, value_bytes_)}));
       }
       completions.clear();
       client.poll(cli::Clock::now() + 100ms, completions);
@@ -80,14 +78,6 @@ class Load {
 std::uint64_t first_index(const Cluster& cluster, std::size_t node) {
   const auto seen = cluster.view(node);
   return seen ? seen->first.value() : 0;
-}
-
-std::size_t count_of(const std::string& text, const std::string& part) {
-  std::size_t count = 0;
-  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) {
-    ++count;
-  }
-  return count;
 }
 
 void require_clean(const Cluster& cluster, std::size_t node) {

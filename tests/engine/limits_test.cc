@@ -7,7 +7,6 @@
 
 #include "engine/bibd/options.h"
 #include "engine/node/node.h"
-#include "engine/node/node_parts.h"
 #include "wire/config/config_key.h"
 
 using namespace bib;
@@ -68,7 +67,7 @@ std::multimap<std::string_view, Read> places() {
   };
 }
 
-// StateKeeper reads these from the configuration itself: the simulator reaches them.
+// StateKeeper reads it from the configuration itself: the simulator reaches it.
 constexpr std::string_view kReadElsewhere = "session_retention";
 
 }  // namespace
