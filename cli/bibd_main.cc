@@ -21,9 +21,7 @@ void print_error(const std::string& message) {
 
 int fail(const bib::wire::Error& error) {
   print_error(error.message);
-  // An I/O error of a client is a connection's; a node's is its own disk's or socket's.
-  if (error.code == bib::wire::ErrorCode::kIo) return static_cast<int>(ExitCode::kGeneral);
-  return static_cast<int>(bib::cli::exit_code_for(error.code));
+  return static_cast<int>(bib::cli::node_exit_code_for(error.code));
 }
 
 }  // namespace

@@ -2,20 +2,12 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <optional>
 
 #include "cli/config/config_file.h"
 #include "wire/base/version.h"
 
 namespace bib::cli {
 namespace {
-
-struct BibdOptions {
-  std::string config_path;
-  bool insecure = false;
-  bool check_config = false;
-  std::optional<std::string> log_level;
-};
 
 BibdStart ended(ExitCode code, std::string out, std::string err) {
   BibdStart start;
@@ -58,9 +50,9 @@ BibdStart load(const BibdOptions& options, const Environment& environment) {
 
 }  // namespace
 
-BibdStart parse_bibd(std::vector<std::string> arguments, const Environment& environment) {
-  BibdOptions options;
-  CLI::App app{"A node of the event-sourced store that Raft replicates.", "bibd"};
+void define_bibd(CLI::App& app, BibdOptions& options, const Environment& environment) {
+  app.name("bibd");
+  app.description("A node of the event-sourced store that Raft replicates.");
   app.set_version_flag("--version", fmt::format("bibd {}", wire::version()));
   app.add_option(
          "--config", options.config_path,
@@ -72,7 +64,14 @@ BibdStart parse_bibd(std::vector<std::string> arguments, const Environment& envi
                "Check the configuration, say what is wrong with it, and end");
   app.add_option("--log-level", options.log_level, "debug, info, warn or error")
       ->type_name("LEVEL");
-  app.footer("Precedence, the later wins: defaults, the file, BIBD_... variables, options.");
+  app.footer("Precedence, the later wins: defaults, the file, BIBD_... variables, options.\n" +
+             wire::exit_code_help(wire::Program::kBibd));
+}
+
+BibdStart parse_bibd(std::vector<std::string> arguments, const Environment& environment) {
+  BibdOptions options;
+  CLI::App app;
+  define_bibd(app, options, environment);
 
   std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes a vector
   try {

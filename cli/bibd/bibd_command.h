@@ -4,6 +4,7 @@
 // value, so that main only prints and starts the node.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,21 @@
 #include "cli/print/exit_code.h"
 #include "wire/config/node_config.h"
 
+namespace CLI {
+class App;
+}
+
 namespace bib::cli {
+
+struct BibdOptions {
+  std::string config_path;
+  bool insecure = false;
+  bool check_config = false;
+  std::optional<std::string> log_level;
+};
+
+// The command line of bibd, with its options bound to `options`.
+void define_bibd(CLI::App& app, BibdOptions& options, const Environment& environment);
 
 struct BibdStart {
   bool run = false;  // start the node; otherwise print and end with `code`

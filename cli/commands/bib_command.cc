@@ -138,15 +138,23 @@ CLI::Option* add_expected_revision(CLI::App& command, std::optional<wire::Revisi
       ->type_name("REVISION");
 }
 
-int run_bib(const std::vector<std::string>& arguments, Context& context) {
-  CLI::App app{"A client of bibd, the event-sourced store that Raft replicates.", "bib"};
+void define_bib(Commands& commands) {
+  CLI::App& app = commands.app();
+  app.name("bib");
+  app.description("A client of bibd, the event-sourced store that Raft replicates.");
   app.set_version_flag("--version", fmt::format("bib {}", wire::version()));
   app.require_subcommand(1);
   app.fallthrough();
   app.get_formatter()->column_width(34);
-  add_global_options(app, context);
-  Commands commands(app, context);
+  add_global_options(app, commands.context());
   add_commands(commands);
+  app.footer(wire::exit_code_help(wire::Program::kBib));  // last, as commands inherit it
+}
+
+int run_bib(const std::vector<std::string>& arguments, Context& context) {
+  CLI::App app;
+  Commands commands(app, context);
+  define_bib(commands);
 
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // as CLI11 takes it

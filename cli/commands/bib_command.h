@@ -89,6 +89,9 @@ void add_bench_command(Commands& commands);
 void add_version_command(Commands& commands);
 void add_completion_command(Commands& commands);
 
+// The command line of bib, with its options bound to `context` and its commands in `commands`.
+void define_bib(Commands& commands);
+
 int run_bib(const std::vector<std::string>& arguments, Context& context);
 
 }  // namespace bib::cli

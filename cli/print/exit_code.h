@@ -1,28 +1,20 @@
-// Exit codes of `bib` and `bibd`: stable, for scripts. docs/operations.md lists them.
+// Exit codes of `bib` and `bibd`, as the commands name them: wire/base/exit_code.h declares them.
 //
-// Values only. An Error that a node answered, or that the client made of a broken connection, maps
-// to one of them by its code.
+// An Error that a node answered, or that the client made of a broken connection, maps to one of
+// them by its code; so does one that ended a node.
 #pragma once
 
+#include "wire/base/exit_code.h"
 #include "wire/base/result.h"
 
 namespace bib::cli {
 
-enum class ExitCode : int {
-  kOk = 0,
-  kGeneral = 1,
-  kUsage = 2,
-  kConfiguration = 3,
-  kConnection = 4,
-  kAuthentication = 5,
-  kPermission = 6,
-  kNoLeader = 7,  // no leader or no quorum
-  kRevisionConflict = 8,
-  kNotFound = 9,
-  kRefused = 10,       // a rule said no
-  kInterrupted = 130,  // Ctrl-C, as shells have it: 128 + SIGINT
-};
+using wire::ExitCode;
 
+// Of bib.
 ExitCode exit_code_for(wire::ErrorCode code);
+
+// Of bibd, for what ended a node or kept it from starting.
+ExitCode node_exit_code_for(wire::ErrorCode code);
 
 }  // namespace bib::cli

@@ -12,16 +12,7 @@ namespace bib::inspect {
 
 namespace {
 
-struct Options {
-  CommonOptions common;
-  std::string format = "text";
-  std::string range;
-  LogOptions log;
-  VerifyOptions verify;
-};
-
 constexpr const char* kFooter =
-    "Exit codes: 0 clean, 1 could not look, 2 wrong usage, 3 damage, 4 not bib data.\n"
     "Nothing is changed, and no lock is taken: a node may be running on the directory.";
 
 void add_common(CLI::App& command, Options& options) {
@@ -32,11 +23,7 @@ void add_common(CLI::App& command, Options& options) {
       ->check(CLI::IsMember({"text", "json"}));
 }
 
-void define(CLI::App& app, Options& options) {
-  app.require_subcommand(1);
-  app.set_version_flag("--version", std::string("raft-inspect ") + wire::version());
-  app.footer(kFooter);
-
+void define_commands(CLI::App& app, Options& options) {
   CLI::App* status =
       app.add_subcommand("status", "Whose data it is, how far it goes, how it ended");
   add_common(*status, options);
@@ -101,9 +88,9 @@ ExitCode dispatch(const CLI::App& app, Options& options, const Console& console)
 }
 
 ExitCode parse_and_run(std::span<const std::string> args, const Console& console) {
-  CLI::App app("Looks at the log and the rows of a bib node, and changes nothing.", "raft-inspect");
+  CLI::App app;
   Options options;
-  define(app, options);
+  define_inspect(app, options);
   try {
     app.parse(with_range_last(args));
   } catch (const CLI::Success& asked) {  // help, version
@@ -116,6 +103,16 @@ ExitCode parse_and_run(std::span<const std::string> args, const Console& console
 }
 
 }  // namespace
+
+void define_inspect(CLI::App& app, Options& options) {
+  app.name("raft-inspect");
+  app.description("Looks at the log and the rows of a bib node, and changes nothing.");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", std::string("raft-inspect ") + wire::version());
+  app.footer(kFooter);  // of each command, too
+  define_commands(app, options);
+  app.footer(wire::exit_code_help(wire::Program::kRaftInspect) + "\n" + kFooter);
+}
 
 int run(std::span<const std::string> args, const Console& console) {
   ExitCode code = ExitCode::kGeneral;
