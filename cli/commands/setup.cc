@@ -68,27 +68,29 @@ bool settle(const Context& context, const Question& question) {
 
 // False: the input has ended.
 bool ask_questions(const Context& context, SetupOptions& options) {
-  const wire::NodeConfig defaults;
+  const wire::NodeConfig& before = options.before;
   std::vector<Question> questions;
   if (options.mode == SetupMode::kNewCluster) {
     questions.push_back(
-        {options.cluster_name, "Cluster name", defaults.cluster_name, "cluster.cluster_name"});
+        {options.cluster_name, "Cluster name", before.cluster_name, "cluster.cluster_name"});
   }
-  questions.push_back(
-      {options.data_dir, "Data directory", context.environment.data_dir(), "cluster.data_dir"});
+  questions.push_back({options.data_dir, "Data directory",
+                       before.data_dir.empty() ? context.environment.data_dir() : before.data_dir,
+                       "cluster.data_dir"});
   if (options.mode != SetupMode::kSingle) {
     questions.push_back(
-        {options.listen, "Address for other nodes", defaults.listen_addr, "cluster.listen_addr"});
+        {options.listen, "Address for other nodes", before.listen_addr, "cluster.listen_addr"});
   }
   for (const Question& question : questions) {
     if (!settle(context, question)) return false;
   }
   const Question api{options.api_listen, "Address for clients",
-                     options.mode == SetupMode::kSingle ? defaults.api_listen_addr
-                                                        : default_api_address(options.listen),
+                     options.mode == SetupMode::kSingle
+                         ? before.api_listen_addr
+                         : default_api_address(options.listen, before),
                      "api.listen_addr"};
   if (!settle(context, api)) return false;
-  if (options.insecure ||
+  if (options.insecure || before.insecure ||
       (!is_beyond_loopback(options.listen) && !is_beyond_loopback(options.api_listen))) {
     return true;
   }
@@ -111,6 +113,24 @@ bool holds_data(const std::string& data_dir) {
   std::error_code error;
   return std::filesystem::exists(data_dir, error) && !std::filesystem::is_empty(data_dir, error) &&
          !error;
+}
+
+// The configuration that is replaced, as its file says it: what a variable says now is not in it.
+wire::NodeConfig configuration_before(const Context& context, const std::string& path) {
+  std::map<std::string, std::string> variables = context.environment.variables();
+  std::erase_if(variables, [](const auto& one) { return one.first.rfind("BIBD_", 0) == 0; });
+  ConfigSources sources;
+  sources.path = path;
+  const LoadedConfig loaded = load_config(sources, Environment(std::move(variables)));
+  if (!loaded.file_found) return {};
+  context.note(
+      fmt::format("Values that are not given now stay as they are in {}, except the node id "
+                  "and the join token.",
+                  context.environment.shown_path(path)));
+  if (!loaded.problems.empty())
+    context.note("It has mistakes; what cannot be used of it is not kept:");
+  for (const ConfigProblem& problem : loaded.problems) context.note(printable(to_string(problem)));
+  return loaded.config;
 }
 
 std::string start_command(const Context& context, const std::string& path) {
@@ -207,6 +227,7 @@ ExitCode setup(const Context& context, SetupCommand& command) {
                                       printable(*command.join)),
                           "Give the token after it, or - to read it from standard input");
   }
+  if (command.force) options.before = configuration_before(context, path);
   if (command.join) options.join_token = read_token_text(context, *command.join);
   const bool input_is_free = !command.join || *command.join != "-";
   const bool asks = context.in_is_terminal && !command.yes && input_is_free;
@@ -241,7 +262,8 @@ void add_options(CLI::App* app, SetupCommand& command) {
       ->type_name("TOKEN")
       ->excludes(cluster);
   app->add_flag("-y,--yes,--non-interactive", command.yes, "Ask nothing; take the defaults");
-  app->add_flag("--force", command.force, "Replace an existing configuration");
+  app->add_flag("--force", command.force,
+                "Replace an existing configuration; what is not said again is kept");
   app->add_option("--config", command.config_path, "The file to write")->type_name("FILE");
   app->add_option("--data-dir", options.data_dir, "Where the node keeps its data")
       ->type_name("DIR");

@@ -21,9 +21,27 @@ wire::Status set_option(wire::NodeConfig& config, std::string_view option, std::
   return {};
 }
 
+std::string host_of(const std::string& address) {
+  const auto parsed = parse_host_port(address);
+  return parsed ? parsed->host : std::string();
+}
+
+// What others were told to dial belongs to the address that was listened on then.
+void forget_advertised(wire::NodeConfig& config, const SetupOptions& options) {
+  const wire::NodeConfig& before = options.before;
+  const bool moved = config.listen_addr != before.listen_addr;
+  const bool renamed = !options.advertise.empty() && options.advertise != before.advertise_addr;
+  const bool is_one_name = host_of(before.advertise_addr) == host_of(before.api_advertise_addr);
+  if (moved) config.advertise_addr.clear();
+  if (config.api_listen_addr != before.api_listen_addr || ((moved || renamed) && is_one_name)) {
+    config.api_advertise_addr.clear();
+  }
+}
+
 wire::Status set_options(wire::NodeConfig& config, const SetupOptions& options,
                          const Environment& environment) {
-  std::string data_dir = options.data_dir.empty() ? environment.data_dir() : options.data_dir;
+  std::string data_dir = options.data_dir.empty() ? options.before.data_dir : options.data_dir;
+  if (data_dir.empty()) data_dir = environment.data_dir();
   if (data_dir.empty()) {
     return wire::fail(ErrorCode::kConfig,
                       "HOME is not set, so there is no place for the data; nothing was written. "
@@ -34,12 +52,14 @@ wire::Status set_options(wire::NodeConfig& config, const SetupOptions& options,
   }
   BIB_TRY_VOID(set_option(config, "--data-dir", "cluster.data_dir", data_dir, environment));
   BIB_TRY_VOID(set_option(config, "--listen", "cluster.listen_addr", options.listen, environment));
+  const bool follows = options.api_listen.empty() && options.mode != SetupMode::kSingle;
+  BIB_TRY_VOID(set_option(
+      config, "--api-listen", "api.listen_addr",
+      follows ? default_api_address(config.listen_addr, options.before) : options.api_listen,
+      environment));
+  forget_advertised(config, options);
   BIB_TRY_VOID(
       set_option(config, "--advertise", "cluster.advertise_addr", options.advertise, environment));
-  const bool follows = options.api_listen.empty() && options.mode != SetupMode::kSingle;
-  BIB_TRY_VOID(set_option(config, "--api-listen", "api.listen_addr",
-                          follows ? default_api_address(config.listen_addr) : options.api_listen,
-                          environment));
   BIB_TRY_VOID(set_option(config, "--api-advertise", "api.advertise_addr", options.api_advertise,
                           environment));
   BIB_TRY_VOID(set_option(config, "--cluster-name", "cluster.cluster_name", options.cluster_name,
@@ -127,6 +147,7 @@ wire::Result<std::string> plan_join(wire::NodeConfig& config, const SetupOptions
                       "they can dial: --listen HOST:PORT --insecure",
                       to_string(*address), config.raft_address());
   }
+  if (config.cluster_name != token.cluster_name) config.join_addrs.clear();  // of another cluster
   config.cluster_name = token.cluster_name;
   // The clean form: what came from a terminal may have blanks and line ends around it.
   config.join_token = wire::encode_join_token(token);
@@ -135,11 +156,12 @@ wire::Result<std::string> plan_join(wire::NodeConfig& config, const SetupOptions
 
 }  // namespace
 
-std::string default_api_address(const std::string& listen) {
-  const std::string standard = wire::NodeConfig().api_listen_addr;
+std::string default_api_address(const std::string& listen, const wire::NodeConfig& before) {
+  const std::string& kept = before.api_listen_addr;
   const auto address = parse_host_port(listen);
-  const auto api = parse_host_port(standard);
-  if (!address || !api || wire::is_loopback(address->host)) return standard;
+  const auto api = parse_host_port(kept);
+  if (!address || !api || api->host != host_of(before.listen_addr)) return kept;
+  if (wire::is_loopback(address->host) && wire::is_loopback(api->host)) return kept;
   return to_string(wire::Address{address->host, api->port});
 }
 
@@ -147,17 +169,21 @@ wire::Result<SetupPlan> plan_setup(const SetupOptions& options, const Environmen
                                    const MachineAddress& machine_address) {
   SetupPlan plan;
   wire::NodeConfig& config = plan.config;
+  config = options.before;
+  config.join_token.clear();
   BIB_TRY_VOID(set_options(config, options, environment));
-  config.insecure = options.insecure;
-  config.is_voter = !options.non_voter;
+  const bool insecure = options.insecure || options.before.insecure;
+  config.insecure = insecure;
+  const bool was_voter = options.mode != SetupMode::kJoin || options.before.is_voter;
+  config.is_voter = was_voter && !options.non_voter;
   config.enabled = options.mode != SetupMode::kSingle;
   config.bootstrap = options.mode != SetupMode::kJoin;
   BIB_TRY_VOID(settle_door({"--listen", "--advertise", config.listen_addr, config.advertise_addr},
-                           options.insecure, machine_address));
+                           insecure, machine_address));
   BIB_TRY_VOID(follow_advertised(config));
   BIB_TRY_VOID(settle_door(
       {"--api-listen", "--api-advertise", config.api_listen_addr, config.api_advertise_addr},
-      options.insecure, machine_address));
+      insecure, machine_address));
   if (config.listen_addr == config.api_listen_addr) {
     return wire::fail(ErrorCode::kInvalid,
                       "--listen and --api-listen are the same ({}); nodes and "
@@ -173,6 +199,13 @@ wire::Result<SetupPlan> plan_setup(const SetupOptions& options, const Environmen
   } else if (options.mode == SetupMode::kNewCluster) {
     config.join_token =
         make_token(config.cluster_name, config.raft_address(), kTokenLifetimeMs).text;
+  }
+  // Of what was kept: bibd would refuse it.
+  for (const wire::ConfigMismatch& mismatch : wire::mismatches(config)) {
+    return wire::fail(ErrorCode::kConfig,
+                      "{}: {}; nothing was written. Correct that in the old configuration, or move "
+                      "its file away to begin with the defaults",
+                      mismatch.keys.front(), mismatch.message);
   }
   return plan;
 }

@@ -1,6 +1,8 @@
 // SetupPlan: the configuration that `bib setup --daemon` will write, made of options and checked.
 //
-// Pure but for the machine's address, which is given as a function so that tests choose it.
+// What no option says is as in the configuration that is replaced, but for the node's id, which is
+// new, and what the mode decides. Pure but for the machine's address, which is given as a function
+// so that tests choose it.
 // Errors: kInvalid an option's value; kConfig values that bibd would refuse; kUnauthenticated a
 // damaged or expired token.
 #pragma once
@@ -19,8 +21,9 @@ enum class SetupMode : std::uint8_t { kSingle, kNewCluster, kJoin };
 
 struct SetupOptions {
   SetupMode mode = SetupMode::kSingle;
-  std::string join_token;  // kJoin: the token's text
-  std::string data_dir;    // this and the following: empty means the default
+  std::string join_token;   // kJoin: the token's text
+  wire::NodeConfig before;  // the configuration that is replaced; all defaults where there is none
+  std::string data_dir;     // this and the following: empty means as before
   std::string listen;
   std::string advertise;
   std::string api_listen;
@@ -37,8 +40,9 @@ struct SetupPlan {
 };
 
 // Where clients of a node in a cluster are to reach it when nothing else was said: on the host
-// where the other nodes reach it, so that a redirect to it leads somewhere from their machines too.
-std::string default_api_address(const std::string& listen);
+// where the other nodes reach it, so that a redirect to it leads somewhere from their machines too;
+// as before where the two differed already.
+std::string default_api_address(const std::string& listen, const wire::NodeConfig& before);
 
 using MachineAddress = std::function<wire::Result<std::string>()>;
 

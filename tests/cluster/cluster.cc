@@ -36,6 +36,13 @@ std::string Cluster::api(std::size_t node) const {
   return nodes_[node].place.host + ":" + std::to_string(nodes_[node].api_port);
 }
 
+Finished Cluster::set_up_again(std::size_t node, const std::vector<std::string>& arguments) const {
+  std::vector<std::string> command{program("BIB_BIB"), "setup", "--yes"};
+  command.insert(command.end(), {"--config", config(node).string()});
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return run(command);
+}
+
 Finished Cluster::set_up(std::size_t node, const std::vector<std::string>& arguments) const {
   const Node& machine = nodes_[node];
   std::vector<std::string> command{program("BIB_BIB"), "setup", "--yes"};

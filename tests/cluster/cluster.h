@@ -41,8 +41,9 @@ class Cluster {
   void form(std::size_t nodes);
   // `bib setup` for one more node; its number.
   std::size_t add_node(const std::vector<std::string>& setup_arguments);
-  // `bib setup` with these arguments on a node's machine: the same file, data and addresses.
-  Finished set_up(std::size_t node, const std::vector<std::string>& arguments) const;
+  // `bib setup` with these arguments on a node's machine, as a person types it who replaces the
+  // node's configuration: nothing else is said but where the file is.
+  Finished set_up_again(std::size_t node, const std::vector<std::string>& arguments) const;
 
   void start(std::size_t node);
   void kill_9(std::size_t node);
@@ -74,6 +75,9 @@ class Cluster {
   bool converged() const;
 
  private:
+  // ... with the node's file, data and addresses.
+  Finished set_up(std::size_t node, const std::vector<std::string>& arguments) const;
+
   struct Node {
     std::string name;
     Place place;

@@ -91,7 +91,7 @@ void join_again_as_told(Cluster& cluster, std::size_t node, const std::string& s
       nlohmann::json::parse(must_bib(cluster, {"-o", "json", "cluster", "token", "create"}))
           .at("token");
   const auto setup = printed_command(said, "bib setup", "TOKEN", token);
-  const Finished done = cluster.set_up(node, {setup.begin() + 2, setup.end()});
+  const Finished done = cluster.set_up_again(node, {setup.begin() + 2, setup.end()});
   INFO(done.err);
   REQUIRE(done.exit_code == 0);
 
