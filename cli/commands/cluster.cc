@@ -35,10 +35,18 @@ wire::Result<ClusterView> fetch_member_view(const Context& context, const Member
                     wire::to_string(view.node), member.api_address);
 }
 
-std::vector<MemberDigests> fetch_digests(const Context& context, const ClusterView& cluster) {
+// Members are asked one after another, and each has a share of what is left: one that hangs does
+// not use up the others' time.
+std::vector<MemberDigests> fetch_digests(const Context& context, const ClusterView& cluster,
+                                         Clock::time_point deadline) {
   std::vector<MemberDigests> all;
+  Context asking = context;
   for (const MemberView& member : cluster.members) {
-    all.push_back({member, fetch_member_view(context, member)});
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
+    const auto waiting = static_cast<std::int64_t>(cluster.members.size() - all.size());
+    asking.timeout = std::max(left / waiting, std::chrono::milliseconds(1));
+    all.push_back({member, fetch_member_view(asking, member)});
   }
   return all;
 }
@@ -69,7 +77,7 @@ bool equal_digests(const std::vector<MemberDigests>& all) {
 std::vector<MemberDigests> settle_digests(const Context& context, const ClusterView& cluster) {
   const Clock::time_point deadline = Clock::now() + context.timeout;
   for (;;) {
-    std::vector<MemberDigests> all = fetch_digests(context, cluster);
+    std::vector<MemberDigests> all = fetch_digests(context, cluster, deadline);
     const bool all_answer = std::all_of(
         all.begin(), all.end(), [](const MemberDigests& one) { return one.view.has_value(); });
     if (comparable(all) || !all_answer || Clock::now() >= deadline) return all;

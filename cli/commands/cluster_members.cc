@@ -90,7 +90,7 @@ Json list_json(const ClusterView& view) {
           {"membership_index", view.membership_index.value()},
           {"committed", view.membership_committed},
           {"joint", view.joint},
-          {"leave", view.joint ? Json(view.auto_leave ? "automatic" : "explicit") : Json(nullptr)}};
+          {"leave", leave_json(view)}};
 }
 
 ExitCode list_members(const Context& context) {
@@ -101,10 +101,7 @@ ExitCode list_members(const Context& context) {
     text += fmt::format("\nThe change in entry {} is not committed yet.\n",
                         view->membership_index.value());
   }
-  if (view->joint) {
-    text += view->auto_leave ? "\nA change is under way: both halves decide until it is left.\n"
-                             : "\nThe joint phase lasts until `bib cluster member leave-joint`.\n";
-  }
+  if (view->joint) text += '\n' + joint_text(*view);
   context.emit(list_json(*view), text);
   return ExitCode::kOk;
 }
@@ -267,7 +264,7 @@ void add_cluster_member_commands(Commands& commands, CLI::App& cluster) {
              MemberChangeKind::kAddVoter},
         Kind{"demote", "Make voters non-voters", "Demoted", MemberChangeKind::kAddLearner}}) {
     CLI::App* command = member->add_subcommand(kind.name, kind.help);
-    command->add_option("id", options.ids, "Ids, or their beginnings")->required();
+    command->add_option("ID", options.ids, "Ids, or their beginnings")->required();
     add_force(*command, options);
     commands.on(*command, [&context, &options, kind] {
       return change_one_kind(context, options, kind.what, kind.kind);
@@ -275,16 +272,18 @@ void add_cluster_member_commands(Commands& commands, CLI::App& cluster) {
   }
 
   CLI::App* replace_command = member->add_subcommand("replace", "Replace a voter in one step");
-  replace_command->add_option("old", options.id, "The member that goes")->required();
-  replace_command->add_option("new", options.with, "The non-voter that takes its place")
+  replace_command->add_option("OLD", options.id, "The member that goes")->required();
+  replace_command->add_option("NEW", options.with, "The non-voter that takes its place")
       ->required();
   add_force(*replace_command, options);
   commands.on(*replace_command, [&] { return replace(context, options); });
 
   CLI::App* update_command = member->add_subcommand("update", "New addresses of a member");
-  update_command->add_option("id", options.id, "Its id, or the beginning")->required();
-  update_command->add_option("--address", options.raft_address, "HOST:PORT for other nodes");
-  update_command->add_option("--api-address", options.api_address, "HOST:PORT for clients");
+  update_command->add_option("ID", options.id, "Its id, or the beginning")->required();
+  update_command->add_option("--address", options.raft_address, "Where other nodes reach it")
+      ->type_name("HOST:PORT");
+  update_command->add_option("--api-address", options.api_address, "Where clients reach it")
+      ->type_name("HOST:PORT");
   commands.on(*update_command, [&] { return update(context, options); });
 
   CLI::App* several = member->add_subcommand("change", "Several changes in one step");
@@ -303,7 +302,7 @@ void add_cluster_member_commands(Commands& commands, CLI::App& cluster) {
 
   CLI::App* transfer_command =
       cluster.add_subcommand("transfer", "Hand the leadership to another voter");
-  transfer_command->add_option("id", options.id, "To whom; the best one if not given");
+  transfer_command->add_option("ID", options.id, "To whom; the best one if not given");
   commands.on(*transfer_command, [&] { return transfer(context, options); });
 }
 

@@ -53,6 +53,28 @@ std::string role_text(const MemberView& member) {
   return member.leader ? "leader" : "follower";
 }
 
+Json majority_json(const Quorum& quorum, const Majority& majority) {
+  return {{"voters", majority.voters},
+          {"needed", majority.needed},
+          {"healthy", quorum.known ? Json(majority.healthy) : Json(nullptr)}};
+}
+
+Json quorum_json(const Quorum& quorum) {
+  Json json = majority_json(quorum, quorum.voters);
+  json["outgoing"] = quorum.outgoing ? majority_json(quorum, *quorum.outgoing) : Json(nullptr);
+  json["has_quorum"] = quorum.known ? Json(quorum.has_quorum()) : Json(nullptr);
+  json["tolerates"] = quorum.known ? Json(quorum.tolerates()) : Json(nullptr);
+  return json;
+}
+
+std::string reached_text(const Quorum& quorum) {
+  // Of the two halves of a joint phase the one that is short.
+  const bool is_outgoing = quorum.outgoing && quorum.voters.is_there();
+  const Majority& majority = is_outgoing ? *quorum.outgoing : quorum.voters;
+  return fmt::format("the leader reaches {} of {} {}voters and needs {}", majority.healthy,
+                     majority.voters, is_outgoing ? "outgoing " : "", majority.needed);
+}
+
 std::string health_text(const MemberView& member) {
   if (!member.known) return "unknown";
   return member.healthy ? "healthy" : "unhealthy";
@@ -115,13 +137,17 @@ ClusterView to_view(const wire::StatusReply& reply) {
 Quorum judge(const ClusterView& view) {
   Quorum quorum;
   quorum.known = view.leader.value() != 0;
+  if (view.joint) quorum.outgoing.emplace();
+  const auto count = [](Majority& majority, const MemberView& member) {
+    ++majority.voters;
+    if (member.known && member.healthy) ++majority.healthy;
+    majority.needed = majority.voters / 2 + 1;
+  };
   for (const MemberView& member : view.members) {
-    if (!member.voter) continue;
-    ++quorum.voters;
-    if (!member.known) quorum.known = false;
-    if (member.known && member.healthy) ++quorum.healthy;
+    if (member.voter && !member.known) quorum.known = false;
+    if (view.joint ? member.incoming : member.voter) count(quorum.voters, member);
+    if (view.joint && member.outgoing) count(*quorum.outgoing, member);
   }
-  quorum.needed = quorum.voters / 2 + 1;
   return quorum;
 }
 
@@ -137,18 +163,33 @@ std::string state_text(const ClusterView& view) {
 }
 
 std::string quorum_text(const Quorum& quorum) {
-  const std::string text = fmt::format("Quorum: {}/{}", quorum.needed, quorum.voters);
-  if (!quorum.known) return text + " (unknown: no leader says who is healthy)";
-  if (!quorum.has_quorum()) {
-    return text +
-           fmt::format(" (NO QUORUM: {} of {} voters healthy)", quorum.healthy, quorum.voters);
+  const Majority& voters = quorum.voters;
+  std::string text = fmt::format("Quorum: {}/{}", voters.needed, voters.voters);
+  std::string healthy = fmt::format("{} of {}", voters.healthy, voters.voters);
+  bool all = voters.healthy == voters.voters;
+  if (quorum.outgoing) {
+    const Majority& outgoing = *quorum.outgoing;
+    text += fmt::format(" and {}/{} of the outgoing voters", outgoing.needed, outgoing.voters);
+    healthy += fmt::format(" and {} of {} outgoing", outgoing.healthy, outgoing.voters);
+    all = all && outgoing.healthy == outgoing.voters;
   }
-  std::string verdict =
-      quorum.healthy == quorum.voters
-          ? "healthy"
-          : fmt::format("degraded: {} of {} voters healthy", quorum.healthy, quorum.voters);
+  if (!quorum.known) return text + " (unknown: no leader says who is healthy)";
+  if (!quorum.has_quorum()) return text + fmt::format(" (NO QUORUM: {} voters healthy)", healthy);
+  const std::string verdict = all ? "healthy" : fmt::format("degraded: {} voters healthy", healthy);
   return text +
          fmt::format(" ({}), tolerates {}", verdict, counted(quorum.tolerates(), "more failure"));
+}
+
+Json leave_json(const ClusterView& view) {
+  return view.joint ? Json(view.auto_leave ? "automatic" : "explicit") : Json(nullptr);
+}
+
+std::string joint_text(const ClusterView& view) {
+  if (!view.joint) return {};
+  return view.auto_leave
+             ? "Joint phase: a change of members is under way; both majorities decide until it is "
+               "complete.\n"
+             : "Joint phase: both majorities decide until `bib cluster member leave-joint`.\n";
 }
 
 Json members_json(const ClusterView& view) {
@@ -205,12 +246,8 @@ Json to_json(const ClusterView& view) {
           {"commit_index", view.commit.value()},
           {"members", members_json(view)},
           {"joint", view.joint},
-          {"quorum",
-           {{"voters", quorum.voters},
-            {"needed", quorum.needed},
-            {"healthy", quorum.known ? Json(quorum.healthy) : Json(nullptr)},
-            {"has_quorum", quorum.known ? Json(quorum.has_quorum()) : Json(nullptr)},
-            {"tolerates", quorum.known ? Json(quorum.tolerates()) : Json(nullptr)}}},
+          {"leave", leave_json(view)},
+          {"quorum", quorum_json(quorum)},
           {"node",
            {{"id", wire::to_string(view.node)},
             {"role", view.role},
@@ -238,7 +275,8 @@ std::string to_text(const ClusterView& view) {
                      {"Leader", leader_text},
                      {"Term", std::to_string(view.term.value())},
                      {"Commit index", std::to_string(view.commit.value())}});
-  return text + '\n' + members_text(view) + '\n' + quorum_text(judge(view)) + '\n';
+  return text + '\n' + members_text(view) + '\n' + joint_text(view) + quorum_text(judge(view)) +
+         '\n';
 }
 
 wire::Result<ClusterView> fetch_node_view(const Context& context, const ServerAddress& address) {
@@ -271,10 +309,7 @@ wire::Error explained(const Context& context, wire::Error error) {
   if (!view) return error;
   const Quorum quorum = judge(*view);
   if (quorum.known && quorum.has_quorum()) return error;
-  const std::string why = quorum.known
-                              ? fmt::format("the leader reaches {} of {} voters and needs {}",
-                                            quorum.healthy, quorum.voters, quorum.needed)
-                              : "no leader is known";
+  const std::string why = quorum.known ? reached_text(quorum) : "no leader is known";
   return {ErrorCode::kNoQuorum,
           fmt::format("no quorum: {} (`bib cluster status`); {}", why, error.message)};
 }

@@ -4,6 +4,7 @@
 // knows how far the others are. Values of their own; pure functions judge and print them.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -65,15 +66,30 @@ struct ClusterView {
 
 ClusterView to_view(const wire::StatusReply& reply);
 
+// Voters of whom a majority decides.
+struct Majority {
+  std::size_t voters = 0;
+  std::size_t needed = 1;
+  std::size_t healthy = 0;
+
+  bool is_there() const { return healthy >= needed; }
+  std::size_t spare() const { return is_there() ? healthy - needed : 0; }
+};
+
 // How many voters may fail. `known` is false when no leader said who is healthy.
 struct Quorum {
-  std::size_t voters = 0;
-  std::size_t needed = 0;
-  std::size_t healthy = 0;
+  Majority voters;                   // in a joint phase: those to come
+  std::optional<Majority> outgoing;  // in a joint phase: those until then; both majorities decide
   bool known = false;
 
-  bool has_quorum() const { return known && healthy >= needed; }
-  std::size_t tolerates() const { return has_quorum() ? healthy - needed : 0; }
+  bool has_quorum() const {
+    return known && voters.is_there() && (!outgoing || outgoing->is_there());
+  }
+  // Whoever they are.
+  std::size_t tolerates() const {
+    if (!has_quorum()) return 0;
+    return outgoing ? std::min(voters.spare(), outgoing->spare()) : voters.spare();
+  }
 };
 Quorum judge(const ClusterView& view);
 
@@ -81,6 +97,9 @@ Quorum judge(const ClusterView& view);
 std::string state_text(const ClusterView& view);
 // "Quorum: 2/3 (healthy), tolerates 1 more failure": needed of all voters, and the verdict.
 std::string quorum_text(const Quorum& quorum);
+// What a joint phase waits for: "automatic", "explicit" or null; and for people, or empty.
+Json leave_json(const ClusterView& view);
+std::string joint_text(const ClusterView& view);
 
 // The members as every command shows them: an array, and a table.
 Json members_json(const ClusterView& view);

@@ -144,8 +144,8 @@ void ClientSide::add_members(wire::StatusReply& reply) const {
       // Who answers, needs a snapshot, and cannot take one, does not get on.
       const bool is_stuck =
           peer.match < raft.log().base().index && parts_.snapshots->fails_to_fetch(peer.id);
-      status.healthy =
-          peer.recently_active && parts_.world.peers.is_connected(peer.id) && !is_stuck;
+      // One that has fallen silent is missed at once, as a client that waits in vain asks at once.
+      status.healthy = peer.reachable && parts_.world.peers.is_connected(peer.id) && !is_stuck;
       status.match = peer.match;
       status.caught_up = raft.learner_is_caught_up(peer.id);
     }

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include "cli/commands/cluster_view.h"
 #include "cli/commands/member_names.h"
 #include "fake_node.h"
 #include "run.h"
@@ -240,4 +241,68 @@ TEST_CASE("a bound on age goes with stale reads, and the answer's age is told") 
   CHECK(script.run({"config", "get", "k", "--max-age", "5s"}) == 2);
   CHECK(script.run({"config", "get", "k", "--consistency", "stale", "--max-age", "0s"}) == 2);
   CHECK(script.run({"config", "get", "k", "--consistency", "stale", "--max-age", "soon"}) == 2);
+}
+
+TEST_CASE("members that hang do not keep a comparison of digests beyond its time") {
+  FakeNode hangs(2, [](const Received&) { return test::silence(); });
+  wire::StatusReply status;
+  status.leader = status.node = NodeId(1);
+  FakeNode node(1, [&](const Received&) { return answer(FrameKind::kStatusReply, status); });
+  const std::string address = hangs.address();
+  for (std::uint64_t id = 2; id <= 21; ++id) {
+    wire::MemberStatus& member = status.members.emplace_back();
+    member.id = NodeId(id);
+    member.api_address = address;
+  }
+  Session session(
+      {"cluster", "status", "--digests", "--timeout", "1s", "--server", node.address()});
+  const auto began = std::chrono::steady_clock::now();
+  CHECK(session.run() == 1);
+  // Each had a second of its own.
+  CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(10));
+  CHECK(session.out().find("not comparable") != std::string::npos);
+}
+
+TEST_CASE("in a joint phase both majorities count for what the cluster tolerates") {
+  // Voters 1, 2, 3 are to give way to 3, 4, 5.
+  wire::StatusReply status;
+  status.leader = NodeId(1);
+  status.joint = true;
+  for (std::uint64_t id = 1; id <= 5; ++id) {
+    wire::MemberStatus& member = status.members.emplace_back();
+    member.id = NodeId(id);
+    member.voter = true;
+    member.outgoing = id <= 3;
+    member.incoming = id >= 3;
+    member.known = member.healthy = true;
+  }
+  const auto verdict = [&] { return quorum_text(judge(to_view(status))); };
+  // Of five voters, but the loss of two of three outgoing ones ends it.
+  CHECK(verdict() ==
+        "Quorum: 2/3 and 2/3 of the outgoing voters (healthy), tolerates 1 more failure");
+  status.members[0].healthy = false;
+  CHECK(verdict() ==
+        "Quorum: 2/3 and 2/3 of the outgoing voters (degraded: 3 of 3 and 2 of 3 outgoing voters "
+        "healthy), tolerates 0 more failures");
+  status.members[1].healthy = false;
+  CHECK(verdict() ==
+        "Quorum: 2/3 and 2/3 of the outgoing voters (NO QUORUM: 3 of 3 and 1 of 3 outgoing voters "
+        "healthy)");
+  const ClusterView view = to_view(status);
+  CHECK(state_text(view) == "no quorum");
+  CHECK(to_text(view).find("Joint phase: both majorities decide until `bib cluster member "
+                           "leave-joint`.\nQuorum: ") != std::string::npos);
+  const Json json = to_json(view);
+  CHECK(json["leave"] == "explicit");
+  CHECK(json["quorum"]["healthy"] == 3);
+  CHECK(json["quorum"]["outgoing"]["healthy"] == 1);
+  CHECK(json["quorum"]["has_quorum"] == false);
+
+  // One voter of one is left: a single loss there ends it, whatever the other half has.
+  status.members = {status.members[2], status.members[3], status.members[4]};
+  status.members[0].outgoing = true;
+  CHECK(judge(to_view(status)).tolerates() == 0);
+  status.joint = false;
+  CHECK(verdict() == "Quorum: 2/3 (healthy), tolerates 1 more failure");
+  CHECK(to_json(to_view(status))["quorum"]["outgoing"].is_null());
 }

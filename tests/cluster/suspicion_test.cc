@@ -137,3 +137,24 @@ TEST_CASE("a follower that is cut off and comes back changes neither leader nor 
   CHECK(after->role == "leader");
   CHECK(after->term == before->term);
 }
+
+TEST_CASE("who waits in vain for a majority that hangs is told so, and ends with 7") {
+  Cluster cluster(no_election_by_timeout());
+  cluster.form(3);
+  const std::size_t leader = leader_of(cluster);
+  for (std::size_t node = 0; node < 3; ++node) {
+    if (node != leader) cluster.process(node).signal(SIGSTOP);
+  }
+  // Long enough for four probes, and too short for the connections to be given up.
+  const Finished write = cluster.bib({"--timeout", "1s", "config", "set", "k", "v"});
+  INFO(write.err);
+  CHECK(write.exit_code == 7);
+  CHECK(write.err.find("the leader reaches 1 of 3 voters and needs 2") != std::string::npos);
+  const Finished status = cluster.bib({"--timeout", "2s", "cluster", "status"});
+  CHECK(status.exit_code == 7);
+  CHECK(status.out.find("NO QUORUM: 1 of 3 voters healthy") != std::string::npos);
+  for (std::size_t node = 0; node < 3; ++node) {
+    if (node != leader) cluster.process(node).signal(SIGCONT);
+  }
+  CHECK(support::wait_until([&] { return cluster.all_healthy(); }, 30s));
+}
