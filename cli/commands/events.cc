@@ -71,10 +71,15 @@ void print(const Context& context, const Json& event) {
 wire::Result<wire::Position> stream(const Context& context, const wire::ReadEvents& request,
                                     std::uint64_t& shown) {
   BIB_TRY(const auto printer, wire::EventPrinter::from_schema(wire::event_schema()));
+  const auto print_heading = [&] {
+    if (context.format != OutputFormat::kTable) return;
+    context.out << fmt::format(kRow, "POSITION", "TIME", "TYPE", "STREAM", "REVISION", "EVENT");
+    context.out.flush();
+  };
+  // Who follows may wait for long, and sees that it does.
+  if (request.follow) print_heading();
   return stream_events(context, request, [&](const wire::LoggedEvent& event) {
-    if (shown++ == 0 && context.format == OutputFormat::kTable) {
-      context.out << fmt::format(kRow, "POSITION", "TIME", "TYPE", "STREAM", "REVISION", "EVENT");
-    }
+    if (shown++ == 0 && !request.follow) print_heading();
     print(context, describe(printer, event));
     if (request.follow) context.out.flush();
     return static_cast<bool>(context.out);

@@ -226,3 +226,16 @@ TEST_CASE("bib events list asks for the consistency that the user names, and tai
   CHECK(asked({"events", "list", "--consistency", "stale"}) == Consistency::kStale);
   CHECK(asked({"events", "tail", "--from", "1:0"}) == Consistency::kStale);
 }
+
+TEST_CASE("bib events tail prints its heading before there is an event, and list with the first") {
+  FakeNode node(1, [](const Received&) { return events(1, 0, true); });  // none, and the end
+  const auto printed = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"--server", node.address()});
+    Session session(arguments);
+    CHECK(session.run() == 0);
+    return session.out();
+  };
+  CHECK(printed({"events", "tail", "--from", "1:0"}).rfind("POSITION ", 0) == 0);
+  CHECK(printed({"events", "tail", "--from", "1:0", "-o", "json"}).empty());
+  CHECK(printed({"events", "list"}).empty());
+}
