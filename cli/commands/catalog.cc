@@ -142,9 +142,9 @@ void add_add_command(Commands& commands, CLI::App& catalog, CatalogOptions& opti
   Context& context = commands.context();
   auto& fields = commands.keep<AddOptions>();
   CLI::App* command = catalog.add_subcommand("add", "Add a version of a dataset");
-  command->add_option("TOPIC", options.topic)->required();
-  command->add_option("DATASET", options.dataset)->required();
-  command->add_option("VERSION", options.version)->required();
+  command->add_option("TOPIC", options.topic, "The topic's path")->required();
+  command->add_option("DATASET", options.dataset, "The dataset's name")->required();
+  command->add_option("VERSION", options.version, "The version")->required();
   command->add_option("--hash", fields.hash, "ALGORITHM:HEX, such as sha256:...; MD5 without one");
   command->add_option("--size", fields.size, "Bytes, or with KiB, MiB, GiB");
   command->add_option("--format", fields.format, "Such as csv");
@@ -179,8 +179,8 @@ void add_catalog_commands(Commands& commands) {
   commands.on(*list_command, [&] { return list(context, options); });
 
   CLI::App* show_command = catalog->add_subcommand("show", "Show a dataset and its versions");
-  show_command->add_option("TOPIC", options.topic)->required();
-  show_command->add_option("DATASET", options.dataset)->required();
+  show_command->add_option("TOPIC", options.topic, "The topic's path")->required();
+  show_command->add_option("DATASET", options.dataset, "The dataset's name")->required();
   add_number(*show_command, "--limit", options.limit, "At most this many versions; 0: all (0)");
   commands.on(*show_command, [&] { return show(context, options); });
 

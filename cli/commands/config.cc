@@ -82,14 +82,15 @@ void add_config_commands(Commands& commands) {
     add_expected_revision(*command, options.expected_revision,
                           "Only if the key has this revision (0: only if it does not exist)");
   };
-  CLI::App* set_command = config->add_subcommand("set", "Set a key (VALUE -: from standard input)");
-  set_command->add_option("KEY", options.key)->required();
-  set_command->add_option("VALUE", options.value)->required();
+  CLI::App* set_command = config->add_subcommand("set", "Set a key");
+  set_command->add_option("KEY", options.key, "The key")->required();
+  set_command->add_option("VALUE", options.value, "Its value; - reads it from standard input")
+      ->required();
   add_expect(set_command);
   commands.on(*set_command, [&] { return set(context, options); });
 
   CLI::App* get_command = config->add_subcommand("get", "Print a key's value");
-  get_command->add_option("KEY", options.key)->required();
+  get_command->add_option("KEY", options.key, "The key")->required();
   commands.on(*get_command, [&] { return get(context, options); });
 
   CLI::App* list_command = config->add_subcommand("list", "List keys");
@@ -98,7 +99,7 @@ void add_config_commands(Commands& commands) {
   commands.on(*list_command, [&] { return list(context, options); });
 
   CLI::App* unset_command = config->add_subcommand("unset", "Remove a key");
-  unset_command->add_option("KEY", options.key)->required();
+  unset_command->add_option("KEY", options.key, "The key")->required();
   add_expect(unset_command);
   commands.on(*unset_command, [&] { return unset(context, options); });
 }

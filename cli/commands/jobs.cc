@@ -84,7 +84,7 @@ void add_job_commands(Commands& commands) {
 
   CLI::App* submit_command = job->add_subcommand("submit", "Submit a job");
   submit_command->add_option("ID", options.id, "A name that no other job has")->required();
-  submit_command->add_option("TASK", options.task)->required();
+  submit_command->add_option("TASK", options.task, "The task that it runs")->required();
   submit_command->add_option("--task-version", options.task_version, "Default: the latest");
   submit_command->add_option("--parameters", options.parameters, "Text for the task");
   commands.on(*submit_command, [&] { return submit(context, options); });
@@ -95,11 +95,11 @@ void add_job_commands(Commands& commands) {
   commands.on(*list_command, [&] { return list(context, options); });
 
   CLI::App* show_command = job->add_subcommand("show", "Show a job");
-  show_command->add_option("ID", options.id)->required();
+  show_command->add_option("ID", options.id, "The job's id")->required();
   commands.on(*show_command, [&] { return show(context, options); });
 
   CLI::App* state_command = job->add_subcommand("set-state", "Say how a job is getting on");
-  state_command->add_option("ID", options.id)->required();
+  state_command->add_option("ID", options.id, "The job's id")->required();
   std::vector<std::string> states;
   for (const wire::JobState state : kStates) states.emplace_back(state_name(state));
   state_command->add_option("STATE", options.state, "running, succeeded, failed or cancelled")

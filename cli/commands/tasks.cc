@@ -87,8 +87,8 @@ void add_task_commands(Commands& commands) {
   task->require_subcommand(1);
 
   CLI::App* register_command = task->add_subcommand("register", "Register a task's version");
-  register_command->add_option("NAME", options.name)->required();
-  register_command->add_option("VERSION", options.version)->required();
+  register_command->add_option("NAME", options.name, "The task's name")->required();
+  register_command->add_option("VERSION", options.version, "The version")->required();
   register_command->add_option("--definition", options.file, "A file, or - for standard input");
   register_command->add_option("--description", options.description, "What it does");
   commands.on(*register_command, [&] { return register_task(context, options); });
@@ -99,8 +99,8 @@ void add_task_commands(Commands& commands) {
   commands.on(*list_command, [&] { return list(context, options); });
 
   CLI::App* show_command = task->add_subcommand("show", "Show a task's version");
-  show_command->add_option("NAME", options.name)->required();
-  show_command->add_option("VERSION", options.version)->required();
+  show_command->add_option("NAME", options.name, "The task's name")->required();
+  show_command->add_option("VERSION", options.version, "The version")->required();
   commands.on(*show_command, [&] { return show(context, options); });
 }
 

@@ -12,6 +12,7 @@
 #include "cli/print/progress_line.h"
 #include "fake_node.h"
 #include "run.h"
+#include "support/document.h"
 #include "support/test_support.h"
 #include "wire/base/secret.h"
 #include "wire/model/row.h"
@@ -443,6 +444,10 @@ TEST_CASE("bench measures what the cluster answers, and says when requests faile
   REQUIRE(data["errors"] == 0);
   REQUIRE(data["p50_ms"] > 0.0);
   REQUIRE(data["p50_ms"] <= data["p99_ms"]);
+  const auto documented = support::names_of(
+      support::table_rows(support::document_lines("docs/metrics.md"), "## A bench"));
+  REQUIRE(data.size() == documented.size());
+  for (const std::string& name : documented) CHECK(data.contains(name));
   std::size_t reads = 0;
   std::size_t writes = 0;
   for (const Received& request : node.received()) {

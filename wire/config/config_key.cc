@@ -96,7 +96,9 @@ constexpr std::array kKeys = {
               std::uint64_t{256}, "Messages under way to one follower", 1, 65536},
     ConfigKey{"cluster.snapshot.interval", kDuration,
               in<&Config::snapshot, &Config::Snapshot::interval_ms>, 30 * kMinute,
-              "How often a snapshot is considered", kSecond, kYear},
+              "The age of the last snapshot at which the next is made, where anything was applied "
+              "since",
+              kSecond, kYear},
     ConfigKey{"cluster.snapshot.threshold", kCount,
               in<&Config::snapshot, &Config::Snapshot::threshold>, std::uint64_t{8192},
               "Entries since the last snapshot after which the next is made", 1, kCountMax},
