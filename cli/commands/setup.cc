@@ -75,8 +75,7 @@ bool ask_questions(const Context& context, SetupOptions& options) {
         {options.cluster_name, "Cluster name", before.cluster_name, "cluster.cluster_name"});
   }
   questions.push_back({options.data_dir, "Data directory",
-                       before.data_dir.empty() ? context.environment.data_dir() : before.data_dir,
-                       "cluster.data_dir"});
+                       default_data_dir(before, context.environment), "cluster.data_dir"});
   if (options.mode != SetupMode::kSingle) {
     questions.push_back(
         {options.listen, "Address for other nodes", before.listen_addr, "cluster.listen_addr"});
@@ -90,7 +89,7 @@ bool ask_questions(const Context& context, SetupOptions& options) {
                          : default_api_address(options.listen, before),
                      "api.listen_addr"};
   if (!settle(context, api)) return false;
-  if (options.insecure || before.insecure ||
+  if (options.is_insecure() ||
       (!is_beyond_loopback(options.listen) && !is_beyond_loopback(options.api_listen))) {
     return true;
   }

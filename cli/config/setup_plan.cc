@@ -40,8 +40,8 @@ void forget_advertised(wire::NodeConfig& config, const SetupOptions& options) {
 
 wire::Status set_options(wire::NodeConfig& config, const SetupOptions& options,
                          const Environment& environment) {
-  std::string data_dir = options.data_dir.empty() ? options.before.data_dir : options.data_dir;
-  if (data_dir.empty()) data_dir = environment.data_dir();
+  std::string data_dir =
+      options.data_dir.empty() ? default_data_dir(options.before, environment) : options.data_dir;
   if (data_dir.empty()) {
     return wire::fail(ErrorCode::kConfig,
                       "HOME is not set, so there is no place for the data; nothing was written. "
@@ -156,6 +156,10 @@ wire::Result<std::string> plan_join(wire::NodeConfig& config, const SetupOptions
 
 }  // namespace
 
+std::string default_data_dir(const wire::NodeConfig& before, const Environment& environment) {
+  return before.data_dir.empty() ? environment.data_dir() : before.data_dir;
+}
+
 std::string default_api_address(const std::string& listen, const wire::NodeConfig& before) {
   const std::string& kept = before.api_listen_addr;
   const auto address = parse_host_port(listen);
@@ -172,18 +176,17 @@ wire::Result<SetupPlan> plan_setup(const SetupOptions& options, const Environmen
   config = options.before;
   config.join_token.clear();
   BIB_TRY_VOID(set_options(config, options, environment));
-  const bool insecure = options.insecure || options.before.insecure;
-  config.insecure = insecure;
+  config.insecure = options.is_insecure();
   const bool was_voter = options.mode != SetupMode::kJoin || options.before.is_voter;
   config.is_voter = was_voter && !options.non_voter;
   config.enabled = options.mode != SetupMode::kSingle;
   config.bootstrap = options.mode != SetupMode::kJoin;
   BIB_TRY_VOID(settle_door({"--listen", "--advertise", config.listen_addr, config.advertise_addr},
-                           insecure, machine_address));
+                           config.insecure, machine_address));
   BIB_TRY_VOID(follow_advertised(config));
   BIB_TRY_VOID(settle_door(
       {"--api-listen", "--api-advertise", config.api_listen_addr, config.api_advertise_addr},
-      insecure, machine_address));
+      config.insecure, machine_address));
   if (config.listen_addr == config.api_listen_addr) {
     return wire::fail(ErrorCode::kInvalid,
                       "--listen and --api-listen are the same ({}); nodes and "

@@ -32,12 +32,17 @@ struct SetupOptions {
   std::string node_id;
   bool non_voter = false;
   bool insecure = false;
+
+  bool is_insecure() const { return insecure || before.insecure; }
 };
 
 struct SetupPlan {
   wire::NodeConfig config;
   std::string join_address;  // kJoin: where the cluster is
 };
+
+// Where the data is when nothing else was said; empty where no place is known.
+std::string default_data_dir(const wire::NodeConfig& before, const Environment& environment);
 
 // Where clients of a node in a cluster are to reach it when nothing else was said: on the host
 // where the other nodes reach it, so that a redirect to it leads somewhere from their machines too;

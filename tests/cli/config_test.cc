@@ -4,11 +4,11 @@
 
 #include <catch2/catch.hpp>
 #include <fstream>
-#include <sstream>
 
 #include "cli/config/cluster_token.h"
 #include "cli/config/config_file.h"
 #include "cli/config/config_text.h"
+#include "support/document.h"
 #include "support/test_support.h"
 #include "wire/base/units.h"
 
@@ -244,9 +244,8 @@ TEST_CASE("the document's tables are the table of keys: names, defaults, ranges,
                                    value.empty() ? "" : "`" + value + "`", allowed_text(key),
                                    key.help, environment_name(key)));
   }
-  std::istringstream document(support::read_file(support::source_dir() / "docs/configuration.md"));
   std::vector<std::string> rows;
-  for (std::string line; std::getline(document, line);) {
+  for (const std::string& line : support::document_lines("docs/configuration.md")) {
     if (line.rfind("| `", 0) == 0) rows.push_back(line);
   }
   CHECK(rows == expected);

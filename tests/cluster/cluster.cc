@@ -45,18 +45,14 @@ Finished Cluster::set_up_again(std::size_t node, const std::vector<std::string>&
 
 Finished Cluster::set_up(std::size_t node, const std::vector<std::string>& arguments) const {
   const Node& machine = nodes_[node];
-  std::vector<std::string> command{program("BIB_BIB"), "setup", "--yes"};
-  command.insert(command.end(), {"--config", config(node).string()});
-  command.insert(command.end(), {"--data-dir", data(node).string()});
-  command.insert(command.end(),
-                 {"--listen", machine.place.host + ":" + std::to_string(machine.raft_port)});
-  command.insert(command.end(), {"--api-listen", api(node)});
-  if (machine.place.host != "127.0.0.1") command.push_back("--insecure");
-  if (!machine.advertised.empty()) {
-    command.insert(command.end(), {"--advertise", machine.advertised});
-  }
-  command.insert(command.end(), arguments.begin(), arguments.end());
-  return run(command);
+  std::vector<std::string> all{
+      "--data-dir",   data(node).string(),
+      "--listen",     machine.place.host + ":" + std::to_string(machine.raft_port),
+      "--api-listen", api(node)};
+  if (machine.place.host != "127.0.0.1") all.push_back("--insecure");
+  if (!machine.advertised.empty()) all.insert(all.end(), {"--advertise", machine.advertised});
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  return set_up_again(node, all);
 }
 
 std::size_t Cluster::add_node(const std::vector<std::string>& setup_arguments) {
@@ -173,14 +169,6 @@ bool Cluster::converged() const {
     }
   }
   return first.has_value();
-}
-
-std::size_t count_of(const std::string& text, const std::string& part) {
-  std::size_t count = 0;
-  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) {
-    ++count;
-  }
-  return count;
 }
 
 std::string hex_text(wire::Prng& random, std::size_t size) {

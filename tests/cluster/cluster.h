@@ -98,8 +98,8 @@ class Cluster {
 // Timeouts that suit a test: heartbeats of 50 ms, elections after 500 ms.
 Environment quick_timeouts();
 
-// How often the part occurs in the text.
-std::size_t count_of(const std::string& text, const std::string& part);
+using support::count_of;
+
 // Digits that do not compress to less than half, at least so many.
 std::string hex_text(wire::Prng& random, std::size_t size);
 

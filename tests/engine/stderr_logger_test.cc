@@ -55,12 +55,6 @@ StderrLoggerOptions into(const SmallPipe& pipe) {
   return {.descriptor = pipe.in(), .waiting_bytes_max = 10'000, .limit = {.lines_max = 1'000'000}};
 }
 
-std::size_t count_of(const std::string& text, const std::string& what) {
-  std::size_t count = 0;
-  for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++count;
-  return count;
-}
-
 }  // namespace
 
 TEST_CASE("who logs does not wait for a reader that has stopped, and lost lines are counted") {
@@ -79,7 +73,7 @@ TEST_CASE("who logs does not wait for a reader that has stopped, and lost lines 
       20s));
   const std::string& text = pipe.read();
   CHECK_THAT(text, Contains("line 0 of many") && Contains("an error finds room"));
-  const std::size_t written = count_of(text, " of many\n");
+  const std::size_t written = support::count_of(text, " of many\n");
   const std::string notice = "warn  log      ";
   std::size_t lost = 0;
   for (auto at = text.find(notice); at != std::string::npos; at = text.find(notice, at + 1)) {

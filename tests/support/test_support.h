@@ -48,6 +48,9 @@ void skip(std::string_view reason);
 std::string read_file(const std::filesystem::path& file);
 void write_file(const std::filesystem::path& file, std::string_view bytes);
 
+// How often the part occurs in the text.
+std::size_t count_of(std::string_view text, std::string_view part);
+
 // Runs the action in a child process, and returns what it printed to stderr if it ended by abort(),
 // which is what BIB_CHECK does; nullopt if it ended in any other way.
 std::optional<std::string> aborts(const std::function<void()>& action);

@@ -7,6 +7,7 @@
 
 #include <sstream>
 
+#include "support/document.h"
 #include "support/test_support.h"
 #include "wire/log/log_format.h"
 
@@ -177,10 +178,9 @@ TEST_CASE("the golden log's records are read") {
 // more blanks their meaning.
 TEST_CASE("the hexdump in the document on the log format is the golden log") {
   const std::string file = golden_file();
-  std::istringstream document(support::read_file(support::source_dir() / "docs" / "log-format.md"));
   std::size_t compared = 0;
   bool inside = false;
-  for (std::string line; std::getline(document, line);) {
+  for (const std::string& line : support::document_lines("docs/log-format.md")) {
     if (line.starts_with("```")) {
       inside = line == "```hexdump";
       continue;

@@ -3,8 +3,8 @@
 
 #include <cstdio>
 #include <map>
-#include <sstream>
 
+#include "support/document.h"
 #include "support/test_support.h"
 #include "wire/base/result.h"
 
@@ -13,13 +13,9 @@ namespace {
 
 // The rows of the document's error table: code to name.
 std::map<int, std::string> documented_errors() {
-  std::istringstream document(
-      support::read_file(support::source_dir() / "docs" / "wire-protocol.md"));
   std::map<int, std::string> errors;
-  bool inside = false;
-  for (std::string line; std::getline(document, line);) {
-    if (line.starts_with("## ")) inside = line == "## Error codes";
-    if (!inside || !line.starts_with("| ") || line.starts_with("| code")) continue;
+  for (const std::string& line :
+       support::table_rows(support::document_lines("docs/wire-protocol.md"), "## Error codes")) {
     int code = -1;
     char name[64] = {};
     INFO(line);
