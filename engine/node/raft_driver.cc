@@ -254,6 +254,7 @@ void RaftDriver::report_durable_install() {
 
 wire::Status RaftDriver::run_effects() {
   more_to_apply_ = false;
+  reads_are_late_ = false;
   // Answering an effect may produce more of them; each round does something that is bounded by the
   // turn's inputs.
   do {
@@ -261,6 +262,7 @@ wire::Status RaftDriver::run_effects() {
     report_exchanged_state();
     while (raft_.has_effects()) take_effects();
     BIB_TRY_VOID(apply_committed());
+    answer_reads();
   } while (raft_.has_effects() && !more_to_apply_);
   if (installed_ && installed_sequence_ == 0) {
     installed_sequence_ = std::max<std::uint64_t>(last_sequence_, 1);
@@ -320,7 +322,7 @@ void RaftDriver::handle_notices(consensus::Effects& effects) {
   }
   for (const consensus::ReadReady& ready : effects.reads_ready) {
     const std::uint64_t token = ready.token - options_.run_base;
-    if (ready.index > applied_ && reads_waiting_.size() >= options_.reads_waiting_max) {
+    if (reads_waiting_.size() >= options_.reads_waiting_max) {
       applier_.on_read_refused(asker_of(token), token, consensus::ReadRefusal::kOverloaded);
       continue;
     }
@@ -330,7 +332,6 @@ void RaftDriver::handle_notices(consensus::Effects& effects) {
     const std::uint64_t token = refused.token - options_.run_base;
     applier_.on_read_refused(asker_of(token), token, refused.reason);
   }
-  if (!effects.reads_ready.empty()) answer_reads();
   for (const consensus::SendSnapshot& wanted : effects.send_snapshots) {
     snapshots_.send_snapshot(wanted.to, wanted.at_least);
   }
@@ -447,12 +448,10 @@ wire::Status RaftDriver::apply_committed() {
     bytes += entry.size();
     ++applied_;
   }
-  if (applied_ == before && applied_ < commit) return {};
   if (applied_ != before) {
     raft_.applied(applied_);
     freshness_.applied(applied_);
   }
-  answer_reads();
   return {};
 }
 
@@ -476,11 +475,15 @@ bool RaftDriver::take_entry_to_apply(LogIndex index, Bytes& entry) {
   return false;
 }
 
+// At least one in a turn. What is left is as confirmed in the next turn as it is in this one.
 void RaftDriver::answer_reads() {
-  while (!reads_waiting_.empty() && reads_waiting_.begin()->first <= applied_) {
+  if (reads_are_late_) return;
+  const std::uint64_t began_us = clock_.monotonic_us();
+  while (has_read_to_answer() && !reads_are_late_) {
     const std::uint64_t token = reads_waiting_.begin()->second;
     reads_waiting_.erase(reads_waiting_.begin());
     applier_.on_read_ready(asker_of(token), token);
+    reads_are_late_ = clock_.monotonic_us() - began_us >= options_.reads_us_per_turn;
   }
 }
 

@@ -79,15 +79,19 @@ class SnapshotKeeper {
 struct RaftDriverOptions {
   wire::ClusterId cluster;
   std::size_t cache_bytes = 16U << 20;
-  // Applying stops for this turn after so many bytes, or the first entry at so much time, so that a
-  // heartbeat is never late: rows that an entry names may have to be read.
+  // A turn applies until it has applied so many bytes, or until so much time has passed since it
+  // began to apply, whichever is first, and one entry in any case: a heartbeat is never late,
+  // however long the rows take to read that an entry names. The next turn goes on.
   std::size_t apply_bytes_per_turn = 512U << 10;
   std::uint64_t apply_us_per_turn = 20'000;
+  // The same for the confirmed reads that a turn answers, each of which may read a cold row.
+  std::uint64_t reads_us_per_turn = 20'000;
   std::size_t read_bytes = 1U << 20;  // one read from the log's files
   // Per peer, waiting for such a read; more are taken back, and sent when these have left.
   std::size_t waiting_appends_max = 256;
-  unsigned promote_every_ticks = 10;      // how often learners are looked at
-  std::size_t reads_waiting_max = 65536;  // confirmed, for entries that are not applied yet
+  unsigned promote_every_ticks = 10;  // how often learners are looked at
+  // Confirmed, and waiting for an entry to be applied or for a turn that has time.
+  std::size_t reads_waiting_max = 65536;
   // Random in each run: what answers an earlier run of this node (a read that a leader confirms
   // late, the echo of a clock) fits nothing that this one has asked.
   std::uint64_t run_base = 0;
@@ -143,7 +147,7 @@ class RaftDriver {
   // ---- once per turn
   wire::Status run_effects();
   // run_effects() stopped at a limit: call it again in the next turn, do not wait for an input.
-  bool has_more_work() const { return more_to_apply_; }
+  bool has_more_work() const { return more_to_apply_ || has_read_to_answer(); }
   // The disk, or a quorum of the peers, will answer soon: a write is under way.
   bool awaits_answer() const {
     return !writes_.empty() ||
@@ -191,6 +195,9 @@ class RaftDriver {
   bool keeps_quorum_in_reach(const wire::Membership& next) const;
   wire::Status apply_committed();
   bool take_entry_to_apply(wire::LogIndex index, wire::Bytes& entry);
+  bool has_read_to_answer() const {
+    return !reads_waiting_.empty() && reads_waiting_.begin()->first <= applied_;
+  }
   void answer_reads();
   void report_exchanged_state();
   void report_durable_install();
@@ -231,6 +238,7 @@ class RaftDriver {
   std::uint64_t last_sequence_ = 0;  // handed out last
   std::optional<wire::Error> failure_;
   bool more_to_apply_ = false;
+  bool reads_are_late_ = false;  // this turn has had its time for them
   wire::LogIndex decide_after_;  // leader: decides once this is applied
   unsigned ticks_since_promotion_ = 0;
 };
