@@ -8,6 +8,7 @@
 #include "wire/base/check.h"
 #include "wire/base/membership.h"
 #include "wire/base/mutant.h"
+#include "wire/log/data_directory.h"
 #include "wire/log/entry.h"
 
 namespace bib::engine {
@@ -217,12 +218,19 @@ void RaftDriver::finish_install(LogPosition last, const consensus::MembershipAt&
 void RaftDriver::report_exchanged_state() {
   if (!exchanged_) return;
   const LogPosition last = exchanged_->last;
-  if (raft_.role() == consensus::Role::kLeader && raft_.commit() < last.index) {
-    BIB_CHECK(raft_.log().matches(last), "a leader whose log lacks the committed entry {}",
-              last.index.value());
+  const bool leads = raft_.role() == consensus::Role::kLeader;
+  const bool keeps_log = raft_.log().matches(last);
+  // What it was made of was not committed: only a leader whose disk or build is broken offers that.
+  if (!keeps_log && (leads || raft_.commit() >= last.index)) {
+    failure_ = wire::Error{
+        wire::ErrorCode::kCorrupt,
+        fmt::format("the snapshot at entry {} of term {}, which this node has put in place, is not "
+                    "of the cluster's log: its leader offered what was not committed. Look at the "
+                    "disk and the version of the node that led in term {}; for this node: {}",
+                    last.index.value(), last.term.value(), last.term.value(), wire::kHowToReplace)};
     return;
   }
-  const bool keeps_log = raft_.log().matches(last);
+  if (leads && raft_.commit() < last.index) return;
   // False: what a new leader sent has been committed meanwhile. It includes the snapshot, so the
   // log stays and only the state has gone ahead.
   if (!raft_.installed_snapshot(last, exchanged_->membership)) raft_.applied(last.index);
