@@ -49,9 +49,7 @@ bool is_well_formed(const PeerMessage& message) {
 Accepted Raft::on_append(const PeerMessage& message) {
   if (!is_well_formed(message)) return drop(DropReason::kMalformed);
   if (contradicts(message)) return drop(DropReason::kContradiction);
-  // Below the base nothing is known, and nothing need be: it is committed, so the leader has it.
-  if (message.log_index >= log_.base().index &&
-      !log_.matches({message.log_index, message.log_term})) {
+  if (!follows_own_log(message)) {
     refuse_append(message);
     return {};
   }
@@ -75,14 +73,34 @@ bool Raft::contradicts(const PeerMessage& message) const {
                      [&](const EntryInfo& entry) { return differs(entry.index, entry.term); });
 }
 
+// Below the base nothing is known, and nothing need be: it is committed, so the leader has it.
+bool Raft::follows_own_log(const PeerMessage& message) const {
+  return message.log_index < log_.base().index ||
+         log_.matches({message.log_index, message.log_term});
+}
+
+std::size_t Raft::count_present(const PeerMessage& message) const {
+  const auto fresh =
+      std::find_if(message.entries.begin(), message.entries.end(), [&](const EntryInfo& entry) {
+        return entry.index > log_.base().index && !log_.matches({entry.index, entry.term});
+      });
+  return static_cast<std::size_t>(fresh - message.entries.begin());
+}
+
+// What step() asks before it comes to take_entries(), as far as that takes no change of this state.
+std::size_t Raft::count_new_entries(const PeerMessage& message) const {
+  if (message.kind != MessageKind::kAppend || message.to != config_.self) return 0;
+  if (rules::is_stale(message.kind, message.term, term_)) return 0;
+  const bool is_own_term = message.term == term_;
+  if (is_own_term && !rules::may_follow(leader_, message.from)) return 0;
+  if (!is_well_formed(message) || !follows_own_log(message)) return 0;
+  if (is_own_term && contradicts(message)) return 0;
+  return message.entries.size() - count_present(message);
+}
+
 Accepted Raft::take_entries(const PeerMessage& message) {
   Accepted accepted;
-  for (const EntryInfo& entry : message.entries) {
-    const bool present =
-        entry.index <= log_.base().index || log_.matches({entry.index, entry.term});
-    if (!present) break;
-    ++accepted.already_present;
-  }
+  accepted.already_present = count_present(message);
   accepted.appended = message.entries.size() - accepted.already_present;
   const LogIndex fresh = message.log_index + accepted.already_present + 1;
   const LogIndex end = message.log_index + message.entries.size();

@@ -54,6 +54,10 @@ class Raft {
 
   void tick();
   Accepted step(const wire::PeerMessage& message);
+  // Of a message's entries, how many of its last ones step() would take into the log, at most:
+  // only these need be read. None of what is past, not from this term's leader, or does not follow
+  // what this log has.
+  std::size_t count_new_entries(const wire::PeerMessage& message) const;
   // The peer's last connection under its current boot id has closed. (The late end of a connection
   // of an earlier boot is not told.) Of the leader: suspicion.
   void peer_disconnected(wire::NodeId peer);
@@ -220,6 +224,8 @@ class Raft {
   // append.cc: the follower's side
   Accepted on_append(const wire::PeerMessage& message);
   bool contradicts(const wire::PeerMessage& message) const;
+  bool follows_own_log(const wire::PeerMessage& message) const;
+  std::size_t count_present(const wire::PeerMessage& message) const;
   Accepted take_entries(const wire::PeerMessage& message);
   void refuse_append(const wire::PeerMessage& message);
   void on_heartbeat(const wire::PeerMessage& message);

@@ -16,9 +16,11 @@ void PeerSide::on_peer_message(wire::PeerMessage&& message) {
   parts_.driver->on_message(std::move(message));
 }
 
-// The sender goes on sending it: of many lines the 1st, 2nd, 4th and so on are written.
+// Before consensus looks at the message: only what it could log is read. The sender goes on sending
+// it: of many lines the 1st, 2nd, 4th and so on are written.
 bool PeerSide::entries_are_good(const wire::PeerMessage& message) {
-  const wire::Status status = check_entries(message);
+  const std::size_t fresh = parts_.driver->raft().count_new_entries(message);
+  const wire::Status status = check_entries(message, fresh);
   if (status) return true;
   if (std::has_single_bit(++unreadable_entries_)) {
     parts_.world.logger.error(

@@ -348,7 +348,7 @@ void RaftDriver::handle_notices(consensus::Effects& effects) {
   }
 }
 
-// ---- sending
+// ---- sending (raft_driver_sending.cc)
 
 void RaftDriver::send(PeerMessage&& message) {
   if (message.kind != MessageKind::kAppend || message.entries.empty()) {
@@ -358,81 +358,8 @@ void RaftDriver::send(PeerMessage&& message) {
   }
   const auto backlog = backlogs_.find(message.to);
   const bool must_wait = backlog != backlogs_.end() && !backlog->second.messages.empty();
-  if (!must_wait && attach_from_cache(message)) {
-    peers_.send(message);
-    return;
-  }
+  if (!must_wait && attach_from_cache(message)) return send_append(std::move(message));
   enqueue_after_read(std::move(message));
-}
-
-bool RaftDriver::attach_from_cache(PeerMessage& message) const {
-  message.payload.clear();
-  for (const wire::EntryInfo& info : message.entries) {
-    const Bytes* entry = cache_.find(info.index);
-    if (entry == nullptr) return false;
-    message.payload.push_back(*entry);
-  }
-  return true;
-}
-
-void RaftDriver::enqueue_after_read(PeerMessage&& message) {
-  const NodeId peer = message.to;
-  AppendBacklog& backlog = backlogs_[peer];
-  if (backlog.messages.size() >= options_.waiting_appends_max || backlog.taken_back != LogIndex()) {
-    ++appends_dropped_;
-    backlog.take_back(message);
-    return;
-  }
-  backlog.messages.push_back(std::move(message));
-  if (backlog.read_token == 0) read_for(peer, backlog);
-}
-
-void RaftDriver::read_for(NodeId peer, AppendBacklog& backlog) {
-  const auto [first, last] = backlog.range_to_read();
-  backlog.read_token = next_read_token_++;
-  reads_for_peers_[backlog.read_token] = peer;
-  log_.read(backlog.read_token, first, std::min(last, raft_.durable_index()), options_.read_bytes);
-}
-
-// Sends what the read covers, in order, and reads on for the rest.
-void RaftDriver::continue_backlog(NodeId peer, const std::vector<Bytes>& entries) {
-  AppendBacklog& backlog = backlogs_[peer];
-  backlog.read_token = 0;
-  const EntriesRead read(entries);
-  bool any = false;
-  while (!backlog.messages.empty()) {
-    PeerMessage& message = backlog.messages.front();
-    message.payload.clear();
-    for (const wire::EntryInfo& info : message.entries) {
-      const Bytes* entry = read.find(info);
-      if (entry == nullptr) entry = cache_.find(info.index);
-      if (entry == nullptr) break;
-      message.payload.push_back(*entry);
-    }
-    const bool whole = message.payload.size() == message.entries.size();
-    // A prefix of an append is an append, too; the front message always gets on.
-    if (!whole && (any || message.payload.empty())) break;
-    PeerMessage rest = whole ? PeerMessage{} : split(message);
-    const bool still_leading =
-        raft_.role() == consensus::Role::kLeader && message.term == raft_.term();
-    if (still_leading) peers_.send(message);
-    backlog.messages.pop_front();
-    any = true;
-    if (whole) continue;
-    backlog.messages.push_front(std::move(rest));
-    break;
-  }
-  if (any && !backlog.messages.empty()) return read_for(peer, backlog);
-  take_back_backlog(peer);  // empty, or the log has changed meanwhile
-}
-
-// What still waits for entries is Raft's again, with what was not kept.
-void RaftDriver::take_back_backlog(NodeId peer) {
-  AppendBacklog& backlog = backlogs_[peer];
-  if (!backlog.messages.empty()) backlog.take_back(backlog.messages.front());
-  const LogIndex taken_back = backlog.taken_back;
-  backlogs_.erase(peer);
-  if (taken_back != LogIndex()) raft_.take_back_appends(peer, taken_back);
 }
 
 // ---- applying

@@ -183,6 +183,7 @@ class RaftDriver {
   void take_effects();
   void build_noops(const std::vector<wire::LogPosition>& places);
   void send(wire::PeerMessage&& message);
+  void send_append(wire::PeerMessage&& message);
   bool attach_from_cache(wire::PeerMessage& message) const;
   void enqueue_after_read(wire::PeerMessage&& message);
   void read_for(wire::NodeId peer, AppendBacklog& backlog);

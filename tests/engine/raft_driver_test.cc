@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "driver_sides.h"
+#include "engine/node/received_entries.h"
+#include "wire/model/event.h"
 
 namespace bib::engine {
 namespace {
@@ -85,6 +87,7 @@ class Leader final : public LogSink, public QuietPeers, public QuietApplier, pub
   void send(const PeerMessage& message) override {
     if (message.kind == MessageKind::kHeartbeat) round = message.context;
     if (message.kind != MessageKind::kAppend || message.to != kLearner) return;
+    if (!message.entries.empty()) appends.push_back(message);
     for (const wire::EntryInfo& entry : message.entries) sent.push_back(entry.index.value());
   }
 
@@ -154,6 +157,7 @@ class Leader final : public LogSink, public QuietPeers, public QuietApplier, pub
   unsigned reads = 0;
   std::pair<std::uint64_t, LogIndex> asked;
   std::vector<std::uint64_t> sent;  // the entries that went to the learner
+  std::vector<PeerMessage> appends;
   std::unique_ptr<RaftDriver> driver;
 };
 
@@ -325,6 +329,34 @@ TEST_CASE("appends whose entries were cut from the file while they were read are
   CHECK(leader.asked.second == cut.second);
   for (int i = 0; i < 3; ++i) leader.answer_read(2);
   CHECK(leader.sent == std::vector<std::uint64_t>{2, 3, 4, 5, 6, 7});
+}
+
+TEST_CASE("an append that would be too much when decompressed leaves in several") {
+  constexpr std::size_t kValue = 600U << 10;
+  constexpr std::size_t kEntries = 2 * (kAppendDecodedBytesMax / kValue);
+  wire::EventEncoder encoder;
+  const std::string value(kValue, 'x');
+  Leader leader({.promote_every_ticks = 1000}, kEntries);
+  leader.has_all(2);
+  leader.has_all(4);
+  leader.appends.clear();
+  leader.sent.clear();
+  for (std::size_t i = 0; i < kEntries; ++i) {
+    const auto place = leader.driver->raft().next_proposal();
+    wire::EntryBuilder builder;
+    builder.add_event(encoder.encode({.body = wire::ConfigSet{.key = "k", .value = value}}));
+    REQUIRE(
+        leader.driver->propose(builder.seal({test_options().cluster, place.term, place.index, 1})));
+  }
+  leader.run();
+  CHECK(leader.appends.size() == 2);
+  for (const PeerMessage& append : leader.appends) {
+    REQUIRE(append.payload.size() == append.entries.size());
+    CHECK(entries_in_one_append(append.payload) == append.payload.size());
+    CHECK(append.log_index + 1 == append.entries.front().index);
+  }
+  REQUIRE(leader.sent.size() == kEntries);
+  CHECK(std::is_sorted(leader.sent.begin(), leader.sent.end()));
 }
 
 TEST_CASE("what there is no room for is logged and committed, and applied when there is room") {
