@@ -234,7 +234,9 @@ struct RocksStore::Impl {
 };
 
 // A file that is taken in goes as far down as nothing overlaps it: one with a few rows to the very
-// bottom, where RocksDB never looks at it again. It merges by level's bytes, not by its files.
+// bottom, where RocksDB never looks at it again. It merges by level's bytes, not by its files. A
+// merge that fails loses nothing, and the rows are in: only damage is an error. A full disk or a
+// merge of RocksDB's own is left for a later write to find, and the files for a later merge.
 wire::Status RocksStore::Impl::merge_small_files(Family family) const {
   rocksdb::ColumnFamilyMetaData found;
   db->GetColumnFamilyMetaData(handle(family), &found);
@@ -242,11 +244,10 @@ wire::Status RocksStore::Impl::merge_small_files(Family family) const {
     if (level.level == 0) continue;  // there it counts files
     const std::vector<std::string> run = small_files_in_a_row(level.files);
     if (run.size() < kSmallFilesMax) continue;
-    const auto status =
-        db->CompactFiles(rocksdb::CompactionOptions(), handle(family), run, level.level);
-    // It is merging some of them itself, or has just done so.
-    if (status.IsAborted() || status.IsInvalidArgument()) continue;
-    BIB_TRY_VOID(check(status, "merging small files", directory));
+    rocksdb::CompactionOptions options;
+    options.compression = rocksdb::kDisableCompressionOption;  // the level's own
+    const auto status = db->CompactFiles(options, handle(family), run, level.level);
+    if (status.IsCorruption()) return check(status, "merging small files", directory);
   }
   return {};
 }
@@ -367,8 +368,9 @@ wire::Status RocksStore::ingest(std::span<const RowPtr> rows) {
     BIB_TRY_VOID(check(impl.env->CreateDirIfMissing(incoming), "writing rows", impl.directory));
     impl.has_incoming_directory = true;
   }
+  const std::vector<RowsOfFamily> parts = by_family(rows);
   std::vector<rocksdb::IngestExternalFileArg> files;
-  for (const RowsOfFamily& part : by_family(rows)) {
+  for (const RowsOfFamily& part : parts) {
     rocksdb::IngestExternalFileArg file;
     file.column_family = impl.handle(part.family);
     file.external_files = {fmt::format("{}/{}.sst", incoming, family_name(part.family))};
@@ -380,7 +382,7 @@ wire::Status RocksStore::ingest(std::span<const RowPtr> rows) {
     files.push_back(std::move(file));
   }
   BIB_TRY_VOID(check(impl.db->IngestExternalFiles(files), "taking in rows", impl.directory));
-  for (const RowsOfFamily& part : by_family(rows)) {
+  for (const RowsOfFamily& part : parts) {
     BIB_TRY_VOID(impl.merge_small_files(part.family));
   }
   return {};
