@@ -19,9 +19,8 @@
 // possible. What a majority is, is in quorum.h; which membership may follow which, in changer.h.
 //
 // Each rule also holds the bug that breaks it, BIB_MUTANT(...): a constant false in every ordinary
-// build (wire/base/mutant.h). Consensus has no other place for them. Three rules hold none,
-// since only a fault elsewhere can break them: may_follow and certain (what they refuse is dropped)
-// and may_truncate (asserted).
+// build (wire/base/mutant.h). Consensus has no other place for them. One rule holds none, since
+// only a fault elsewhere can break it: may_follow (what it refuses is dropped).
 #pragma once
 
 #include <algorithm>
@@ -73,7 +72,7 @@ inline bool may_be_reached(Term message, Term known) {
 // timeout, or one that lies would walk to the end of all terms within hours.
 inline constexpr std::uint64_t kFarStep = std::uint64_t{1} << 16;
 inline bool is_far_step(Term from, Term to) {
-  return to > from && to - from > kFarStep;
+  return to > from && to - from > kFarStep && !BIB_MUTANT(kBelievesFarSteps);
 }
 
 // A later term is entered when it is seen (Raft §5.1). A pre-vote asks about a term that no node
@@ -152,12 +151,12 @@ inline bool conflicts(Overlap at) {
 // committed, which every later leader has (Raft §5.4.3). A leader that stepped down has committed
 // more than anybody has proven to it since.
 inline LogIndex certain(LogIndex proved, LogIndex commit) {
-  return std::max(proved, commit);
+  return BIB_MUTANT(kTakesContradictions) ? LogIndex() : std::max(proved, commit);
 }
 
 // What is committed every later leader has (Raft §5.4.3): no conflict reaches so far down.
 inline bool may_truncate(LogIndex from, LogIndex commit) {
-  return from > commit;
+  return from > commit || BIB_MUTANT(kTakesContradictions);
 }
 
 // A refusal that comes late or twice takes nothing back of what its sender has acknowledged.
@@ -317,6 +316,11 @@ inline bool may_answer_reads(LogIndex commit, LogIndex term_start) {
 // After the read was asked a quorum has answered a heartbeat. No clock replaces that.
 inline bool answers_read(std::uint64_t asked_in_round, std::uint64_t confirmed_round) {
   return asked_in_round <= confirmed_round || BIB_MUTANT(kReadsByLease);
+}
+
+// The leader of a term alone can confirm a read in it.
+inline bool may_confirm_read(NodeId leader, NodeId sender) {
+  return may_follow(leader, sender) || BIB_MUTANT(kAnyoneConfirmsReads);
 }
 
 // ---- transfer (dissertation §3.10) ----

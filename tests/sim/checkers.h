@@ -66,6 +66,9 @@ class Oracle {
   // A node that asked to join was told that it is a member.
   void on_welcomed(const SimNode& node) const;
   void on_boot(SimNode& node, wire::HardState hard_state);
+  // Somebody may come to be in it though nobody campaigns: one node was told of it, and may
+  // believe.
+  void expect_term(wire::Term term) { campaigned_.insert(term); }
   void before_message(SimNode& node, const wire::PeerMessage& message);
   void after_message(SimNode& node, const wire::PeerMessage& message);
   // The peer's connection has closed, or it has fallen silent.

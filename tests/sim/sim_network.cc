@@ -57,34 +57,12 @@ std::optional<SimNetwork::Flight> SimNetwork::begin_flight(NodeIndex from, wire:
 }
 
 void SimNetwork::send(NodeIndex from, const PeerMessage& message) {
-  if (plan_.lie_ppm != 0 && from == plan_.liar && random_.chance_ppm(plan_.lie_ppm)) {
-    lie(from, message);
+  if (liar_speaks(from, 1)) lie(from, message);
+  if (message.kind == wire::MessageKind::kReadIndex && from != plan_.liar &&
+      message.to != id_of(plan_.liar) && liar_speaks(plan_.liar, 10)) {
+    call_later([this, from, asked = message.context] { confirm_falsely(from, asked); });
   }
   post(from, message, false);
-}
-
-// What a broken build or memory says before it says the truth, and nobody may believe: a term that
-// is too far ahead; an entry that nobody can apply, with a right checksum; that it has more entries
-// than there are.
-void SimNetwork::lie(NodeIndex from, const PeerMessage& truth) {
-  PeerMessage untrue = truth;
-  if (!untrue.payload.empty()) {
-    const wire::EntryInfo& last = untrue.entries.back();
-    wire::EntryBuilder builder;
-    builder.add_event(wire::as_bytes("no event"));
-    untrue.payload.back() = builder.seal(
-        {.cluster = hosts_[from]->cluster(), .term = last.term, .index = last.index, .time_us = 1});
-    untrue.entries.back().size = static_cast<std::uint32_t>(untrue.payload.back().size());
-  } else if (untrue.kind == wire::MessageKind::kHeartbeat ||
-             untrue.kind == wire::MessageKind::kHeartbeatReply) {
-    untrue.term = wire::Term(~std::uint64_t{0} >> random_.below(31));  // at least 2^34 - 1
-  } else if (untrue.kind == wire::MessageKind::kAppendReply && !untrue.rejected) {
-    untrue.match = untrue.match + 1'000'000;
-  } else {
-    return;
-  }
-  trace_.line(fmt::format("n{}", from + 1), "lies: {}", to_text(untrue));
-  post(from, untrue, true);
 }
 
 void SimNetwork::post(NodeIndex from, const PeerMessage& message, bool untrue) {
@@ -250,6 +228,7 @@ void SimNetwork::deliver(std::uint32_t slot) {
   const Host& sender = *hosts_[flight.from];
   if (sender.is_running() && sender.boot() == flight.connection_boot) host.on_arrival(message);
   host.on_peer_message(std::move(received->message));
+  if (liar_speaks(flight.from, 1)) lie_beside(flight.to);
 }
 
 bool SimNetwork::fits(const Flight& flight, const wire::Envelope& envelope, wire::NodeId from,
@@ -347,6 +326,9 @@ void SimNetwork::dial(NodeIndex from, NodeIndex to) {
       trace_.line(fmt::format("n{}", to + 1), "refuses n{}: {}", from + 1, *refusal);
       return dial_later(from, to, random_.between(kDialAgain, 10 * kDialAgain));
     }
+  }
+  if (refuse_falsely(from, to)) {
+    return dial_later(from, to, random_.between(kDialAgain, 10 * kDialAgain));
   }
   connection.up = true;
   ++connection.epoch;

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "consensus/raft.h"
 #include "event_queue.h"
 #include "plan.h"
 #include "trace.h"
@@ -43,6 +44,8 @@ class SimNetwork final : public EventTarget {
     virtual bool is_paused() const = 0;
     virtual wire::BootId boot() const = 0;
     virtual wire::ClusterId cluster() const = 0;
+    // Null: not running.
+    virtual const consensus::Raft* raft() const = 0;
     // One of the sender's present run.
     virtual void on_arrival(const wire::PeerMessage& message) = 0;
     virtual void on_peer_message(wire::PeerMessage&& message) = 0;
@@ -53,6 +56,10 @@ class SimNetwork final : public EventTarget {
     virtual wire::PeerHello hello() const = 0;
     // Why this one is not let in; nullopt: welcome.
     virtual std::optional<std::string> check_hello(const wire::PeerHello& hello) = 0;
+    // The one that it dialled does not let it in.
+    virtual void on_refused(wire::NodeId by, const wire::PeerHelloReply& reply) = 0;
+    // It is about to be told of this term, in which nobody campaigns, and may believe it.
+    virtual void expect_term(wire::Term term) = 0;
     virtual void on_join_request(const wire::JoinRequest& request,
                                  std::function<void(const wire::JoinReply&)> reply) = 0;
   };
@@ -129,7 +136,17 @@ class SimNetwork final : public EventTarget {
   Pair& pair(NodeIndex from, NodeIndex to) { return pairs_[from * kMax + to]; }
   Time latency() { return random_.between(plan_.latency_min, plan_.latency_max); }
   void post(NodeIndex from, const wire::PeerMessage& message, bool untrue);
+
+  // ---- sim_network_lies.cc
+  bool liar_speaks(NodeIndex from, std::uint32_t times);
   void lie(NodeIndex from, const wire::PeerMessage& truth);
+  void lie_beside(NodeIndex to);
+  void contradict(Host& host);
+  void name_far_terms(Host& host);
+  void confirm_falsely(NodeIndex asker, std::uint64_t context);
+  bool refuse_falsely(NodeIndex from, NodeIndex to);
+  wire::PeerMessage untrue_to(const Host& host, wire::MessageKind kind) const;
+
   std::optional<Flight> begin_flight(NodeIndex from, wire::NodeId to);
   void launch_all(Flight flight);
   void launch(Pair& connection, Flight flight);

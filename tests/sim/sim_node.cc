@@ -407,6 +407,16 @@ std::optional<std::string> SimNode::check_hello(const wire::PeerHello& hello) {
   return reply.error.message;
 }
 
+void SimNode::on_refused(wire::NodeId by, const wire::PeerHelloReply& reply) {
+  happen([this, by, reply] {
+    if (is_running()) process_->node->peers().on_refused(by, reply);
+  });
+}
+
+void SimNode::expect_term(wire::Term term) {
+  world_.oracle.expect_term(term);
+}
+
 void SimNode::on_arrival(const wire::PeerMessage& message) {
   if (world_.plan.network.greets && process_->node->parts().guard->on_message(message)) {
     world_.oracle.check_counted(*this, message);

@@ -95,7 +95,7 @@ class SimNode final : public EventTarget,
   wire::Status change_membership(std::span<const consensus::MembershipChange> changes);
 
   // ---- what the oracle sees
-  const consensus::Raft* raft() const;
+  const consensus::Raft* raft() const override;
   const projections::StateMark* mark() const;
   // The digests, computed again from the rows, are those of the mark.
   wire::Status check_rows() const;
@@ -139,6 +139,8 @@ class SimNode final : public EventTarget,
   void on_peer_disconnected(wire::NodeId peer) override;
   wire::PeerHello hello() const override;
   std::optional<std::string> check_hello(const wire::PeerHello& hello) override;
+  void on_refused(wire::NodeId by, const wire::PeerHelloReply& reply) override;
+  void expect_term(wire::Term term) override;
 
   // ---- LogWatcher
   void on_durable_writes(const std::vector<engine::LogStoreWrite>& writes) override;

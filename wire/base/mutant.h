@@ -69,6 +69,10 @@
   M(25, kBelievesAnyTerm, "a node enters any term that one other names")                          \
   M(25, kBelievesAnyMatch, "a follower is counted for entries that its leader does not have")     \
   M(25, kTakesUnreadEntries, "entries are logged that nobody can apply")                          \
+  M(25, kTakesContradictions, "a follower takes an append that contradicts what is committed")    \
+  M(25, kBelievesFarSteps, "a node enters one far term after another at one node's word")         \
+  M(25, kAnyoneConfirmsReads, "a read is confirmed by a node that does not lead")                 \
+  M(25, kBelievesOneRefusal, "a node ends when one other says that its log is lost")              \
   M(25, kForgetsRequests, "a follower does not remember requests, and carries one out again")     \
   M(25, kExpiresLiveSessions, "requests are forgotten while their clients may repeat them")       \
   M(25, kAgesRecordsByWallClock, "the age of requests' records is taken from a clock that jumps") \
