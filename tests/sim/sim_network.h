@@ -174,6 +174,7 @@ class SimNetwork final : public EventTarget {
   std::vector<Flight> flights_;
   std::vector<std::uint32_t> free_flights_;
   std::vector<std::function<void()>> calls_;
+  wire::Term highest_named_;  // of the far terms that the liar has named, to whomever
 };
 
 std::string to_text(const wire::PeerMessage& message);

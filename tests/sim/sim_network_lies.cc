@@ -88,9 +88,12 @@ void SimNetwork::name_far_terms(Host& host) {
   second.term = first.term + kFar;
   trace_.line(fmt::format("n{}", plan_.liar + 1), "names far terms to n{}: {}, {}",
               first.to.value(), first.term.value(), second.term.value());
+  // A node may have heard of terms that others were told of, of a majority of them.
+  const bool is_new = second.term > highest_named_ + kFar;
+  highest_named_ = std::max(highest_named_, first.term);
   host.expect_term(first.term);
   host.on_peer_message(std::move(first));
-  if (!host.is_running() || host.raft() == nullptr) return;
+  if (!is_new || !host.is_running() || host.raft() == nullptr) return;
   // It has had its far step just now.
   if (host.raft()->term() + kFar == second.term) host.on_peer_message(std::move(second));
 }
