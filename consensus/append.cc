@@ -8,7 +8,9 @@
 //   - the entry before is missing or differs: refused, with a place to try next;
 //   - an entry differs in its term: it and all after it are truncated, and only then;
 //   - the message is old, repeated or reordered: nothing changes, the answer is still true;
-//   - the message contradicts what is committed or proven: dropped and counted.
+//   - the message contradicts what is committed or proven: dropped and counted; what is committed
+//     here and not in the leader's log was acknowledged and is lost there, and people must hear of
+//     it.
 
 #include <algorithm>
 #include <utility>
@@ -22,6 +24,7 @@ namespace bib::consensus {
 using wire::EntryInfo;
 using wire::LogIndex;
 using wire::MessageKind;
+using wire::NodeId;
 using wire::PeerMessage;
 using wire::Term;
 
@@ -65,14 +68,42 @@ Accepted Raft::on_append(const PeerMessage& message) {
 
 // A correct leader's log has what is committed (Raft §5.4.3), and never changes what it has said
 // in its term (leader append-only, figure 3).
-bool Raft::contradicts(const PeerMessage& message) const {
+bool Raft::contradicts(const PeerMessage& message) {
   const LogIndex certain = rules::certain(following_.proved, commit_);
   auto differs = [&](LogIndex index, Term term) {
     return index <= certain && index >= log_.base().index && log_.term_at(index) != term;
   };
-  if (differs(message.log_index, message.log_term)) return true;
-  return std::any_of(message.entries.begin(), message.entries.end(),
-                     [&](const EntryInfo& entry) { return differs(entry.index, entry.term); });
+  std::optional<wire::LogPosition> first;
+  if (differs(message.log_index, message.log_term)) {
+    first = wire::LogPosition{message.log_index, message.log_term};
+  } else {
+    const auto entry =
+        std::find_if(message.entries.begin(), message.entries.end(),
+                     [&](const EntryInfo& each) { return differs(each.index, each.term); });
+    if (entry != message.entries.end()) first = wire::LogPosition{entry->index, entry->term};
+  }
+  if (first && rules::is_committed_conflict(first->index, commit_)) {
+    note_conflict(message.from, *first);
+  }
+  return first.has_value();
+}
+
+// One message could be a broken node's that leads nobody; the cluster's leader goes on, and says so
+// again.
+void Raft::note_conflict(NodeId leader, wire::LogPosition leaders) {
+  if (following_.conflict) return;
+  following_.conflict = CommittedConflict{.leader = leader,
+                                          .index = leaders.index,
+                                          .own = *log_.term_at(leaders.index),
+                                          .leaders = leaders.term};
+  following_.conflict_ticks = 0;
+  effects_.conflict = following_.conflict;
+}
+
+void Raft::tick_conflict() {
+  if (!following_.conflict || ++following_.conflict_ticks != config_.election_ticks_min) return;
+  effects_.conflict = following_.conflict;
+  effects_.conflict->lasts = true;
 }
 
 Accepted Raft::take_entries(const PeerMessage& message) {

@@ -32,6 +32,7 @@ using wire::Term;
 // ---- timers ----
 
 void Raft::tick_election() {
+  tick_conflict();
   ++election_.elapsed;
   const bool suspicion_is_due = election_.suspicion_ticks > 0 && --election_.suspicion_ticks == 0;
   const bool is_alone = role_ == Role::kFollower && membership().voters_outgoing.empty() &&
@@ -68,9 +69,15 @@ void Raft::retry_election_soon() {
   election_.timeout = static_cast<unsigned>(random_.between(1, std::max(1U, election_.timeout)));
 }
 
-// A closed connection is stronger evidence than silence. The delay gives each voter a place in the
-// queue, another one in each term, so that the survivors do not split the vote.
+// A closed connection is stronger evidence than silence.
 void Raft::suspect_leader() {
+  ask_soon();
+  leader_ = rules::leader_after_suspicion(leader_);
+}
+
+// The delay gives each voter a place in the queue, another one in each term, so that they do not
+// split the vote.
+void Raft::ask_soon() {
   std::size_t place = 0;
   std::size_t voters = 0;
   for (NodeId id : all_ids(membership())) {
@@ -81,7 +88,14 @@ void Raft::suspect_leader() {
   if (voters > 0) place = (place + term_.value()) % voters;
   election_.suspicion_ticks =
       std::min(config_.election_ticks_min, static_cast<unsigned>(1 + 2 * place));
-  leader_ = rules::leader_after_suspicion(leader_);
+}
+
+// A voter has come into reach while nobody is known to lead: after a start, or when a network has
+// healed. Whoever hears a leader refuses the pre-vote, and the leader speaks to who has come.
+void Raft::ask_who_came(NodeId peer) {
+  const bool waits = role_ == Role::kFollower || role_ == Role::kPreCandidate;
+  if (!waits || leader_ != NodeId() || election_.suspicion_ticks > 0) return;
+  if (membership().is_voter(peer)) ask_soon();
 }
 
 bool Raft::hears_leader() const {
@@ -101,6 +115,7 @@ void Raft::adopt_term(Term term) {
   following_.proved = commit_;
   following_.acked = std::min(disk_.durable, following_.proved);
   following_.ack_is_due = false;
+  following_.conflict.reset();
 }
 
 void Raft::stop_leading_or_asking() {

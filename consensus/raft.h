@@ -155,6 +155,8 @@ class Raft {
     return dropped_[static_cast<std::size_t>(reason)];
   }
   std::uint64_t pipelines_restarted() const { return pipelines_restarted_; }
+  // The leader contradicts what is committed here (Effects::conflict).
+  bool is_contradicted() const { return following_.conflict.has_value(); }
 
  private:
   // raft.cc: inputs, outputs, durability, the log's end
@@ -180,6 +182,8 @@ class Raft {
   void start_round_timer();
   void retry_election_soon();
   void suspect_leader();
+  void ask_soon();
+  void ask_who_came(wire::NodeId peer);
   bool hears_leader() const;
   void adopt_term(wire::Term term);
   void stop_leading_or_asking();
@@ -219,7 +223,9 @@ class Raft {
 
   // append.cc: the follower's side
   Accepted on_append(const wire::PeerMessage& message);
-  bool contradicts(const wire::PeerMessage& message) const;
+  bool contradicts(const wire::PeerMessage& message);
+  void note_conflict(wire::NodeId leader, wire::LogPosition leaders);
+  void tick_conflict();
   Accepted take_entries(const wire::PeerMessage& message);
   void refuse_append(const wire::PeerMessage& message);
   void on_heartbeat(const wire::PeerMessage& message);

@@ -7,6 +7,7 @@
 #include <deque>
 #include <optional>
 
+#include "consensus/effects.h"
 #include "wire/base/ids.h"
 
 namespace bib::consensus {
@@ -58,6 +59,9 @@ struct FollowerState {
   wire::LogIndex proved;
   wire::LogIndex acked;     // the last position that was acknowledged to the leader
   bool ack_is_due = false;  // an append was accepted and not yet acknowledged in full
+  // This term's leader contradicts what is committed here; since so many ticks.
+  std::optional<CommittedConflict> conflict;
+  unsigned conflict_ticks = 0;
 };
 
 // A transfer of the leadership.

@@ -19,9 +19,9 @@
 // possible. What a majority is, is in quorum.h; which membership may follow which, in changer.h.
 //
 // Each rule also holds the bug that breaks it, BIB_MUTANT(...): a constant false in every ordinary
-// build (wire/base/mutant.h). Consensus has no other place for them. Three rules hold none,
-// since only a fault elsewhere can break them: may_follow and certain (what they refuse is dropped)
-// and may_truncate (asserted).
+// build (wire/base/mutant.h). Consensus has no other place for them. Four rules hold none,
+// since only a fault elsewhere can break them: may_follow and certain (what they refuse is
+// dropped), is_committed_conflict (disks forget what they had synced) and may_truncate (asserted).
 #pragma once
 
 #include <algorithm>
@@ -153,6 +153,12 @@ inline bool conflicts(Overlap at) {
 // more than anybody has proven to it since.
 inline LogIndex certain(LogIndex proved, LogIndex commit) {
   return std::max(proved, commit);
+}
+
+// What differs from the leader's log and is committed here: the leader was elected by nodes that
+// have lost it.
+inline bool is_committed_conflict(LogIndex differs, LogIndex commit) {
+  return differs <= commit;
 }
 
 // What is committed every later leader has (Raft §5.4.3): no conflict reaches so far down.

@@ -104,6 +104,7 @@ ClusterView to_view(const wire::StatusReply& reply) {
     shown.outgoing = member.outgoing;
     shown.wants_vote = member.wants_vote;
     shown.caught_up = member.caught_up;
+    shown.report = printable(member.report);
   }
   for (const wire::ProjectionStatus& projection : reply.projections) {
     view.projections.push_back({std::string(projection.name), projection.version, projection.rows,
@@ -169,6 +170,7 @@ Json members_json(const ClusterView& view) {
       json["behind"] = member.behind;
       json["caught_up"] = member.voter || member.caught_up;
     }
+    json["report"] = member.report.empty() ? Json(nullptr) : Json(member.report);
     members.push_back(std::move(json));
   }
   return members;
@@ -183,6 +185,15 @@ std::string members_text(const ClusterView& view) {
                member.known ? std::to_string(member.behind) : "?"});
   }
   return table.render();
+}
+
+std::string reports_text(const ClusterView& view) {
+  std::string text;
+  for (const MemberView& member : view.members) {
+    if (member.report.empty()) continue;
+    text += fmt::format("{} reports: {}\n", wire::to_string(member.id), member.report);
+  }
+  return text.empty() ? text : text + '\n';
 }
 
 Json to_json(const ClusterView& view) {
@@ -238,7 +249,8 @@ std::string to_text(const ClusterView& view) {
                      {"Leader", leader_text},
                      {"Term", std::to_string(view.term.value())},
                      {"Commit index", std::to_string(view.commit.value())}});
-  return text + '\n' + members_text(view) + '\n' + quorum_text(judge(view)) + '\n';
+  return text + '\n' + members_text(view) + '\n' + reports_text(view) + quorum_text(judge(view)) +
+         '\n';
 }
 
 wire::Result<ClusterView> fetch_node_view(const Context& context, const ServerAddress& address) {

@@ -28,6 +28,8 @@ ExitCode exit_code_for(wire::ErrorCode code) {
       return ExitCode::kNotFound;
     case ErrorCode::kRefused:
       return ExitCode::kRefused;
+    case ErrorCode::kConflict:
+      return ExitCode::kConflict;
     case ErrorCode::kCorrupt:
     case ErrorCode::kOverloaded:
     case ErrorCode::kRequestReused:

@@ -154,6 +154,7 @@ void ClientSide::add_members(wire::StatusReply& reply) const {
     status.outgoing = std::binary_search(membership.voters_outgoing.begin(),
                                          membership.voters_outgoing.end(), member.id);
     status.wants_vote = member.wants_vote;
+    status.report = parts_.conflicts->report_of(member.id);
     reply.members.push_back(status);
   }
 }

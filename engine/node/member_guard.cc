@@ -35,6 +35,7 @@ bool shows_durable_term(MessageKind kind) {
     case MessageKind::kReadIndexReply:
     case MessageKind::kSnapshot:
     case MessageKind::kSnapshotReply:
+    case MessageKind::kConflict:
       return false;
   }
   return false;
@@ -58,6 +59,7 @@ bool counts_sender(MessageKind kind) {
     case MessageKind::kReadIndex:
     case MessageKind::kReadIndexReply:
     case MessageKind::kSnapshot:
+    case MessageKind::kConflict:
       return false;
   }
   return false;

@@ -86,6 +86,8 @@ wire::Status Node::assemble(NodeTuning tuning, NodeStart start) {
   state_ = std::make_unique<StateKeeper>(parts_);
   peer_side_ = std::make_unique<PeerSide>(parts_);
   client_side_ = std::make_unique<ClientSide>(parts_, *peer_side_);
+  commit_notes_ = std::make_unique<CommitNotes>(parts_);
+  parts_.conflicts = std::make_unique<Conflicts>(parts_);
 
   parts_.log = std::make_unique<LogOutbox>(world.log);
   tuning.snapshots.data_directory = parts_.config.data_dir;
@@ -104,7 +106,7 @@ wire::Status Node::assemble(NodeTuning tuning, NodeStart start) {
     // What names this node counts even if it is not known to be committed yet: it is one that
     // others know.
     const bool named = peer_side_->names_this_node(known.membership);
-    if (named || known.index <= start.restored.applied) peer_side_->learn_own_part(known);
+    if (named || known.index <= start.restored.known_committed()) peer_side_->learn_own_part(known);
   }
   make_services(tuning, start.log_reader);
   const std::vector<wire::Member>& members = parts_.driver->members();
@@ -140,6 +142,7 @@ void Node::on_turn() {
   parts_.commands->decide_parked();
   parts_.commands->propose_open_batch();
   if (const auto status = driver.run_effects(); !status) return fail(status.error());
+  parts_.conflicts->on_turn();
   parts_.feed->on_turn(driver.readable_index());
   parts_.joins->answer_committed();
   if (parts_.changes->step()) world.turns.continue_soon();
@@ -181,6 +184,7 @@ void Node::on_housekeeping() {
   if (finished_) return;
   parts_.queries->sweep();
   state_->on_housekeeping();
+  commit_notes_->on_housekeeping();
   look_at_space();
 }
 
@@ -290,6 +294,7 @@ void Node::on_role(const consensus::RoleChange& change) {
 void Node::on_membership(const wire::Membership& membership) {
   if (NodeObserver* observer = parts_.world.observer) observer->on_membership(membership);
   parts_.world.peers.set_members(membership.members);
+  parts_.conflicts->on_membership(membership);
   parts_.world.logger.info("raft", "members: voters {}, non-voters {}{}", membership.voters.size(),
                            membership.learners.size(), membership.is_joint() ? ", changing" : "");
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "engine/node/client_side.h"
+#include "engine/node/commit_notes.h"
 #include "engine/node/disk_space.h"
 #include "engine/node/disk_watch.h"
 #include "engine/node/node_parts.h"
@@ -87,6 +88,9 @@ class Node final : public Applier, public LogSink, public LogEvents {
   void on_role(const consensus::RoleChange& change) override;
   void on_membership(const wire::Membership& membership) override;
   void on_membership_committed(const consensus::MembershipAt& committed) override;
+  void on_conflict(const consensus::CommittedConflict& conflict) override {
+    parts_.conflicts->on_conflict(conflict);
+  }
   void on_read_ready(ReadAsker asker, std::uint64_t token) override;
   void on_read_refused(ReadAsker asker, std::uint64_t token,
                        consensus::ReadRefusal reason) override;
@@ -114,6 +118,7 @@ class Node final : public Applier, public LogSink, public LogEvents {
   std::unique_ptr<StateKeeper> state_;
   std::unique_ptr<PeerSide> peer_side_;
   std::unique_ptr<ClientSide> client_side_;
+  std::unique_ptr<CommitNotes> commit_notes_;
   DiskWatch disk_watch_;
   bool looks_at_space_ = false;
   std::uint64_t next_space_look_ms_ = 0;

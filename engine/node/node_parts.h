@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "engine/node/commands.h"
+#include "engine/node/conflicts.h"
 #include "engine/node/disk_space.h"
 #include "engine/node/event_feed.h"
 #include "engine/node/joins.h"
@@ -45,6 +46,10 @@ struct NodePace {
   // it waits, the more changes of one row become one write, and the more is replayed after a crash.
   std::size_t carry_bytes = 32U << 20;
   std::uint64_t carry_ms = 3000;
+  // What the store has taken it may have in memory only, without a log of its own; so often it is
+  // made durable, or a start after a crash would replay minutes of few writes.
+  std::uint64_t flush_ms = 10'000;
+  std::uint64_t note_ms = 1000;       // between two notes of what is committed
   std::uint64_t space_ms = 1000;      // between two looks at the disk's free space
   std::uint64_t hand_over_ms = 1000;  // that a node which stops waits for its successor
 };
@@ -94,6 +99,7 @@ struct NodeParts {
   std::unique_ptr<Joins> joins;
   std::unique_ptr<MembershipChanges> changes;
   std::unique_ptr<Snapshots> snapshots;
+  std::unique_ptr<Conflicts> conflicts;
 };
 
 }  // namespace bib::engine

@@ -12,8 +12,21 @@ using wire::ErrorCode;
 
 void PeerSide::on_peer_message(wire::PeerMessage&& message) {
   if (!parts_.guard->on_message(message) || !entries_are_good(message)) return;
+  if (message.kind == wire::MessageKind::kConflict) return parts_.conflicts->on_report(message);
   if (NodeObserver* observer = parts_.world.observer) observer->before_message(message);
+  const wire::NodeId from = message.from;
   parts_.driver->on_message(std::move(message));
+  tell_of_drops(from);
+}
+
+void PeerSide::tell_of_drops(wire::NodeId from) {
+  const auto news = drop_news_.look(parts_.driver->raft());
+  if (!news) return;
+  parts_.world.logger.warn(
+      "peer",
+      "a message of {} was dropped: {}. Dropped for this reason so far: {}. The cluster goes on "
+      "without it; look at the version, the disk and the memory of {}",
+      to_string(from), news->trouble, news->count, to_string(from));
 }
 
 // The sender goes on sending it: of many lines the 1st, 2nd, 4th and so on are written.
@@ -33,6 +46,7 @@ bool PeerSide::entries_are_good(const wire::PeerMessage& message) {
 
 void PeerSide::on_peer_connected(wire::NodeId peer) {
   refusals_.take_back(peer);
+  parts_.conflicts->on_peer_connected(peer);
   parts_.driver->on_peer_connected(peer);
 }
 

@@ -49,6 +49,7 @@ Queries::Queries(Turns& turns, Executor& pool, QueriesOptions options, RaftDrive
 Queries::~Queries() = default;
 
 void Queries::on_query(Asker asker, const wire::Query& query) {
+  if (refusal_) return answer(asker, tl::unexpected(*refusal_), std::nullopt);
   switch (query.consistency) {
     case wire::Consistency::kStale:
       return run_stale(asker, query);
@@ -72,6 +73,7 @@ bool Queries::must_confirm(wire::Consistency consistency) const {
 
 void Queries::when_consistent(Asker asker, wire::Consistency consistency,
                               std::function<void()> read) {
+  if (refusal_) return answer(asker, tl::unexpected(*refusal_), std::nullopt);
   if (must_confirm(consistency)) return confirm(asker, sizeof(Waiting), std::move(read));
   if (may_answer_at_once(asker, consistency)) read();
 }
@@ -145,6 +147,8 @@ void Queries::sweep() {
 }
 
 void Queries::run(Asker asker, const wire::Query& query, Age age) {
+  // It may have come to be refused while it waited to be confirmed.
+  if (refusal_) return answer(asker, tl::unexpected(*refusal_), std::nullopt);
   if (suspended_) {
     return answer(asker,
                   wire::fail(ErrorCode::kOverloaded,

@@ -54,6 +54,8 @@ class Queries {
   void suspend() { suspended_ = true; }
   void resume() { suspended_ = false; }
   bool is_reading() const { return pages_under_way_ > 0; }
+  // What this node has is not to be read, and why; nothing: it is.
+  void refuse_all(std::optional<wire::Error> why) { refusal_ = std::move(why); }
   // Now and then: gives up reads whose question was lost.
   void sweep();
 
@@ -111,6 +113,7 @@ class Queries {
   std::uint64_t overloaded_ = 0;
   Lifetime<Queries> lifetime_{this};
   bool suspended_ = false;
+  std::optional<wire::Error> refusal_;
   std::size_t pages_under_way_ = 0;
   std::optional<wire::Error> failure_;
 };

@@ -315,6 +315,7 @@ void RaftDriver::handle_notices(consensus::Effects& effects) {
   }
   if (effects.membership) applier_.on_membership(effects.membership->membership);
   if (effects.committed_membership) applier_.on_membership_committed(*effects.committed_membership);
+  if (effects.conflict) applier_.on_conflict(*effects.conflict);
   if (effects.wants_membership_entry) {
     (void)propose_membership_entry(*effects.wants_membership_entry);  // asked again if refused
   }

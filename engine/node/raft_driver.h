@@ -53,6 +53,8 @@ class Applier {
   virtual void on_role(const consensus::RoleChange& change) = 0;
   virtual void on_membership(const wire::Membership& membership) = 0;
   virtual void on_membership_committed(const consensus::MembershipAt&) {}
+  // Nothing may be read here any more (Effects::conflict).
+  virtual void on_conflict(const consensus::CommittedConflict&) {}
   // Applied far enough for the read that `asker` asked for: RaftDriver::request_read returned this
   // token.
   virtual void on_read_ready(ReadAsker asker, std::uint64_t token) = 0;

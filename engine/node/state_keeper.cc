@@ -57,6 +57,7 @@ bool StateKeeper::takes_more_rows() const {
 
 void StateKeeper::on_housekeeping() {
   if (parts_.world.turns.now_ms() >= last_carry_ms_ + parts_.world.pace.carry_ms) carry(false);
+  flush_if_due();
   look_for_expired_sessions();
 }
 
@@ -74,6 +75,7 @@ void StateKeeper::carry(bool even_if_small) {
   auto deltas = parts_.projector->take_for_store();
   last_carry_ms_ = parts_.world.turns.now_ms();
   if (deltas.empty()) return;
+  if (!unflushed_since_ms_) unflushed_since_ms_ = last_carry_ms_;
   auto stored = std::make_shared<wire::Status>();
   const wire::LogIndex end = deltas.back()->mark().applied_index;
   parts_.world.store_thread.run(
@@ -87,6 +89,18 @@ void StateKeeper::carry(bool even_if_small) {
         if (!*stored) return parts_.fail(stored->error());
         parts_.projector->written(end);
       });
+}
+
+void StateKeeper::flush_if_due() {
+  if (!unflushed_since_ms_ || exchanging_ || parts_.world.store_thread.is_busy()) return;
+  if (parts_.world.turns.now_ms() < *unflushed_since_ms_ + parts_.world.pace.flush_ms) return;
+  unflushed_since_ms_.reset();
+  auto flushed = std::make_shared<wire::Status>();
+  parts_.world.store_thread.run([&store = *parts_.store, flushed] { *flushed = store.flush(); },
+                                [this, flushed] {
+                                  if (finished_ || *flushed) return;
+                                  parts_.fail(flushed->error());
+                                });
 }
 
 // ---- records of requests

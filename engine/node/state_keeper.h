@@ -54,6 +54,7 @@ class StateKeeper final : public SnapshotHost {
 
   bool log_has_what_is_applied() const;
   void carry(bool even_if_small);
+  void flush_if_due();
   void begin_checkpoint();
   void begin_exchange();
   void look_for_expired_sessions();
@@ -76,6 +77,7 @@ class StateKeeper final : public SnapshotHost {
   bool too_many_ = false;       // records, as of the last look
   std::uint64_t last_expiry_ms_ = 0;
   std::uint64_t last_carry_ms_ = 0;
+  std::optional<std::uint64_t> unflushed_since_ms_;  // the store may have rows in memory only
   Lifetime<StateKeeper> lifetime_{this};
 };
 

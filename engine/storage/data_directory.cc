@@ -5,6 +5,7 @@
 #include "engine/storage/log_recovery.h"
 #include "engine/storage/snapshot_files.h"
 #include "engine/storage/state_install.h"
+#include "wire/log/commit_note.h"
 #include "wire/log/log_start.h"
 
 namespace bib::engine {
@@ -49,6 +50,8 @@ class Look {
     facts_.has_log = std::any_of(names.begin(), names.end(), [](const std::string& name) {
       return wire::parse_segment_file_name(name) || name == wire::kLogStartFileName;
     });
+    facts_.has_commit_note =
+        std::binary_search(names.begin(), names.end(), std::string_view(wire::kCommitNoteFileName));
     BIB_TRY(facts_.log, read_identity(files_, log));
     return {};
   }

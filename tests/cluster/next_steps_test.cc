@@ -11,6 +11,7 @@
 
 #include "cluster.h"
 #include "wire/base/prng.h"
+#include "wire/log/commit_note.h"
 
 using namespace bib;
 using namespace bib::cluster;
@@ -121,6 +122,14 @@ Environment short_logs() {
   return environment;
 }
 
+// How far the node has noted that its log is committed.
+wire::LogIndex noted_commit(const Cluster& cluster, std::size_t node) {
+  const fs::path path = cluster.data(node) / "log" / wire::kCommitNoteFileName;
+  if (!fs::exists(path)) return {};
+  const auto note = wire::decode_commit_note(wire::as_bytes(support::read_file(path)));
+  return note ? note->committed.index : wire::LogIndex();
+}
+
 bool has_cut_log(const Cluster& cluster, std::size_t node) {
   const auto seen = cluster.view(node);
   return seen && seen->first > wire::LogIndex(1);
@@ -224,4 +233,57 @@ TEST_CASE("a node whose rows know more than its log joins again as it is told") 
   const std::string said = refused(cluster, node, 1);
   CHECK_THAT(said, Contains("entries that were durable are missing"));
   join_again_as_told(cluster, node, said, id);
+}
+
+TEST_CASE("a node that has what the others lost says so, ends, and joins again as it is told") {
+  Cluster cluster(quick_timeouts());
+  cluster.form(3);
+  const support::TempDir scratch;
+  const auto save = [&](std::size_t node) {
+    fs::copy(cluster.data(node), scratch / "saved", fs::copy_options::recursive);
+  };
+  const auto put_back = [&](std::size_t node) {
+    fs::remove_all(cluster.data(node));
+    fs::rename(scratch / "saved", cluster.data(node));
+  };
+  write_entries(cluster, 1);
+  stop(cluster, 2);
+  save(2);
+  cluster.start(2);
+  require_well(cluster);
+  const wire::NodeId id = cluster.id(0);
+  stop(cluster, 1);
+  for (int i = 0; i < 5; ++i)
+    must_bib(cluster, {"config", "set", "lost/" + std::to_string(i), "x"});
+  SECTION("it was stopped") {
+    stop(cluster, 0);
+  }
+  SECTION("it was killed") {
+    const auto seen = cluster.view(0);
+    REQUIRE(seen);
+    REQUIRE(support::wait_until([&] { return noted_commit(cluster, 0) >= seen->commit; }, 20s));
+    cluster.kill_9(0);
+  }
+  stop(cluster, 2);
+  put_back(2);
+  cluster.start(1);
+  cluster.start(2);
+  (void)leader_of(cluster);
+  must_bib(cluster, {"config", "set", "k", "after"});
+
+  const std::string said = refused(cluster, 0, 11);
+  CHECK_THAT(said, Contains("lost entries that were acknowledged"));
+  CHECK_THAT(said, Contains("raft-inspect log " + cluster.data(0).string()));
+  for (const std::size_t other : {1U, 2U}) {
+    const auto seen = cluster.view(other);
+    REQUIRE(seen);
+    CHECK(std::any_of(seen->members.begin(), seen->members.end(), [&](const cli::MemberView& one) {
+      return one.id == id && one.report.find("this cluster has lost") != std::string::npos;
+    }));
+    CHECK_THAT(cluster.node_log(other), Contains("reports that it has entries"));
+  }
+  // What it holds is still there.
+  const std::string log = support::read_file(cluster.log_path(0));
+  CHECK_THAT(log, Contains("answers no reads"));
+  join_again_as_told(cluster, 0, said, id);
 }

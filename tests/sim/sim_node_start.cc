@@ -188,6 +188,8 @@ Status SimNode::open_and_run(wire::ClusterId cluster, std::vector<wire::Member> 
   process.log->stall(disk_stalls_until_);
   process.store_thread = std::make_unique<SimStoreThread>(*this, *process.store);
   process.pace.carry_ms = 0;
+  process.pace.flush_ms = 500;
+  process.pace.note_ms = 20;
   process.pace.carry_bytes = SIZE_MAX;
   const WorkloadPlan& work = world_.plan.work;
   const bool expires =

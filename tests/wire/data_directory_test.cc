@@ -120,6 +120,11 @@ TEST_CASE("rows or snapshots without their log are refused, and nothing is found
     facts.has_rows = false;
     CHECK_THAT(judge_directory(facts, {}).what, Contains("the node has snapshots, but"));
   }
+  SECTION("only the note of what was committed is left") {
+    facts.has_rows = facts.has_snapshots = false;
+    facts.has_commit_note = true;
+    CHECK_THAT(judge_directory(facts, {}).what, Contains("has a note of what is committed, but"));
+  }
   SECTION("it was about to join") {
     facts.names[kJoiningName] = FileKind::kRegular;
   }

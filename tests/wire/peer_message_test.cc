@@ -177,7 +177,7 @@ TEST_CASE("entries may come with an append only, and all of them must be there")
   CHECK(mentions(error_of(head(7, 1)), "kind 7 with 1 entries"));
   CHECK(mentions(error_of(head(5, 0xffffffff)), "4294967295 entries in 0 bytes"));
   CHECK(mentions(error_of(head(0, 0)), "kind 0 is unknown"));
-  CHECK(mentions(error_of(head(14, 0)), "kind 14 is unknown"));
+  CHECK(mentions(error_of(head(15, 0)), "kind 15 is unknown"));
 }
 
 TEST_CASE("a peer message without sender or addressee is refused") {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "wire/log/commit_note.h"
 #include "wire/log/data_directory.h"
 #include "wire/log/log_start.h"
 
@@ -35,6 +36,8 @@ DirectoryFacts look_at(const DataDirectory& directory, const SnapshotSource& sna
   facts.has_log = std::any_of(log.begin(), log.end(), [](const std::string& name) {
     return wire::parse_segment_file_name(name) || name == wire::kLogStartFileName;
   });
+  facts.has_commit_note =
+      std::binary_search(log.begin(), log.end(), std::string_view(wire::kCommitNoteFileName));
   for (const char* name : {wire::kStateName, wire::kNextStateName, wire::kPreviousStateName}) {
     if (!is_directory(facts, name)) continue;
     const bool holds_rows = !names_in(join_path(directory.root, name)).empty();

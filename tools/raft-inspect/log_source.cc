@@ -21,16 +21,20 @@ namespace {
 // How often the log's end is read again while it keeps changing.
 constexpr int kReadsMax = 8;
 
-// Nothing where there is no note.
-Result<std::optional<wire::LogStart>> read_start(const std::string& directory) {
+// What `decode` makes of the note `name`; nothing where there is none.
+template <typename Note>
+Result<std::optional<Note>> read_note(const std::string& directory, std::string_view name,
+                                      Result<Note> (*decode)(ByteView)) {
   BIB_TRY(const auto names, list_names(directory));
-  if (!std::binary_search(names.begin(), names.end(), wire::kLogStartFileName)) {
-    return std::nullopt;
-  }
+  if (!std::binary_search(names.begin(), names.end(), name)) return std::nullopt;
   FileBytes file;
-  BIB_TRY_VOID(file.read(join_path(directory, wire::kLogStartFileName), wire::kLogStartSize));
-  BIB_TRY(const wire::LogStart start, wire::decode_log_start(file.view()));
-  return start;
+  BIB_TRY_VOID(file.read(join_path(directory, std::string(name)), wire::kNoteSize));
+  BIB_TRY(const Note note, decode(file.view()));
+  return note;
+}
+
+Result<std::optional<wire::LogStart>> read_start(const std::string& directory) {
+  return read_note(directory, wire::kLogStartFileName, &wire::decode_log_start);
 }
 
 // The bytes of the segment that the walk asks for. A running node writes while we read, so that a
@@ -77,6 +81,42 @@ std::string advice(const std::string& directory, LogFlaw flaw) {
 }
 
 }  // namespace
+
+Result<std::optional<wire::CommitNote>> read_commit_note(const std::string& log_directory) {
+  return read_note(log_directory, wire::kCommitNoteFileName, &wire::decode_commit_note);
+}
+
+CommittedSource judge_committed(const std::string& log_directory,
+                                const Result<std::optional<wire::CommitNote>>& note,
+                                const wire::LogState& log) {
+  CommittedSource source;
+  const std::string path = join_path(log_directory, wire::kCommitNoteFileName);
+  const auto found = [&](FindingKind kind, wire::LogIndex index, std::string what) {
+    source.finding =
+        Finding{kind,
+                path,
+                0,
+                index,
+                std::move(what),
+                kind == FindingKind::kDamage ? advice(log_directory, LogFlaw::kDamaged) : ""};
+    return source;
+  };
+  if (!note && note.error().code == ErrorCode::kIo) {
+    return found(FindingKind::kUndone, {}, note.error().message);
+  }
+  if (!note) return found(FindingKind::kNote, {}, note.error().message + "; it says nothing");
+  if (!*note || !log.identity) return source;
+  const wire::LogPosition place = (*note)->committed;
+  const auto standing =
+      wire::judge_commit_note(**note, {.log_id = log.identity->log_id,
+                                       .base = log.base(),
+                                       .last = log.last(),
+                                       .term_there = log.terms.term_at(place.index)});
+  if (standing.is_damage()) return found(FindingKind::kDamage, place.index, standing.what);
+  if (!standing.what.empty()) return found(FindingKind::kNote, {}, standing.what);
+  if (standing.state == wire::CommitNoteState::kFits) source.committed = place.index;
+  return source;
+}
 
 std::string segment_path(const std::string& log_directory, std::uint64_t number) {
   return join_path(log_directory, wire::segment_file_name(number));

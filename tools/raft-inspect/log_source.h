@@ -7,11 +7,13 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "inspect/finding.h"
 #include "inspect/source.h"
 #include "wire/base/result.h"
+#include "wire/log/commit_note.h"
 #include "wire/log/log_walk.h"
 
 namespace bib::inspect {
@@ -34,5 +36,17 @@ std::string segment_path(const std::string& log_directory, std::uint64_t number)
 wire::Status read_again(const std::string& log_directory, const wire::WalkedSegment& segment,
                         FileBytes& file,
                         const std::function<wire::Status(const wire::WalkedRecord&)>& visit);
+
+// How far the node that wrote the log knew it to be committed.
+struct CommittedSource {
+  std::optional<wire::LogIndex> committed;
+  std::optional<Finding> finding;  // the log lacks some of that, or the note says nothing
+};
+// To be read before walk_log() and judged after it: a running node carries both on, and the log
+// must not seem to lack what is committed. Nothing where there is no note.
+wire::Result<std::optional<wire::CommitNote>> read_commit_note(const std::string& log_directory);
+CommittedSource judge_committed(const std::string& log_directory,
+                                const wire::Result<std::optional<wire::CommitNote>>& note,
+                                const wire::LogState& log);
 
 }  // namespace bib::inspect

@@ -65,6 +65,10 @@ std::string summary_text(const Status& status, const Paint& paint) {
                                              survey.log.base().term.value()));
   }
   text += field_line("Entries", entries_text(survey));
+  if (survey.committed) {
+    text += field_line("Committed", fmt::format("to entry {} at least, as the node noted",
+                                                count_text(survey.committed->value())));
+  }
   text +=
       field_line("Events", (survey.events_are_exact ? "" : "about ") + count_text(survey.events));
   if (survey.first_time_us) {
@@ -212,6 +216,7 @@ Json status_json(const Status& status) {
   json["first_index"] = survey.entries == 0 ? Json() : Json(survey.first_index.value());
   json["last_index"] = survey.log.last().index.value();
   json["last_term"] = survey.log.last().term.value();
+  json["committed_index"] = survey.committed ? Json(survey.committed->value()) : Json();
   json["entries"] = survey.entries;
   json["events"] = survey.events;
   json["events_are_exact"] = survey.events_are_exact;

@@ -141,7 +141,14 @@ bool Survey::closed_cleanly() const {
 
 wire::Result<Survey> survey_log(const std::string& log_directory, wire::LogVisitor* also) {
   Surveyor surveyor(log_directory, also);
+  const auto note = read_commit_note(log_directory);
   BIB_TRY(surveyor.survey.log, walk_log(log_directory, surveyor));
+  // A log with damage is not known to its end.
+  if (!has_damage(surveyor.survey.findings)) {
+    CommittedSource source = judge_committed(log_directory, note, surveyor.survey.log);
+    surveyor.survey.committed = source.committed;
+    if (source.finding) surveyor.survey.findings.push_back(*std::move(source.finding));
+  }
   surveyor.survey.voids.complete();
   return std::move(surveyor.survey);
 }

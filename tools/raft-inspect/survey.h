@@ -40,6 +40,7 @@ struct Survey {
   std::vector<wire::WalkedSegment> segments;
   VoidEntries voids;
   std::uint64_t records = 0;
+  std::optional<wire::LogIndex> committed;  // at least so far, by the node's note; nothing: no note
 
   std::uint64_t entries = 0;      // of the log as it is
   std::uint64_t events = 0;       // of these

@@ -48,9 +48,11 @@ MemberStatus read_member(const fbs::MemberStatus& table, FieldChecker& check) {
                       .incoming = table.incoming(),
                       .outgoing = table.outgoing(),
                       .wants_vote = table.wants_vote(),
-                      .caught_up = table.caught_up()};
+                      .caught_up = table.caught_up(),
+                      .report = text_of(table.report())};
   check.name("members.raft_address", member.raft_address);
   check.name("members.api_address", member.api_address);
+  check.text("members.report", member.report);
   return member;
 }
 

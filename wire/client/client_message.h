@@ -228,11 +228,12 @@ struct MemberStatus {
   bool leader = false;
   bool healthy = false;
   LogIndex match{};
-  bool known = false;       // `healthy` and `match` are known here (the leader knows)
-  bool incoming = false;    // votes, and will when a joint change is left
-  bool outgoing = false;    // votes until a joint change is left
-  bool wants_vote = false;  // a non-voter that is promoted once it has caught up
-  bool caught_up = false;   // no more than one message behind
+  bool known = false;         // `healthy` and `match` are known here (the leader knows)
+  bool incoming = false;      // votes, and will when a joint change is left
+  bool outgoing = false;      // votes until a joint change is left
+  bool wants_vote = false;    // a non-voter that is promoted once it has caught up
+  bool caught_up = false;     // no more than one message behind
+  std::string_view report{};  // what it has told of itself, for a person
 };
 struct ProjectionStatus {
   std::string_view name{};

@@ -50,7 +50,8 @@ std::optional<DirectoryStanding> find_foreign_file(const DirectoryFacts& facts) 
 DirectoryStanding log_lost(const DirectoryFacts& facts) {
   const std::string_view left = facts.has_rows && facts.has_snapshots ? "rows and snapshots"
                                 : facts.has_rows                      ? "rows"
-                                                                      : "snapshots";
+                                : facts.has_snapshots                 ? "snapshots"
+                                                      : "a note of what is committed";
   return {
       DirectoryState::kLogLost, DirectoryVerdict::kRefuse, join_path(facts.path, kLogName),
       fmt::format("the node has {}, but there is no segment of the log that they come from", left),
@@ -131,7 +132,8 @@ DirectoryStanding judge_directory(const DirectoryFacts& facts, const Expected& e
                         to_string(facts.log->node), to_string(*expected.node)),
             "correct node_id, or use another data_dir"};
   }
-  if (!facts.has_log && (facts.has_rows || facts.has_snapshots)) return log_lost(facts);
+  const bool has_remains = facts.has_rows || facts.has_snapshots || facts.has_commit_note;
+  if (!facts.has_log && has_remains) return log_lost(facts);
   if (facts.installing != FileKind::kAbsent) return judge_installation(facts);
   const auto begin = expected.founds ? DirectoryVerdict::kFound : DirectoryVerdict::kJoin;
   if (facts.has_log) return {DirectoryState::kNode, DirectoryVerdict::kStart, facts.path, {}, {}};

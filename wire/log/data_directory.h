@@ -8,7 +8,7 @@
 //   LOCK             held by the process that runs on the directory
 //   JOINING          the id of the log to begin, while the cluster is asked for admission
 //   bibd.sock        the local API
-//   log/             segments, and log.start (log_start.h)
+//   log/             segments, log.start (log_start.h) and log.commit (commit_note.h)
 //   state/           the rows, RocksDB's
 //   state.new/       rows that are to take the place of state/
 //   state.old/       rows that had to give way, on their way out
@@ -75,6 +75,7 @@ struct DirectoryFacts {
   std::map<std::string, FileKind> names;  // all that is in it
   bool has_log = false;                   // log/ holds a segment, or the note of a log's start
   std::optional<LogIdentity> log;         // whose, where that was read
+  bool has_commit_note = false;           // log/ says what was committed in it
   bool has_rows = false;                  // state/, state.new/ or state.old/ holds anything
   std::vector<LogPosition> snapshots;     // that have a manifest which can be read
   bool has_snapshots = false;             // snapshots/ holds `installing` or a snapshot's name
@@ -87,7 +88,7 @@ enum class DirectoryState : std::uint8_t {
   kJoining,         // the cluster was asked for admission; there is no log yet
   kNode,            // a node that ran or crashed here
   kInstalling,      // the same, and a snapshot's rows have to be put in place first
-  kLogLost,         // rows or snapshots of a node, but not the log that they come from
+  kLogLost,         // something of a node, but not its log
   kSnapshotLost,    // a snapshot's rows have to be put in place, and it is not there
   kInstallUnknown,  // as kInstalling, but the note does not say which snapshot
   kOtherNode,       // the log is another node's

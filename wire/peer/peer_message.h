@@ -30,6 +30,7 @@ namespace bib::wire {
 //   kTimeoutNow   leadership transfer, Raft dissertation §3.10
 //   kReadIndex    a follower asks the leader for a read index, dissertation §6.4
 //   kSnapshot     the follower is behind the log's start; the bytes go another way
+//   kConflict     a report, not for consensus: the sender's committed entries are not the leader's
 #define BIB_MESSAGE_KINDS(K)                 \
   K(kPreVote, 1, "pre_vote")                 \
   K(kPreVoteReply, 2, "pre_vote_reply")      \
@@ -43,7 +44,8 @@ namespace bib::wire {
   K(kReadIndex, 10, "read_index")            \
   K(kReadIndexReply, 11, "read_index_reply") \
   K(kSnapshot, 12, "snapshot")               \
-  K(kSnapshotReply, 13, "snapshot_reply")
+  K(kSnapshotReply, 13, "snapshot_reply")    \
+  K(kConflict, 14, "conflict")
 
 enum class MessageKind : std::uint8_t {
 #define BIB_MESSAGE_KIND(enumerator, number, name) enumerator = number,
@@ -72,7 +74,8 @@ struct PeerMessage {
   Term term;
 
   // kAppend: the entry before the first one. kVote, kPreVote: the candidate's last entry.
-  // kSnapshot: the snapshot's last entry.
+  // kSnapshot: the snapshot's last entry. kConflict: the first entry that differs, as the sender
+  // has it; `hint_term` is its term at the leader, `commit` how far the sender's log is committed.
   LogIndex log_index;
   Term log_term;
 
