@@ -12,6 +12,7 @@
 #include "engine/uv/stream_handle.h"
 #include "wire/base/address.h"
 #include "wire/base/check.h"
+#include "wire/config/node_config.h"
 
 namespace bib::engine {
 namespace {
@@ -77,6 +78,8 @@ wire::Status bind_tcp(uv_tcp_t& tcp, const std::string& text) {
   if (status != 0) return tl::unexpected(cannot_listen(status, text));
   return {};
 }
+
+static_assert(sizeof(sockaddr_un::sun_path) == wire::kSocketPathMax + 1);
 
 wire::Status bind_socket(uv_pipe_t& pipe, const std::string& path) {
   if (path.size() >= sizeof(sockaddr_un::sun_path)) {

@@ -353,6 +353,11 @@ wire::PeerHelloReply PeerNetwork::check_hello(const wire::PeerHello& hello) {
     if (hello.to == options_.self && hello.cluster_name == options_.cluster_name) {
       handler_->on_claimed(hello);
     }
+  } else if (hello.cluster_name != options_.cluster_name) {
+    reply.error = {wire::ErrorCode::kForbidden,
+                   fmt::format("here the cluster is called '{}', in the greeting '{}': set "
+                               "cluster.cluster_name to the same on all nodes",
+                               options_.cluster_name, hello.cluster_name)};
   } else if (hello.to != options_.self) {
     reply.error = {
         wire::ErrorCode::kInvalid,

@@ -61,6 +61,7 @@ struct Dialler final : Connection::Handler {
   std::vector<wire::PeerHelloReply> replies;
   bool closed = false;
   bool connected = false;
+  std::string cluster_name = "papers";  // of the greetings to come
   std::function<void()> on_change = [] {};
 
   void on_frame(wire::Frame&& frame) override {
@@ -80,7 +81,7 @@ struct Dialler final : Connection::Handler {
   void greet(BootId boot, wire::ClusterId cluster = kCluster, NodeId to = kSelf) const {
     wire::PeerHello hello;
     hello.cluster = cluster;
-    hello.cluster_name = "papers";
+    hello.cluster_name = cluster_name;
     hello.from = kPeer;
     hello.boot = boot;
     hello.to = to;
