@@ -15,13 +15,12 @@
 #include <utility>
 #include <vector>
 
+#include "projections/state/rocks_report.h"
 #include "wire/base/check.h"
 
 namespace bib::projections {
 
 using wire::ByteView;
-using wire::ErrorCode;
-using wire::fail;
 using wire::Result;
 
 namespace {
@@ -34,22 +33,6 @@ rocksdb::Slice to_slice(ByteView bytes) {
 }
 std::string_view to_text(const rocksdb::Slice& slice) {
   return {slice.data(), slice.size()};
-}
-
-wire::Status check(const rocksdb::Status& status, std::string_view doing,
-                   const std::string& directory) {
-  if (status.ok()) return {};
-  if (status.IsCorruption()) {
-    return fail(
-        ErrorCode::kCorrupt,
-        "The state in {} is damaged ({}, while {}). It is a view of the log: stop the node, "
-        "remove that directory and start the node again to rebuild it.",
-        directory, status.ToString(), doing);
-  }
-  return fail(ErrorCode::kIo,
-              "The state in {} failed while {}: {}. Check the disk's space and health, then start "
-              "the node again.",
-              directory, doing, status.ToString());
 }
 
 // Of the files at one level of a family, so many smaller ones become one: at most 32 MiB are
@@ -67,8 +50,8 @@ rocksdb::Options database_options(const RocksOptions& options) {
   result.allow_concurrent_memtable_write = false;  // one writer: the store thread
   result.max_background_jobs = 2;
   result.max_open_files = options.files_open_max;
-  result.keep_log_file_num = 2;
   result.info_log_level = rocksdb::WARN_LEVEL;
+  result.info_log = make_rocks_log(options.on_warning);
   result.stats_dump_period_sec = 0;
   result.stats_persist_period_sec = 0;
   return result;
@@ -136,6 +119,22 @@ rocksdb::Status clear_incoming(rocksdb::Env& env, const std::string& directory) 
     if (const auto status = env.DeleteFile(incoming + "/" + name); !status.ok()) return status;
   }
   return env.DeleteDir(incoming);
+}
+
+// Without CURRENT, RocksDB would begin a new state among the files of the old one.
+wire::Status check_current(rocksdb::Env& env, const std::string& directory) {
+  const rocksdb::Status current = env.FileExists(directory + "/CURRENT");
+  if (current.ok()) return {};
+  std::vector<std::string> names;
+  const rocksdb::Status listed = env.GetChildren(directory, &names);
+  if (!listed.ok()) return {};  // opening it says why, or makes it
+  const auto table = std::find_if(names.begin(), names.end(), [](const std::string& name) {
+    return name.starts_with("MANIFEST-") || name.ends_with(".sst");
+  });
+  if (table == names.end()) return {};
+  return wire::fail(wire::ErrorCode::kNotFound,
+                    "The state in {} cannot be read: it holds {}, but CURRENT is missing",
+                    directory, *table);
 }
 
 struct RowsOfFamily {
@@ -300,6 +299,7 @@ Result<std::unique_ptr<RocksStore::Impl>> RocksStore::open_impl(const std::strin
   if (!options.read_only) {
     BIB_TRY_VOID(check(clear_incoming(*impl->env, directory), "tidying it up", directory));
   }
+  BIB_TRY_VOID(check_current(*impl->env, directory));
   impl->cache = rocksdb::NewLRUCache(options.block_cache_bytes, 2);
   const rocksdb::Options database = database_options(options);
   const auto family = family_options(options, impl->cache);

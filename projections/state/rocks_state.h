@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -28,13 +29,16 @@ struct RocksOptions {
   // With so many files at the top of a family, writes go through the memtables, where RocksDB slows
   // them down until it has compacted: taking in files knows no such limit.
   unsigned top_files_max = 20;
-  bool read_only = false;       // for tools; write() is refused
+  bool read_only = false;  // for tools; write() is refused
+  // RocksDB's warnings, one line each; from any thread.
+  std::function<void(const std::string&)> on_warning = [](const std::string&) {};
   rocksdb::Env* env = nullptr;  // null: the system's; must outlive the store
 };
 
 class RocksStore final : public DurableStore {
  public:
-  // Creates the directory's last component if it is missing (not when read-only).
+  // Creates the directory's last component if it is missing (not when read-only). kNotFound: it
+  // holds files of rows, and no CURRENT that names those that count; nothing was changed.
   static wire::Result<std::unique_ptr<RocksStore>> open(const std::string& directory,
                                                         const RocksOptions& options = {});
   // Removes a store's files, so that it can be rebuilt from the log or a snapshot.

@@ -1,0 +1,84 @@
+#include "projections/state/rocks_report.h"
+
+#include <rocksdb/env.h>
+#include <rocksdb/status.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+namespace bib::projections {
+
+using wire::ErrorCode;
+using wire::fail;
+
+namespace {
+
+constexpr std::size_t kLineMax = 1024;  // bytes; the rest of a longer line is left out
+
+bool says(const std::string& text, int error_number) {
+  return text.find(::strerrordesc_np(error_number)) != std::string::npos;
+}
+
+// RocksDB tells a full disk apart; of other errors of the system it keeps the text.
+std::string_view advice_for(const rocksdb::Status& status, const std::string& text) {
+  if (status.IsNoSpace() || says(text, ENOSPC) || says(text, EDQUOT)) {
+    return "Free space on that disk, then start the node again: nothing is lost.";
+  }
+  if (says(text, EACCES) || says(text, EPERM)) {
+    return "Give the directory and all files in it to the node's user, then start the node again: "
+           "nothing is damaged.";
+  }
+  if (says(text, EROFS)) {
+    return "Mount that disk for writing, then start the node again: nothing is damaged.";
+  }
+  return "Check the disk's health (the kernel's log), then start the node again.";
+}
+
+class RocksLog final : public rocksdb::Logger {
+ public:
+  explicit RocksLog(std::function<void(const std::string&)> on_line)
+      : Logger(rocksdb::WARN_LEVEL), on_line_(std::move(on_line)) {}
+
+  using Logger::Logv;
+  void Logv(rocksdb::InfoLogLevel level, const char* format, va_list arguments) override {
+    if (level < rocksdb::WARN_LEVEL || level > rocksdb::FATAL_LEVEL) return;
+    std::array<char, kLineMax> line{};
+    const int size = std::vsnprintf(line.data(), line.size(), format, arguments);
+    if (size > 0) on_line_(line.data());
+  }
+  void Logv(const char* /*format*/, va_list /*arguments*/) override {
+  }  // of no level: not asked for
+  void LogHeader(const char* /*format*/, va_list /*arguments*/) override {}
+
+ private:
+  const std::function<void(const std::string&)> on_line_;
+};
+
+}  // namespace
+
+wire::Status check(const rocksdb::Status& status, std::string_view doing,
+                   const std::string& directory) {
+  if (status.ok()) return {};
+  const std::string text = status.ToString();
+  // A file that RocksDB's own notes name is missing, or is not what they say.
+  if (status.IsCorruption() || status.IsPathNotFound()) {
+    return fail(
+        ErrorCode::kCorrupt,
+        "The state in {} is damaged ({}, while {}). It is a view of the log: stop the node, "
+        "move that directory away and start the node again, and it rebuilds the rows from "
+        "its log and snapshots, or says what they lack.",
+        directory, text, doing);
+  }
+  return fail(ErrorCode::kIo, "The state in {} failed while {}: {}. {}", directory, doing, text,
+              advice_for(status, text));
+}
+
+std::shared_ptr<rocksdb::Logger> make_rocks_log(std::function<void(const std::string&)> on_line) {
+  return std::make_shared<RocksLog>(std::move(on_line));
+}
+
+}  // namespace bib::projections
