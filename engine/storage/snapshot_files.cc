@@ -32,17 +32,18 @@ Result<wire::SnapshotFileMeasure> measure(FileSystem& files, const std::string& 
   }
 }
 
-Status remove_tree_below(FileSystem& files, const std::string& directory, int depth) {
+// A link goes itself, and what it points to stays.
+Status remove_tree_at(FileSystem& files, const std::string& path, int depth) {
+  BIB_TRY(const wire::FileKind kind, files.kind(path));
+  if (kind != wire::FileKind::kDirectory) return files.remove(path);
   if (depth > kDepthMax) {
-    return wire::fail(ErrorCode::kIo, "cannot remove {}: it is nested too deep", directory);
+    return wire::fail(ErrorCode::kIo, "cannot remove {}: it is nested too deep", path);
   }
-  BIB_TRY(const auto names, files.list(directory));
+  BIB_TRY(const auto names, files.list(path));
   for (const std::string& name : names) {
-    const std::string path = join_path(directory, name);
-    if (files.remove(path)) continue;
-    BIB_TRY_VOID(remove_tree_below(files, path, depth + 1));  // a directory, or it says why not
+    BIB_TRY_VOID(remove_tree_at(files, join_path(path, name), depth + 1));
   }
-  return files.remove_directory(directory);
+  return files.remove_directory(path);
 }
 
 }  // namespace
@@ -51,12 +52,10 @@ std::string snapshot_state_directory(const std::string& root, const std::string&
   return join_path(join_path(root, name), wire::kSnapshotStateName);
 }
 
-Status remove_tree(FileSystem& files, const std::string& directory) {
-  const std::size_t slash = directory.find_last_of('/');
-  BIB_TRY(const bool is_there,
-          has_name(files, directory.substr(0, slash), directory.substr(slash + 1)));
-  if (!is_there) return {};
-  return remove_tree_below(files, directory, 0);
+Status remove_tree(FileSystem& files, const std::string& path) {
+  const std::size_t slash = path.find_last_of('/');
+  BIB_TRY(const bool is_there, has_name(files, path.substr(0, slash), path.substr(slash + 1)));
+  return is_there ? remove_tree_at(files, path, 0) : Status{};
 }
 
 Status begin_partial_snapshot(FileSystem& files, const std::string& root, const std::string& name) {
@@ -168,8 +167,7 @@ Result<FoundSnapshots> find_snapshots(FileSystem& files, const std::string& root
   FoundSnapshots found;
   for (const std::string& name : names) {
     if (name.ends_with(wire::kTemporarySuffix)) {
-      const std::string path = join_path(root, name);
-      if (!files.remove(path)) BIB_TRY_VOID(remove_tree(files, path));
+      BIB_TRY_VOID(remove_tree(files, join_path(root, name)));
       continue;
     }
     if (!wire::parse_snapshot_name(name)) continue;

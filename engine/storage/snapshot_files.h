@@ -27,8 +27,9 @@ inline constexpr char kReceivingName[] = "receiving.tmp";
 // The place of the files of the snapshot `name` (or the one being made) below `root`.
 std::string snapshot_state_directory(const std::string& root, const std::string& name);
 
-// Removes the directory and everything in it; nothing when it is absent. Not synced.
-wire::Status remove_tree(FileSystem& files, const std::string& directory);
+// Removes the directory and everything in it, or the file; nothing when it is absent. Follows no
+// link. Not synced.
+wire::Status remove_tree(FileSystem& files, const std::string& path);
 
 // An empty <root>/<name>, without what an earlier try left there.
 wire::Status begin_partial_snapshot(FileSystem& files, const std::string& root,
