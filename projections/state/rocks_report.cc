@@ -47,8 +47,10 @@ class RocksLog final : public rocksdb::Logger {
   void Logv(rocksdb::InfoLogLevel level, const char* format, va_list arguments) override {
     if (level < rocksdb::WARN_LEVEL || level > rocksdb::FATAL_LEVEL) return;
     std::array<char, kLineMax> line{};
-    const int size = std::vsnprintf(line.data(), line.size(), format, arguments);
-    if (size > 0) on_line_(line.data());
+    std::vsnprintf(line.data(), line.size(), format, arguments);
+    std::string text = line.data();
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    if (!text.empty()) on_line_(text);
   }
   void Logv(const char* /*format*/, va_list /*arguments*/) override {
   }  // of no level: not asked for

@@ -297,6 +297,7 @@ Result<std::unique_ptr<RocksStore::Impl>> RocksStore::open_impl(const std::strin
   impl->directory = directory;
   impl->env = options.env != nullptr ? options.env : rocksdb::Env::Default();
   if (!options.read_only) {
+    BIB_TRY_VOID(check(impl->env->CreateDirIfMissing(directory), "making it", directory));
     BIB_TRY_VOID(check(clear_incoming(*impl->env, directory), "tidying it up", directory));
   }
   BIB_TRY_VOID(check_current(*impl->env, directory));
