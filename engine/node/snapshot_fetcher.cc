@@ -299,9 +299,9 @@ void SnapshotFetcher::check_all() {
   fetch_->all_written = true;
   run(
       [&files = files_, root = options_.root, state = fetch_->target->state,
-       verify = options_.verify_rows, manifest = fetch_->manifest,
+       verify = options_.verify_rows, cluster = options_.cluster, manifest = fetch_->manifest,
        bytes = fetch_->manifest_bytes]() -> Status {
-        BIB_TRY(const projections::StateMark mark, verify(state));
+        BIB_TRY(const projections::StateMark mark, verify(state, cluster));
         BIB_TRY_VOID(projections::check_against_manifest(mark, *manifest));
         const std::string name = wire::snapshot_name(manifest->index, manifest->term);
         // One of the same place that this node has made itself is as good.

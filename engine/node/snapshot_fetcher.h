@@ -44,9 +44,12 @@ struct SnapshotFetcherOptions {
   unsigned retry_ticks = 100;       // without an answer a request is repeated
   unsigned give_up_ticks = 1000;    // without any progress
   unsigned still_busy_ticks = 100;  // how often the other side hears that this one is checking
-  // Reads the rows in a directory, computes their digests, and says where they stand.
-  std::function<wire::Result<projections::StateMark>(const std::string&)> verify_rows =
-      [](const std::string& directory) { return projections::verify_checkpoint(directory); };
+  // Reads the rows in a directory, computes their digests, and says where they stand. kCorrupt:
+  // they are not the cluster's, too.
+  std::function<wire::Result<projections::StateMark>(const std::string&, const wire::ClusterId&)>
+      verify_rows = [](const std::string& directory, const wire::ClusterId& owner) {
+        return projections::verify_checkpoint(directory, {}, owner);
+      };
 };
 
 class SnapshotFetcher {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "projections/apply/checkpoint.h"
+#include "projections/apply/rows_owner.h"
 #include "wire/base/check.h"
 #include "wire/base/mutant.h"
 
@@ -200,11 +201,13 @@ void StateKeeper::begin_exchange() {
   auto opened = std::make_shared<std::unique_ptr<projections::Projector>>();
   parts_.world.store_thread.run(
       [&store = *parts_.store, swap = std::move(wanted.swap), options = parts_.projector_options,
-       outcome, opened] {
+       owner = wire::RowsOwner{parts_.cluster, parts_.log_id}, outcome, opened] {
         const auto exchange = [&]() -> wire::Status {
           store.close();
           BIB_TRY_VOID(swap());
           BIB_TRY_VOID(store.reopen());
+          // Before the installation may end: after it the next start knows of no snapshot.
+          BIB_TRY_VOID(projections::adopt_rows(store, owner));
           BIB_TRY(*opened, projections::Projector::open(store, options));
           return {};
         };

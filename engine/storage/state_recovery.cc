@@ -8,6 +8,7 @@
 #include "engine/storage/snapshot_files.h"
 #include "engine/storage/state_install.h"
 #include "projections/apply/checkpoint.h"
+#include "projections/apply/rows_owner.h"
 
 namespace bib::engine {
 
@@ -37,6 +38,7 @@ class StateRecovery {
     state_.snapshots = std::move(found.snapshots);
     BIB_TRY_VOID(complete_installation(facts.installing_snapshot));
     BIB_TRY_VOID(open());
+    if (from_snapshot_) BIB_TRY_VOID(end_install(files_, places_));
     return std::move(state_);
   }
 
@@ -54,9 +56,16 @@ class StateRecovery {
                         places_.snapshots);
     }
     options_.on_news(fmt::format("completing the installation of snapshot {}", name));
+    if (const Status whole = verify_snapshot_files(files_, places_.snapshots, *snapshot); !whole) {
+      if (whole.error().code == ErrorCode::kIo) return whole;
+      return wire::fail(ErrorCode::kCorrupt,
+                        "{}. It was being put in place when the node stopped. To restore the node "
+                        "from the others, {}",
+                        whole.error().message, wire::kHowToReplace);
+    }
     BIB_TRY_VOID(complete_install(files_, places_, *snapshot));
-    BIB_TRY_VOID(reset_log(*snapshot));
-    return end_install(files_, places_);
+    from_snapshot_ = true;
+    return reset_log(*snapshot);
   }
 
   // What the log holds up to the snapshot is the same and stays, or is void (Raft figure 13, steps
@@ -82,21 +91,23 @@ class StateRecovery {
 
   Status open() {
     for (int attempt = 0; attempt < 2; ++attempt) {
-      BIB_TRY(state_.store, options_.open_store(places_.state));
+      auto store = options_.open_store(places_.state);
+      if (!store && store.error().code == ErrorCode::kNotFound) {
+        BIB_TRY_VOID(restore_rows(store.error().message));
+        continue;
+      }
+      if (!store) return refuse_damaged(store.error());
+      state_.store = *std::move(store);
+      BIB_TRY_VOID(check_owner());
       auto projector = projections::Projector::open(*state_.store, options_.projector);
       if (!projector) {
         if (projector.error().code != ErrorCode::kUnsupported) {
-          return tl::unexpected(projector.error());
+          return refuse_damaged(projector.error());
         }
         BIB_TRY_VOID(restore_rows(projector.error().message));
         continue;
       }
-      const wire::LogIndex applied = (*projector)->applied_index();
-      const wire::RowsStanding rows =
-          wire::judge_rows({.rows = applied,
-                            .log_base = log_.log.base(),
-                            .log_last = log_.log.last_index(),
-                            .has_snapshot_for_log = snapshot_for_log() != nullptr});
+      const wire::RowsStanding rows = wire::judge_rows(rows_facts((*projector)->applied_index()));
       if (rows.state == wire::RowsState::kFit) {
         state_.projector = *std::move(projector);
         return {};
@@ -108,40 +119,96 @@ class StateRecovery {
     return wire::fail(ErrorCode::kCorrupt, "the rows in {} cannot be rebuilt", places_.state);
   }
 
-  tl::unexpected<wire::Error> refuse_rows(const wire::RowsStanding& rows) const {
+  wire::RowsOwner owner() const {
+    const wire::LogIdentity& log = log_.store->identity();
+    return {log.cluster, log.log_id};
+  }
+
+  wire::RowsFacts rows_facts(wire::LogIndex applied) const {
+    return {.rows = applied,
+            .rows_owner = {},
+            .log_owner = owner(),
+            .log_base = log_.log.base(),
+            .log_last = log_.log.last_index(),
+            .has_snapshot_for_log = !snapshots_for_log().empty()};
+  }
+
+  // Rows that do not say whose they are were written before rows said it.
+  Status check_owner() {
+    if (from_snapshot_) return projections::adopt_rows(*state_.store, owner());
+    auto found = projections::read_owner(*state_.store);
+    if (!found) return refuse_damaged(found.error());
+    if (!*found) return projections::write_owner(owner(), *state_.store);
+    wire::RowsFacts foreign = rows_facts({});
+    foreign.rows_owner = *found;
+    const wire::RowsStanding rows = wire::judge_rows(foreign);
+    return rows.state == wire::RowsState::kForeign ? refuse_rows(rows) : Status{};
+  }
+
+  Status refuse_rows(const wire::RowsStanding& rows) const {
     return wire::fail(ErrorCode::kCorrupt, "{}: {}. See 'raft-inspect verify {}'; {}",
                       places_.state, rows.what, places_.data, rows.next_step);
   }
 
-  // The newest snapshot that this build can use and that the log continues.
-  const SnapshotManifest* snapshot_for_log() const {
+  // Says which of the copies that the rows can be restored from are whole.
+  Status refuse_damaged(const wire::Error& error) const {
+    if (error.code != ErrorCode::kCorrupt) return tl::unexpected(error);
+    if (begins_with_first_entry()) {
+      return wire::fail(error.code, "{} They suffice: the log is whole from its first entry on.",
+                        error.message);
+    }
+    for (const SnapshotManifest* snapshot : snapshots_for_log()) {
+      if (!verify_snapshot_files(files_, places_.snapshots, *snapshot)) continue;
+      return wire::fail(error.code, "{} They suffice: snapshot {} and the log after it are whole.",
+                        error.message, name_of(*snapshot));
+    }
+    return wire::fail(error.code, "{} They do not suffice: {}", error.message, no_source());
+  }
+
+  static std::string name_of(const SnapshotManifest& snapshot) {
+    return wire::snapshot_name(snapshot.index, snapshot.term);
+  }
+
+  bool begins_with_first_entry() const { return log_.log.base().index == wire::LogIndex(); }
+
+  std::string no_source() const {
+    return fmt::format(
+        "the log starts at entry {}, and {} holds no whole snapshot to continue from. To restore "
+        "the node from the others, {}",
+        log_.log.first_index().value(), places_.snapshots, wire::kHowToReplace);
+  }
+
+  // Those that this build can use and that the log continues, the newest first.
+  std::vector<const SnapshotManifest*> snapshots_for_log() const {
+    std::vector<const SnapshotManifest*> fitting;
     for (auto each = state_.snapshots.rbegin(); each != state_.snapshots.rend(); ++each) {
       const bool fits = log_.log.matches(each->position());
-      if (fits && projections::check_versions(*each)) return &*each;
+      if (fits && projections::check_versions(*each)) fitting.push_back(&*each);
     }
-    return nullptr;
+    return fitting;
   }
 
   // Rows come from the log; where that begins later, from a snapshot and the log after it.
   Status restore_rows(const std::string& why) {
     state_.store.reset();
-    const SnapshotManifest* snapshot = snapshot_for_log();
-    if (snapshot != nullptr) {
-      options_.on_news(fmt::format("{}; taking the rows from snapshot {}", why,
-                                   wire::snapshot_name(snapshot->index, snapshot->term)));
-      BIB_TRY_VOID(verify_snapshot_files(files_, places_.snapshots, *snapshot));
-      BIB_TRY_VOID(complete_install(files_, places_, *snapshot));
-      return remove_install_leftovers(files_, places_);
+    for (const SnapshotManifest* snapshot : snapshots_for_log()) {
+      const Status whole = verify_snapshot_files(files_, places_.snapshots, *snapshot);
+      if (!whole && whole.error().code == ErrorCode::kIo) return whole;
+      if (!whole) {
+        options_.on_news(whole.error().message);
+        continue;
+      }
+      options_.on_news(
+          fmt::format("{}; taking the rows from snapshot {}", why, name_of(*snapshot)));
+      BIB_TRY_VOID(decide_install(files_, places_, *snapshot));
+      from_snapshot_ = true;
+      return complete_install(files_, places_, *snapshot);
     }
-    if (log_.log.base().index == wire::LogIndex()) {
+    if (begins_with_first_entry()) {
       options_.on_news(fmt::format("{}; rebuilding the rows from the log", why));
       return remove_tree(files_, places_.state);
     }
-    return wire::fail(
-        ErrorCode::kCorrupt,
-        "{}. The log starts at entry {}, and {} holds no snapshot to continue from. To restore "
-        "the node from the others, {}",
-        why, log_.log.first_index().value(), places_.snapshots, wire::kHowToReplace);
+    return wire::fail(ErrorCode::kCorrupt, "{}. {}", why, no_source());
   }
 
   FileSystem& files_;
@@ -149,6 +216,7 @@ class StateRecovery {
   const InstallPlaces places_;
   LogStore::Recovered& log_;
   RecoveredState state_;
+  bool from_snapshot_ = false;  // the rows are: an installation is under way, and ends with open()
 };
 
 }  // namespace

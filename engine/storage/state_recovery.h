@@ -3,6 +3,7 @@
 // Runs on the thread that opens the node, once the log is recovered. Snapshots are found and what a
 // crash left half made is removed; an installation that was decided is completed; rows that are
 // lost, or that this build cannot use, are taken from a snapshot, or will be derived from the log.
+// Rows say whose they are from now on; those of another cluster or node are kCorrupt.
 // Rows that are ahead of the log, with no installation to explain it, are kCorrupt: entries that
 // were durable are missing.
 #pragma once

@@ -6,6 +6,7 @@
 #include "engine/storage/snapshot_files.h"
 #include "engine/storage/state_install.h"
 #include "engine/storage/state_recovery.h"
+#include "projections/apply/rows_owner.h"
 #include "snapshot_fixture.h"
 
 namespace bib::engine {
@@ -187,6 +188,14 @@ wire::Status install(FileSystem& files, const wire::SnapshotManifest& snapshot) 
   BIB_TRY_VOID(prepare_install(files, places, snapshot));
   BIB_TRY_VOID(decide_install(files, places, snapshot));
   BIB_TRY_VOID(swap_state(files, places));
+  {
+    const auto env = make_rocks_env(files);
+    projections::RocksOptions rocks;
+    rocks.env = env.get();
+    BIB_TRY(const auto store, projections::RocksStore::open(places.state, rocks));
+    const wire::LogIdentity& own = log.store->identity();
+    BIB_TRY_VOID(projections::adopt_rows(*store, {own.cluster, own.log_id}));
+  }
   LogStoreWrite write;
   write.reset = LogReset{{snapshot.index, snapshot.term},
                          snapshot.membership_index,
@@ -205,6 +214,9 @@ Outcome check_start(FileSystem& files) {
   must(projections::verify_state(*started->state.store->view()));
   const std::uint64_t applied = started->state.projector->applied_index().value();
   const auto& log = started->log.log;
+  const wire::LogIdentity& own = started->log.store->identity();
+  CHECK(must(projections::read_owner(*started->state.store)) ==
+        wire::RowsOwner{own.cluster, own.log_id});
   CHECK(log.base().index.value() <= applied);
   CHECK(log.last_index().value() >= applied);
   CHECK(must(files.list("/data/state.new")).empty());
@@ -241,7 +253,8 @@ TEST_CASE("a crash at any moment of an installation leaves the old state or the 
   }
   int old_states = 0;
   int new_states = 0;
-  for (std::uint64_t crash_after = 1; crash_after <= operations; ++crash_after) {
+  for (std::uint64_t crash_after = 1; crash_after <= operations;
+       crash_after = next_crash(crash_after, operations)) {
     for (std::uint64_t variant = 0; variant < 3; ++variant) {
       CAPTURE(crash_after, operations, variant);
       wire::Prng prng(crash_after * 10 + variant);

@@ -68,10 +68,10 @@ class Transfer {
     options.give_up_ticks = 40;
     options.still_busy_ticks = 10;
     env = make_rocks_env(target_files);
-    options.verify_rows = [this](const std::string& directory) {
+    options.verify_rows = [this](const std::string& directory, const wire::ClusterId& cluster) {
       projections::RocksOptions rocks;
       rocks.env = env.get();
-      return projections::verify_checkpoint(directory, rocks);
+      return projections::verify_checkpoint(directory, rocks, cluster);
     };
     fetcher = std::make_unique<SnapshotFetcher>(
         options, target_files, target_jobs, target_port,

@@ -95,7 +95,7 @@ engine::NodeTuning SimNode::tuning() const {
     snapshots.fetcher.give_up_ticks = drawn.give_up_ticks;
     snapshots.fetcher.still_busy_ticks = drawn.repeat_ticks;
   }
-  snapshots.fetcher.verify_rows = [this](const std::string& directory) {
+  snapshots.fetcher.verify_rows = [this](const std::string& directory, const wire::ClusterId&) {
     return const_cast<SimNode*>(this)->verify_rows(directory);
   };
   return tuning;

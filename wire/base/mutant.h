@@ -32,6 +32,8 @@
   M(13, kSnapshotKeepsConflict, "a log that disagrees with an installed snapshot stays")          \
   M(13, kSnapshotDropsLog, "a snapshot from within the log drops what the log has after it")      \
   M(13, kInstallsUndecided, "a crash while a snapshot is put in place is not completed")          \
+  M(13, kKeepsMakersRows, "rows from a snapshot stay those of the node that made it")             \
+  M(13, kAdoptsUnsynced, "whose rows a snapshot's are now is not durable when it is in place")    \
   M(14, kPromotesDuringSnapshot, "a learner gets its vote while a snapshot is on its way to it")  \
   M(14, kWaitsForOldLeader,                                                                       \
     "a snapshot is waited for whose leader has gone, though a new one offers")                    \
