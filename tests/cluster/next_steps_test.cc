@@ -225,3 +225,97 @@ TEST_CASE("a node whose rows know more than its log joins again as it is told") 
   CHECK_THAT(said, Contains("entries that were durable are missing"));
   join_again_as_told(cluster, node, said, id);
 }
+
+TEST_CASE("a node whose log is lost founds and asks nothing, and joins again as it is told") {
+  Cluster cluster(quick_timeouts());
+  cluster.form(3);
+  write_entries(cluster, 1);
+  const std::size_t node = GENERATE(0, 1);  // the founder; one that joined
+  const wire::NodeId id = cluster.id(node);
+  stop(cluster, node);
+  fs::remove_all(cluster.data(node) / "log");
+  if (node == 0) fs::create_directories(cluster.data(node) / "log");  // a mount point, not mounted
+  const std::string said = refused(cluster, node, 1);
+  CHECK_THAT(said, Contains("there is no segment of the log"));
+  CHECK_FALSE(fs::exists(cluster.data(node) / "JOINING"));
+  join_again_as_told(cluster, node, said, id);
+}
+
+TEST_CASE("a node that is given the rows of another one says so, and is well once it has its own") {
+  Cluster cluster(quick_timeouts());
+  cluster.form(3);
+  write_entries(cluster, 1);
+  const std::size_t node = a_follower(cluster);
+  const fs::path state = cluster.data(node) / "state";
+  const fs::path away = cluster.data(node).string() + ".state";
+  const fs::path wrong = cluster.data(node).string() + ".wrong";
+  stop(cluster, node);
+  SECTION("a member's: put back") {
+    const std::size_t other = (node + 1) % 3;
+    stop(cluster, other);
+    fs::rename(state, away);
+    fs::copy(cluster.data(other) / "state", state, fs::copy_options::recursive);
+    cluster.start(other);
+    const std::string said = refused(cluster, node, 1);
+    CHECK_THAT(said,
+               Contains("the rows are another node's") && Contains("put this node's own back"));
+    fs::rename(state, wrong);
+    fs::rename(away, state);
+  }
+  SECTION("another cluster's: moved away") {
+    Cluster other(quick_timeouts());
+    other.form(1);
+    stop(other, 0);
+    fs::rename(state, away);
+    fs::copy(other.data(0) / "state", state, fs::copy_options::recursive);
+    const std::string said = refused(cluster, node, 1);
+    CHECK_THAT(said, Contains("the rows are those of another cluster") &&
+                         Contains("move this one away and start the node again"));
+    fs::rename(state, wrong);
+  }
+  cluster.start(node);
+  require_well(cluster);
+}
+
+TEST_CASE("a node whose rows lie behind a link is well once the directory itself is there") {
+  Cluster cluster(quick_timeouts());
+  cluster.form(3);
+  const std::size_t node = a_follower(cluster);
+  const fs::path state = cluster.data(node) / "state";
+  const fs::path elsewhere = cluster.data(node).string() + ".state";
+  stop(cluster, node);
+  fs::rename(state, elsewhere);
+  fs::create_directory_symlink(elsewhere, state);
+  const std::string said = refused(cluster, node, 3);
+  CHECK_THAT(said, Contains("put the directory itself here", Catch::CaseSensitive::No));
+  CHECK_FALSE(fs::is_empty(elsewhere));
+  fs::remove(state);
+  fs::rename(elsewhere, state);
+  cluster.start(node);
+  require_well(cluster);
+}
+
+TEST_CASE("a node whose rows are damaged rebuilds them when they are moved away as it says") {
+  Cluster cluster(quick_timeouts());
+  cluster.form(3);
+  write_entries(cluster, 5);
+  const std::size_t node = a_follower(cluster);
+  const fs::path state = cluster.data(node) / "state";
+  stop(cluster, node);
+  SECTION("it says that they are damaged, and what is whole") {
+    for (const auto& file : fs::directory_iterator(state)) {
+      if (!file.path().filename().string().starts_with("MANIFEST-")) continue;
+      std::string bytes = support::read_file(file.path());
+      bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+      support::write_file(file.path(), bytes);
+    }
+    const std::string said = refused(cluster, node, 1);
+    CHECK_THAT(said, Contains("move that directory away") && Contains("They suffice"));
+    fs::rename(state, cluster.data(node).string() + ".state");
+  }
+  SECTION("without CURRENT it does so by itself, at its first start") {
+    fs::remove(state / "CURRENT");
+  }
+  cluster.start(node);
+  require_well(cluster);
+}
