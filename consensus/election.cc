@@ -13,6 +13,9 @@
 //   - a split vote, or an answer that does not come: the node that asked tries again after a short
 //     random time, and a longer one each time after that;
 //   - the own disk stalls: this node does not ask, since it could not even keep its own vote;
+//   - it is not fit to lead, and has the only log with which anybody could: it asks when nobody
+//   else
+//     has won for a while;
 //   - a crash between vote and reply: the vote is durable before the reply leaves.
 
 #include <algorithm>
@@ -40,6 +43,7 @@ void Raft::tick_election() {
   if (may_campaign()) {
     start_pre_vote();
   } else {
+    ++election_.passed;
     leader_ = NodeId();
     restart_election_timer();
   }
@@ -127,6 +131,7 @@ void Raft::follow(NodeId leader) {
   if (rules::puts_election_off(rules::Heard::kLeader)) election_.elapsed = 0;
   election_.suspicion_ticks = 0;
   election_.rounds = 0;
+  election_.passed = 0;
 }
 
 void Raft::become_leader() {
@@ -158,7 +163,9 @@ bool Raft::may_campaign() const {
                               .in_effect = membership(),
                               .before = membership_before_last(),
                               .change_is_committed = latest_membership_is_committed(),
-                              .disk_is_stalled = disk_.is_stalled});
+                              .disk_is_stalled = disk_.is_stalled,
+                              .stands_back = election_.stands_back,
+                              .passed = election_.passed});
 }
 
 void Raft::start_pre_vote() {

@@ -250,6 +250,11 @@ void Raft::disk_stalled(bool stalled) {
   if (role_ == Role::kLeader) hand_over_if_stalled();
 }
 
+void Raft::stand_back(bool stands_back) {
+  election_.stands_back = stands_back;
+  election_.passed = 0;
+}
+
 void Raft::peer_connected(NodeId peer_id) {
   Progress* peer = find_peer(peer_id);
   if (peer == nullptr) return;

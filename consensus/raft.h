@@ -67,6 +67,10 @@ class Raft {
   // A write to the own disk is taking far too long; or (false) that is over. Until then this node
   // does not campaign, and a leader hands over to a voter whose disk has more.
   void disk_stalled(bool stalled);
+  // This node is not fit to lead, whatever its log; or (false) it is again. Until then it takes no
+  // leadership that is handed to it, and campaigns only when nobody else has led for some election
+  // timeouts: its log may be the only one with which anybody can. Handing over is the caller's.
+  void stand_back(bool stands_back);
 
   // ---- proposals (leader) ----
 

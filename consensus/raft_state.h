@@ -17,6 +17,8 @@ struct ElectionTimer {
   unsigned timeout = 0;
   unsigned suspicion_ticks = 0;  // until a pre-vote for suspicion; 0: none
   unsigned rounds = 0;           // campaigns since a leader was heard, or a vote given
+  unsigned passed = 0;           // elections in a row in which this node might not campaign
+  bool stands_back = false;
 };
 
 // The latest term that a voter has shown, of those that were not believed at its word alone.

@@ -258,6 +258,7 @@ inline bool goes_with_its_entry(LogIndex membership, LogIndex truncated_from) {
   return membership >= truncated_from && !BIB_MUTANT(kTruncatedChangeStays);
 }
 
+inline constexpr unsigned kPassesMax = 3;
 struct Candidacy {
   NodeId self;
   std::uint64_t own_log = 0;  // RaftConfig::own_log
@@ -265,10 +266,13 @@ struct Candidacy {
   const wire::Membership& before;    // the one that it replaced
   bool change_is_committed = false;  // from `before` to `in_effect`
   bool disk_is_stalled = false;
+  bool stands_back = false;
+  unsigned passed = 0;  // elections in a row in which it has stood back, and nobody has won
 };
 // A voter of the membership in effect or, while that is uncommitted, of the one before: its log may
 // be the only one that can finish the change (dissertation §4.2.2, figure 4.6). Only with the log
-// that the membership knows, and with a disk that could keep its vote.
+// that the membership knows, and with a disk that could keep its vote. One that stands back gives
+// others the time to be elected.
 bool may_campaign(const Candidacy& candidacy);
 
 // A leader whose removal is committed steps down, and not before (dissertation §4.2.2).
