@@ -65,6 +65,21 @@ struct EntryInfo {
   std::optional<Membership> membership;  // set on membership entries only
 };
 
+// What a heartbeat or its reply says of rows: digests after one entry. `form` says which
+// projections, of which versions, they are of; digests of different forms say nothing about each
+// other.
+struct DigestNote {
+  LogIndex asked;  // kHeartbeat: every node is to note its digests after this entry; 0: no question
+  // kHeartbeat: what a majority of the voters has after `index`. The reply: what its sender has.
+  // 0: nothing is said.
+  LogIndex index;
+  std::uint64_t form = 0;
+  std::vector<std::uint64_t> values;  // of each projection
+  bool disputed = false;              // kHeartbeat: no majority has the same; `values` is empty
+
+  bool operator==(const DigestNote&) const = default;
+};
+
 struct PeerMessage {
   MessageKind kind = MessageKind::kHeartbeat;
   NodeId from;
@@ -108,6 +123,10 @@ struct PeerMessage {
   std::uint64_t echo_us = 0;
   LogIndex leader_commit;
   std::uint64_t confirmed_age_us = 0;
+
+  // kHeartbeat and its reply: whether all nodes have the same rows
+  // (engine/node/digest_comparison.h; consensus does not look).
+  DigestNote digests;
 
   // The entries' bytes, in order, as they travel and as they are on disk. Consensus does not look.
   std::vector<Bytes> payload;
