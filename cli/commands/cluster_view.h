@@ -28,6 +28,7 @@ struct MemberView {
   bool outgoing = false;     // votes until a joint change is left
   bool wants_vote = false;   // a non-voter that is promoted once it has caught up
   bool caught_up = false;
+  wire::RowsVerdict rows = wire::RowsVerdict::kUnknown;
 };
 
 struct ProjectionView {

@@ -17,7 +17,8 @@ Commands::Commands(CommandsOptions options, RaftDriver& driver, projections::Pro
     : options_(options), driver_(driver), projector_(projector), clients_(clients), clock_(clock) {}
 
 void Commands::on_command(Asker asker, const wire::Command& command) {
-  if (driver_.raft().role() != consensus::Role::kLeader) return answer_not_leader(asker);
+  const bool leads = driver_.raft().role() == consensus::Role::kLeader;
+  if (!leads || driver_.stands_back()) return answer_not_leader(asker);
   if (!driver_.is_ready_to_decide() || !parked_.empty()) return park(asker, command);
   decide(asker, command);
 }

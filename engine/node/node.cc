@@ -100,6 +100,7 @@ wire::Status Node::assemble(NodeTuning tuning, NodeStart start) {
                                                world.peers, *this, *parts_.snapshots, world.clock);
   parts_.snapshots->attach(*parts_.driver);
   parts_.guard = std::make_unique<MemberGuard>(parts_.driver->raft());
+  parts_.rows = std::make_unique<RowsGuard>(parts_);
   for (const consensus::MembershipAt& known : start.restored.memberships) {
     // What names this node counts even if it is not known to be committed yet: it is one that
     // others know.
@@ -140,6 +141,7 @@ void Node::on_turn() {
   parts_.commands->decide_parked();
   parts_.commands->propose_open_batch();
   if (const auto status = driver.run_effects(); !status) return fail(status.error());
+  parts_.rows->step();
   parts_.feed->on_turn(driver.readable_index());
   parts_.joins->answer_committed();
   if (parts_.changes->step()) world.turns.continue_soon();
@@ -161,6 +163,7 @@ void Node::on_tick() {
   parts_.commands->propose_open_batch();
   if (NodeObserver* observer = parts_.world.observer) observer->before_tick();
   parts_.driver->tick();
+  parts_.rows->on_tick();
   parts_.snapshots->on_tick();
 }
 
@@ -267,6 +270,7 @@ wire::Status Node::apply(const wire::Bytes& entry) {
   if (NodeObserver* observer = parts_.world.observer) {
     observer->on_applied(entry, parts_.projector->mark());
   }
+  parts_.rows->on_applied(applied.index);
   parts_.commands->on_outcomes(applied.outcomes);
   parts_.feed->on_applied(applied.index);
   return {};
@@ -281,6 +285,7 @@ void Node::on_role(const consensus::RoleChange& change) {
     parts_.changes->on_leadership_lost();
     first_token_done_ = false;  // it may have been on its way: the next time it leads will tell
   }
+  if (leads && !leading_) parts_.rows->on_leadership_begins();
   leading_ = leads;
   parts_.world.logger.info("raft", "{} in term {}; leader: {}", client_side_->role_name(),
                            change.term.value(),
@@ -329,7 +334,7 @@ void Node::stop() {
   stop_deadline_ms_ = world.turns.now_ms() + world.pace.hand_over_ms;
   world.clients.stop_listening();
   parts_.commands->propose_open_batch();
-  const auto successor = parts_.driver->transfer_leadership();
+  const auto successor = parts_.driver->transfer_leadership(parts_.rows->successor());
   if (successor) {
     world.logger.info("node", "stopping; handing the leadership to {}", to_string(*successor));
   } else {

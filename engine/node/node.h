@@ -84,6 +84,7 @@ class Node final : public Applier, public LogSink, public LogEvents {
   // ---- Applier
   wire::Status apply(const wire::Bytes& entry) override;
   bool takes_more() const override { return state_->takes_more_rows(); }
+  void on_heartbeat(wire::PeerMessage& message) override { parts_.rows->stamp(message); }
   void on_role(const consensus::RoleChange& change) override;
   void on_membership(const wire::Membership& membership) override;
   void on_membership_committed(const consensus::MembershipAt& committed) override;

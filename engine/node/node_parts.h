@@ -20,6 +20,7 @@
 #include "engine/node/observer.h"
 #include "engine/node/queries.h"
 #include "engine/node/raft_driver.h"
+#include "engine/node/rows_guard.h"
 #include "engine/node/snapshots.h"
 #include "engine/ports/client_port.h"
 #include "engine/ports/clock.h"
@@ -88,6 +89,7 @@ struct NodeParts {
   std::unique_ptr<LogOutbox> log;
   std::unique_ptr<RaftDriver> driver;
   std::unique_ptr<MemberGuard> guard;
+  std::unique_ptr<RowsGuard> rows;
   std::unique_ptr<Commands> commands;
   std::unique_ptr<Queries> queries;
   std::unique_ptr<EventFeed> feed;

@@ -13,7 +13,12 @@ using wire::ErrorCode;
 void PeerSide::on_peer_message(wire::PeerMessage&& message) {
   if (!parts_.guard->on_message(message) || !entries_are_good(message)) return;
   if (NodeObserver* observer = parts_.world.observer) observer->before_message(message);
+  const wire::DigestNote& said = message.digests;
+  const bool compares = said.asked != wire::LogIndex() || said.index != wire::LogIndex();
+  if (!compares) return parts_.driver->on_message(std::move(message));
+  const DigestComparison::Heard heard{message.kind, message.from, message.term, said};
   parts_.driver->on_message(std::move(message));
+  parts_.rows->received(heard);
 }
 
 // The sender goes on sending it: of many lines the 1st, 2nd, 4th and so on are written.

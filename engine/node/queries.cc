@@ -49,6 +49,7 @@ Queries::Queries(Turns& turns, Executor& pool, QueriesOptions options, RaftDrive
 Queries::~Queries() = default;
 
 void Queries::on_query(Asker asker, const wire::Query& query) {
+  if (is_refused(asker)) return;
   switch (query.consistency) {
     case wire::Consistency::kStale:
       return run_stale(asker, query);
@@ -144,7 +145,14 @@ void Queries::sweep() {
   }
 }
 
+bool Queries::is_refused(Asker asker) {
+  if (!refusal_) return false;
+  refuse_and_name_leader(asker, *refusal_);
+  return true;
+}
+
 void Queries::run(Asker asker, const wire::Query& query, Age age) {
+  if (is_refused(asker)) return;
   if (suspended_) {
     return answer(asker,
                   wire::fail(ErrorCode::kOverloaded,
@@ -226,6 +234,14 @@ void Queries::answer_too_old(Asker asker, std::uint64_t max_age_us, Age age) {
       age ? fmt::format("up to {} ms old", *age / 1000) : std::string("of unknown age"),
       max_age_us / 1000,
       leader != nullptr ? "ask the leader" : "it hears no leader: see `bib cluster status`");
+  refuse_and_name_leader(asker, std::move(message));
+}
+
+// The client goes on to the leader; where that is not known, or is this node, to any other.
+void Queries::refuse_and_name_leader(Asker asker, std::string message) {
+  const consensus::Raft& raft = driver_.raft();
+  const wire::Member* leader = raft.membership().find(raft.leader());
+  if (leader != nullptr && leader->id == raft.self()) leader = nullptr;
   const ErrorCode code = leader != nullptr ? ErrorCode::kNotLeader : ErrorCode::kNoQuorum;
   clients_.refuse(asker, {code, std::move(message)}, leader);
 }

@@ -53,6 +53,9 @@ class Queries {
   // page is being read any more.
   void suspend() { suspended_ = true; }
   void resume() { suspended_ = false; }
+  // This node's rows are not to be believed: from now on reads of rows are refused with this, and
+  // the leader is named; without it they are answered again.
+  void refuse_all(std::optional<std::string> why) { refusal_ = std::move(why); }
   bool is_reading() const { return pages_under_way_ > 0; }
   // Now and then: gives up reads whose question was lost.
   void sweep();
@@ -97,6 +100,8 @@ class Queries {
   void answer_overloaded(Asker asker, const char* what);
   void answer_too_old(Asker asker, std::uint64_t max_age_us, Age age);
   void forget(std::uint64_t token);
+  bool is_refused(Asker asker);
+  void refuse_and_name_leader(Asker asker, std::string message);
 
   Turns& turns_;
   Executor& pool_;
@@ -111,6 +116,7 @@ class Queries {
   std::uint64_t overloaded_ = 0;
   Lifetime<Queries> lifetime_{this};
   bool suspended_ = false;
+  std::optional<std::string> refusal_;
   std::size_t pages_under_way_ = 0;
   std::optional<wire::Error> failure_;
 };

@@ -171,7 +171,7 @@ wire::EntryStamp RaftDriver::stamp_for(LogPosition place) const {
 bool RaftDriver::is_ready_to_decide() const {
   return raft_.role() == consensus::Role::kLeader && raft_.has_committed_own_term() &&
          (!raft_.is_transferring() || BIB_MUTANT(kWritesDuringTransfer)) &&
-         applied_ >= decide_after_;
+         applied_ >= decide_after_ && !stands_back_;
 }
 
 std::uint64_t RaftDriver::steady_us() const {
@@ -343,7 +343,10 @@ void RaftDriver::handle_notices(consensus::Effects& effects) {
 
 void RaftDriver::send(PeerMessage&& message) {
   if (message.kind != MessageKind::kAppend || message.entries.empty()) {
-    if (is_heartbeat(message)) freshness_.stamp(message, steady_us(), raft_);
+    if (is_heartbeat(message)) {
+      freshness_.stamp(message, steady_us(), raft_);
+      applier_.on_heartbeat(message);
+    }
     peers_.send(message);
     return;
   }

@@ -50,6 +50,8 @@ class Applier {
   // False: what was applied has to be stored first. Entries are written and acknowledged meanwhile,
   // and applied in the turn that follows the store's answer.
   virtual bool takes_more() const { return true; }
+  // A heartbeat or its reply leaves now: what consensus does not know of may be added to it.
+  virtual void on_heartbeat(wire::PeerMessage&) {}
   virtual void on_role(const consensus::RoleChange& change) = 0;
   virtual void on_membership(const wire::Membership& membership) = 0;
   virtual void on_membership_committed(const consensus::MembershipAt&) {}
@@ -106,6 +108,12 @@ class RaftDriver {
   void on_peer_disconnected(wire::NodeId peer) { raft_.peer_disconnected(peer); }
   void on_peer_silent(wire::NodeId peer) { raft_.peer_silent(peer); }
   void on_disk_stalled(bool stalled) { raft_.disk_stalled(stalled); }
+  // This node is not fit to decide or to lead; or (false) it is again.
+  void stand_back(bool stands_back) {
+    stands_back_ = stands_back;
+    raft_.stand_back(stands_back);
+  }
+  bool stands_back() const { return stands_back_; }
   void on_durable(std::uint64_t append_sequence);
   void on_log_read(std::uint64_t token, wire::Result<std::vector<wire::Bytes>> entries);
 
@@ -232,6 +240,7 @@ class RaftDriver {
   std::optional<wire::Error> failure_;
   bool more_to_apply_ = false;
   wire::LogIndex decide_after_;  // leader: decides once this is applied
+  bool stands_back_ = false;
   unsigned ticks_since_promotion_ = 0;
 };
 

@@ -80,7 +80,7 @@ void Snapshots::on_tick() {
 }
 
 void Snapshots::make_if_due() {
-  if (making_ || installing_ || retry_in_ticks_ > 0) return;
+  if (making_ || installing_ || retry_in_ticks_ > 0 || withheld_) return;
   if (is_due()) begin_making();
 }
 
@@ -106,6 +106,7 @@ bool Snapshots::is_due() const {
 void Snapshots::make(Made done) {
   const SnapshotPtr newest = store_.newest();
   const LogIndex applied = driver_->raft().applied();
+  if (withheld_) return done(tl::unexpected(*withheld_));
   if (!making_ && newest && newest->index >= applied) return done(newest);
   if (applied == LogIndex()) {
     return done(wire::fail(ErrorCode::kRefused,
@@ -143,6 +144,7 @@ void Snapshots::begin_making() {
 
 void Snapshots::on_checkpoint(Result<projections::StateMark> mark) {
   if (!mark) return finish_making(tl::unexpected(mark.error()));
+  if (withheld_) return finish_making(tl::unexpected(*withheld_));
   // The log still holds that place: it is cut after snapshots only, and this one is the newest.
   const consensus::MembershipAt* membership = driver_->raft().membership_at(mark->applied_index);
   if (membership == nullptr || mark->applied_index == LogIndex()) {
@@ -243,6 +245,7 @@ void Snapshots::end_transfers_that_hold_back(LogIndex target) {
 void Snapshots::send_snapshot(NodeId to, LogIndex at_least) {
   const SnapshotPtr newest = store_.newest();
   if (newest && newest->index >= at_least) return offer(to, newest);
+  if (withheld_) return driver_->snapshot_sent(to, false);
   std::erase_if(unanswered_, [&](const auto& wanted) { return wanted.to == to; });
   unanswered_.push_back({to, at_least});
   if (!making_ && !installing_) begin_making();

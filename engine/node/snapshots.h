@@ -104,6 +104,9 @@ class Snapshots final : public SnapshotKeeper {
   // One of the state as it is now; the newest one where nothing was applied since.
   using Made = std::function<void(wire::Result<SnapshotPtr>)>;
   void make(Made done);
+  // The rows are not to be believed: none is made of them, and this is the answer to who asks for
+  // one. Without it they are made again.
+  void withhold(std::optional<wire::Error> why) { withheld_ = std::move(why); }
 
   const SnapshotStore& store() const { return store_; }
   // Of this node's own fetches: how many failed, and whether it waits because the last one did.
@@ -145,6 +148,7 @@ class Snapshots final : public SnapshotKeeper {
   SnapshotFetcher fetcher_;
 
   // Making.
+  std::optional<wire::Error> withheld_;
   bool making_ = false;
   wire::SnapshotManifest being_made_;
   std::vector<Made> waiting_;

@@ -217,6 +217,7 @@ void StateKeeper::begin_exchange() {
             observer->on_installed(parts_.projector->mark(), (*opened)->mark());
           }
           parts_.projector->replace_with(std::move(*opened));
+          parts_.rows->on_rows_exchanged();
           exchanging_ = false;
           parts_.queries->resume();
           parts_.feed->on_applied(parts_.projector->applied_index());

@@ -247,6 +247,21 @@ TEST_CASE("while the disk is nearly full commands are refused, and what is under
   CHECK(leader.commands->waiting() == 1);
 }
 
+TEST_CASE("a leader that stands back takes no command and decides none of its own") {
+  Leader leader;
+  leader.driver->stand_back(true);
+  const wire::LogIndex last = leader.driver->raft().last_index();
+  leader.set_config("first");
+  leader.settle();
+  CHECK(leader.commands->waiting() == 0);
+  CHECK_FALSE(leader.commands->has_parked_work());
+  CHECK_FALSE(leader.commands->decide_own(wire::SetConfig{"own", "value"}));
+  CHECK(leader.driver->raft().last_index() == last);
+  leader.driver->stand_back(false);
+  leader.set_config("second");
+  CHECK(leader.commands->waiting() == 1);
+}
+
 TEST_CASE("what an earlier try has done is answered by a leader that takes no new commands") {
   Leader leader;
   leader.set_config("first");

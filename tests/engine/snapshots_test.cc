@@ -213,6 +213,29 @@ TEST_CASE(
   CHECK(has.executor.waiting() == 0);
 }
 
+TEST_CASE("no snapshot is made of rows that are not to be believed, also where one was begun") {
+  Follower follower(8, {}, 5);
+  follower.snapshots->on_tick();
+  follower.executor.run_all();
+  REQUIRE(follower.checkpoints.size() == 1);
+  follower.snapshots->withhold(wire::Error{wire::ErrorCode::kRefused, "other rows"});
+  projections::StateMark mark;
+  mark.applied_index = wire::LogIndex(8);
+  follower.checkpoints.front()(mark);
+  follower.executor.run_all();
+  CHECK(follower.snapshots->store().list().empty());
+  std::string told;
+  follower.snapshots->make(
+      [&](const wire::Result<SnapshotPtr>& made) { told = made ? "" : made.error().message; });
+  CHECK(told == "other rows");
+  for (int i = 0; i < 20; ++i) follower.snapshots->on_tick();
+  CHECK(follower.executor.waiting() == 0);
+  CHECK(follower.cuts.empty());
+  follower.snapshots->withhold(std::nullopt);
+  follower.snapshots->on_tick();
+  CHECK(follower.executor.waiting() == 1);
+}
+
 // All entries of these tests are of one size.
 std::uint64_t bytes_of(std::uint64_t entries) {
   return entries * Follower(8, {}).entry_bytes();

@@ -87,6 +87,8 @@
   M(32, kCarriesBeyondLog, "rows go to the store before the log that they come from is durable")  \
   M(32, kChangeAnsweredEarly, "a change of members is called done before it is committed")        \
   M(32, kCheckpointsBeyondLog, "a snapshot is made of rows whose log is not durable")             \
+  M(32, kDigestsBelieveOne, "what one node says of its rows is taken for what a majority has")    \
+  M(32, kDigestsUncompared, "rows that differ from those of a majority are not noticed")          \
   M(32, kFeedCountsStored, "a reply of a feed is bounded by its bytes on disk, not its own")      \
   M(32, kFeedsReplacedLog, "a feed reads entries that an installed snapshot replaces")            \
   M(32, kFeedSkipsRest, "a feed that stops within an entry continues after it")                   \
