@@ -80,6 +80,7 @@ void Oracle::after_step(SimNode& node) {
   if (raft->commit() != known.commit) check_commit(node, *raft, known);
   check_membership(node, *raft, known);
   check_leader(node, *raft, known);
+  check_verdict(node);
   known.pre_votes_in_turn = 0;
 }
 

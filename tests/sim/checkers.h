@@ -24,6 +24,8 @@
 //   join         who is told that it is a member is one, as of a committed entry
 //   feed         events reach their readers in order, without a gap
 //   frame        no answer is larger than what a client takes
+//   rows         whose rows were changed notices, answers no reads of them and does not lead; no
+//                other node takes its rows for different
 //   stopped      no node ends by itself where its disk is whole
 //   timing       check-quorum, transfers, the election timer and suspicion end when they must; a
 //                leader takes nothing while it hands over, and hands over when its disk stalls
@@ -96,6 +98,11 @@ class Oracle {
                     const projections::StateMark& after);
   // Raft figure 13, step 6: what follows the snapshot's last entry stays.
   void on_log_reset(const SimNode& node, wire::LogPosition position) const;
+  // A row of this node is changed while it is down; and it has the rows of the log again.
+  void on_rows_changed(const SimNode& node);
+  void on_rows_rebuilt() { changed_rows_.reset(); }
+  // It has applied what others have, and its digests are other ones.
+  bool has_other_rows(const SimNode& node) const;
   void count_snapshot() { ++snapshots_; }
   void count_cut() { ++cuts_; }
   // A message of its sender's present run has come.
@@ -213,6 +220,7 @@ class Oracle {
                           wire::Term term) const;
   bool has_in(const engine::LogLocations* log, const SimNode& node, wire::LogIndex index,
               wire::Term term) const;
+  void check_verdict(const SimNode& node) const;
   void take_committed_entry(const wire::Bytes& entry);
   void take_event(const wire::Event& event, wire::Position position);
   const Version* version_at(const std::string& key, wire::LogIndex index) const;
@@ -225,8 +233,9 @@ class Oracle {
   std::vector<Facts> facts_;
 
   std::unordered_map<std::uint64_t, Known> known_;
-  std::vector<Committed> committed_;  // of entry 1 + i
-  std::vector<std::uint64_t> digests_;
+  std::vector<Committed> committed_;                   // of entry 1 + i
+  std::vector<std::optional<std::uint64_t>> digests_;  // absent: known of changed rows only
+  std::optional<NodeIndex> changed_rows_;
   std::vector<consensus::MembershipAt> memberships_;  // of the committed log, in order
   std::map<wire::Term, wire::NodeId> leaders_;
   std::set<wire::Term> campaigned_;

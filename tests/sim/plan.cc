@@ -267,6 +267,10 @@ Plan draw_plan(std::uint64_t seed) {
   if (plan.raft.election_ticks_min < 100) {
     plan.disk.queue_writes_max = std::max<std::size_t>(plan.disk.queue_writes_max, 64);
   }
+  // What a node makes of such rows in a snapshot, or a liar of their digests, is another matter.
+  const bool may_change_rows = plan.voters >= 3 && !plan.snapshots.exist && !plan.on_rocksdb &&
+                               plan.network.lie_ppm == 0 && plan.work.sessions_max == 0;
+  plan.changes_rows = draw.one_in(3) && may_change_rows;
   return plan;
 }
 
@@ -329,6 +333,7 @@ std::string describe(const Plan& plan) {
   text += fmt::format(" in-turn {} ppm, on-change {} ppm, in-start {} ppm{}\n",
                       faults.die_in_turn_ppm, faults.die_on_change_ppm, faults.die_in_start_ppm,
                       faults.clock_rates ? ", clock rates" : "");
+  if (plan.changes_rows) text += "  in the end a row of one node is changed\n";
   return text;
 }
 

@@ -121,6 +121,7 @@ struct Plan {
   Time housekeeping = 0;
   bool coalesces = false;             // several inputs in one turn
   bool leaves_minority_dead = false;  // healing is first shown with a bare majority
+  bool changes_rows = false;          // in the end a row of one node is changed while it is down
   consensus::RaftConfig raft;
   engine::RaftDriverOptions driver;
   NetworkPlan network;

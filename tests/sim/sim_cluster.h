@@ -111,6 +111,13 @@ class SimCluster final : public EventTarget {
   std::uint64_t progress_of_all() const;
   std::string why_not_converged(bool all) const;
   void check_rows() const;
+  // sim_cluster_rows.cc
+  void change_rows();
+  SimNode* node_to_change() const;
+  bool can_compare(const SimNode& node) const;
+  void write_key(const std::string& key);
+  bool await_difference(SimNode& node, bool digest_too);
+  void check_refusals(SimNode& node);
 
   const Plan plan_;
   EventQueue queue_;
@@ -123,6 +130,7 @@ class SimCluster final : public EventTarget {
   std::vector<std::unique_ptr<SimNode>> nodes_;
   wire::ClientEncoder encoder_;
   std::uint64_t requests_ = 0;
+  std::uint64_t key_writes_ = 0;
   Time last_change_ = 0;
   Time last_loss_ = 0;       // of a disk
   wire::Term term_of_loss_;  // and the latest term then

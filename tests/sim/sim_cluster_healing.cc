@@ -37,6 +37,7 @@ void SimCluster::heal() {
   }
   converge(true, "the whole cluster");
   check_rows();
+  if (plan_.changes_rows) change_rows();
 }
 
 // As long as nodes get on with catching up, they may take their time, up to a point.

@@ -60,7 +60,15 @@ void SimNetwork::send(NodeIndex from, const PeerMessage& message) {
   if (plan_.lie_ppm != 0 && from == plan_.liar && random_.chance_ppm(plan_.lie_ppm)) {
     lie(from, message);
   }
-  post(from, message, false);
+  const bool is_liar = plan_.lie_ppm != 0 && from == plan_.liar;
+  if (!is_liar || message.kind != wire::MessageKind::kHeartbeatReply ||
+      message.digests.values.empty()) {
+    return post(from, message, false);
+  }
+  // Of its rows it never says the truth.
+  PeerMessage untrue = message;
+  ++untrue.digests.values.front();
+  post(from, untrue, false);
 }
 
 // What a broken build or memory says before it says the truth, and nobody may believe: a term that

@@ -76,6 +76,10 @@ void SimNode::set_tick(Time tick) {
   tick_ = tick;
 }
 
+bool SimNode::rows_differ() const {
+  return is_running() && process_->node->parts().rows->differs();
+}
+
 bool SimNode::disk_is_stalled() const {
   return is_running() && process_->node->disk_is_stalled();
 }

@@ -69,6 +69,15 @@ class SimNode final : public EventTarget,
   // has gone there, or its segment's file has another one's name. The node is down.
   bool rot();
 
+  // At its next start, before it looks at them, one of its rows is changed; with `digest_too` as if
+  // the log had it so. Or all rows are gone.
+  void change_row_at_start(bool digest_too) { rows_fault_.digest_too = digest_too; }
+  void lose_rows_at_start() { rows_fault_.loses_all = true; }
+  // The configuration's key whose row was changed; empty: there was none.
+  const std::string& changed_key() const { return rows_fault_.changed_key; }
+  // It has found that its rows are not those of a majority.
+  bool rows_differ() const;
+
   // ---- faults
   void stall_disk(Time duration);
   void fail_next_sync(bool forgets) {
@@ -174,6 +183,7 @@ class SimNode final : public EventTarget,
   wire::NodeConfig node_config() const;
   engine::NodeTuning tuning() const;
   wire::Status begin_process();
+  wire::Status change_rows(const std::string& directory);
   wire::Status open_and_run(wire::ClusterId cluster, std::vector<wire::Member> first_members);
   void ask_to_join();
   void on_join_reply(const wire::JoinReply& reply);
@@ -225,6 +235,12 @@ class SimNode final : public EventTarget,
   bool founds_alone_ = false;
   bool joins_ = false;
   bool disk_had_faults_ = false;
+  struct RowsFault {
+    std::optional<bool> digest_too;  // a row is to be changed
+    bool loses_all = false;
+    std::string changed_key;
+  };
+  RowsFault rows_fault_;
   std::uint64_t log_id_ = 0;
   std::int64_t clock_offset_us_ = 0;
   Time tick_ = kTickTime;

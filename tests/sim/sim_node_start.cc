@@ -156,12 +156,22 @@ Status SimNode::begin_process() {
   rows.projector.cache_bytes = world_.plan.row_cache_bytes;
   rows.open_store = [this](const std::string& directory) { return state_.open(directory); };
   BIB_TRY_VOID(files_.make_directories(kDataDirectory));
+  BIB_TRY_VOID(change_rows(engine::InstallPlaces(kDataDirectory).state));
   BIB_TRY(const engine::Startup::Standing standing, startup.look());
   if (standing.verdict != wire::DirectoryVerdict::kJoin) return open_and_run(world_.cluster, {});
   BIB_TRY(process_->joining, startup.plan_join());
   log_id_ = process_->joining->request.node.log_id;
   world_.trace.line(name_, "asks to join with the log {:016x}", log_id_);
   ask_to_join();
+  return {};
+}
+
+Status SimNode::change_rows(const std::string& directory) {
+  if (std::exchange(rows_fault_.loses_all, false)) return engine::remove_tree(files_, directory);
+  if (!rows_fault_.digest_too) return {};
+  BIB_TRY(rows_fault_.changed_key,
+          state_.change_row(directory, *rows_fault_.digest_too, world_.random));
+  rows_fault_.digest_too.reset();
   return {};
 }
 

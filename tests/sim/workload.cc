@@ -258,7 +258,12 @@ void Workload::on_answer(NodeIndex node, engine::Asker asker, wire::FrameKind ki
   if (Feeds::is_feed(asker.session)) return feeds_.on_answer(node, asker, kind, body, more);
   const auto client = static_cast<std::size_t>(asker.session);
   const bool is_change = kind == wire::FrameKind::kChangeMembershipReply;
-  if (client >= clients_.size() && !is_change) return;  // somebody who does not wait for answers
+  if (client >= clients_.size() && !is_change) {  // somebody else
+    if (asker.request != watched_) return;
+    const auto error = wire::decode_error_reply(body);
+    watched_answer_ = error ? error->code : ErrorCode::kNone;
+    return;
+  }
   Answer answer{
       client, asker.request, node, nodes_[node]->runs(), kind, {body.begin(), body.end()}};
   if (!healing_ && network_.client_message_is_lost()) return;

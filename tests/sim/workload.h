@@ -33,6 +33,12 @@ class Workload final : public EventTarget, public Clients {
   bool is_quiet() const;
 
   std::uint64_t answered() const { return answered_; }
+  // How this request of somebody who is none of these clients is answered.
+  void watch(std::uint64_t request) {
+    watched_ = request;
+    watched_answer_.reset();
+  }
+  const std::optional<wire::ErrorCode>& watched_answer() const { return watched_answer_; }
 
   // ---- Clients
   void on_answer(NodeIndex node, engine::Asker asker, wire::FrameKind kind, wire::ByteView body,
@@ -136,6 +142,8 @@ class Workload final : public EventTarget, public Clients {
   std::uint64_t next_request_ = 1;
   std::uint64_t next_value_ = 1;
   std::uint64_t answered_ = 0;
+  std::uint64_t watched_ = 0;
+  std::optional<wire::ErrorCode> watched_answer_;
   Feeds feeds_;
   bool healing_ = false;
 };
