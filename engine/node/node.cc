@@ -4,7 +4,9 @@
 #include <memory>
 #include <utility>
 
+#include "engine/storage/state_damage.h"
 #include "projections/rules/join_tokens.h"
+#include "wire/base/mutant.h"
 #include "wire/base/secret.h"
 #include "wire/base/units.h"
 #include "wire/peer/join_token.h"
@@ -68,6 +70,7 @@ Node::Node(NodeWorld world, const wire::NodeConfig& config,
       disk_watch_(std::chrono::milliseconds(config.raft.disk_stall_timeout_ms)),
       on_stopped_(std::move(on_stopped)) {
   parts_.fail = [this](const wire::Error& error) { fail(error); };
+  parts_.give_way = [this](const wire::Error& error) { give_way(error); };
 }
 
 Node::~Node() = default;
@@ -344,9 +347,33 @@ void Node::fail(const wire::Error& error) {
   finish();
 }
 
+void Node::give_way(const wire::Error& error) {
+  if (finished_ || failure_) return;
+  failure_ = error;
+  parts_.world.logger.error("node", "{}", error.message);
+  stop();
+  parts_.world.turns.continue_soon();
+}
+
 void Node::check_failures() {
   if (parts_.commands->failure()) return fail(*parts_.commands->failure());
-  if (parts_.queries->failure()) return fail(*parts_.queries->failure());
+  if (parts_.queries->failure()) give_way(*parts_.queries->failure());
+}
+
+// Rows that are damaged are not opened again: the next start restores them.
+void Node::note_damage() {
+  std::optional<wire::Error> damage = parts_.state_damage;
+  if (!damage && parts_.store->is_open()) damage = parts_.store->damage();
+  if (!damage) return;
+  const InstallPlaces places(parts_.config.data_dir);
+  const auto noted = note_state_damage(parts_.world.files, places, damage->message);
+  if (!failure_) failure_ = damage;
+  while (failure_->message.ends_with('.')) failure_->message.pop_back();
+  failure_->message += fmt::format(
+      ". The rows follow from the log: {}start the node again, and it takes them from a snapshot "
+      "that is whole, or from the log. Where it cannot, it says what is whole and what to do",
+      noted ? std::string()
+            : fmt::format("move {} away ({}), ", places.state, noted.error().message));
 }
 
 void Node::finish() {
@@ -358,6 +385,7 @@ void Node::finish() {
   // Rows may only go to the store if the log that they come from is durable.
   const wire::Status stored = state_->finish(status.has_value() && !failure_);
   if (status && !stored) status = stored;
+  note_damage();
   if (failure_) status = tl::unexpected(*failure_);
   on_stopped_(status);
 }

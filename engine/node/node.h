@@ -32,8 +32,8 @@ struct NodeStart {
   projections::DurableStore& store;  // outlives the loop's last turn: jobs on the pool read it
   projections::ProjectorOptions projector_options;
   std::unique_ptr<projections::Projector> projector;
-  std::vector<wire::SnapshotManifest> snapshots;  // ascending by index
-  std::vector<wire::Member> first_members;        // whom to dial while the log names no one
+  FoundSnapshots snapshots;
+  std::vector<wire::Member> first_members;  // whom to dial while the log names no one
 };
 
 // The options of a node's parts: what a simulation may draw; tuning_of() gives the configuration's.
@@ -108,6 +108,9 @@ class Node final : public Applier, public LogSink, public LogEvents {
   void on_space(std::uint64_t free);
   void check_failures();
   void fail(const wire::Error& error);
+  // As fail(), but hands the leadership over first: what is wrong is wrong with reads only.
+  void give_way(const wire::Error& error);
+  void note_damage();
   void finish();
 
   NodeParts parts_;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "engine/node/commands.h"
@@ -80,6 +81,9 @@ struct NodeParts {
   std::uint64_t log_id = 0;
   // An error that the node must not survive: it stops.
   std::function<void(const wire::Error&)> fail;
+  // The same, but it may hand over its leadership first.
+  std::function<void(const wire::Error&)> give_way;
+  std::optional<wire::Error> state_damage;  // found in the state's files, but not by the store
 
   // Jobs on the pool read it: it must outlive the loop's last turn.
   projections::DurableStore* store = nullptr;

@@ -41,6 +41,11 @@ void StateKeeper::log_snapshot_event(const std::string& text, bool is_problem) {
   }
 }
 
+void StateKeeper::on_state_damage(const wire::Error& error) {
+  parts_.state_damage = error;
+  parts_.give_way(error);
+}
+
 void StateKeeper::step() {
   expire_next();
   const std::size_t enough = std::min<std::size_t>(parts_.world.pace.carry_bytes,
@@ -123,7 +128,7 @@ void StateKeeper::look_for_expired_sessions() {
 void StateKeeper::on_expired(wire::Result<projections::ExpiredSessions> found) {
   expiry_under_way_ = false;
   if (finished_) return;
-  if (!found) return parts_.fail(found.error());
+  if (!found) return parts_.give_way(found.error());
   sweep_goes_on_ = found->more;
   too_many_ = found->too_many;
   expiring_ = *std::move(found);

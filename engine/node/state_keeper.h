@@ -40,6 +40,7 @@ class StateKeeper final : public SnapshotHost {
                       std::function<void(wire::Status)> done) override;
   void compact_log(wire::LogIndex index) override { parts_.world.log.compact(index); }
   void on_snapshot_failure(const wire::Error& error) override { parts_.fail(error); }
+  void on_state_damage(const wire::Error& error) override;
   void log_snapshot_event(const std::string& text, bool is_problem) override;
 
  private:

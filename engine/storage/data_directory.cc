@@ -64,6 +64,8 @@ class Look {
         const auto manifest = read_manifest(files_, root, name);
         const bool is_ours = manifest && (!facts_.log || facts_.log->cluster == manifest->cluster);
         if (is_ours) facts_.snapshots.push_back(*position);
+      } else if (wire::parse_damaged_snapshot_name(name)) {
+        facts_.has_snapshots = true;
       }
     }
     return {};

@@ -87,11 +87,20 @@ TEST_CASE("a snapshot with a damaged manifest, a wrong name or another cluster i
     CHECK(found.snapshots.empty());
     REQUIRE(found.problems.size() == 1);
     CHECK(found.problems[0].find("checksum") != std::string::npos);
+    CHECK(found.problems[0].find("it is set aside as 30-1.damaged") != std::string::npos);
+    CHECK(found.set_aside == std::vector{wire::LogPosition{LogIndex(30), Term(1)}});
+    CHECK(find(files).problems.empty());
+    CHECK(find(files).set_aside == found.set_aside);
+  }
+  SECTION("without a manifest") {
+    files.forget("/data/snapshots/30-1/manifest");
+    CHECK(find(files).set_aside.size() == 1);
   }
   SECTION("under another's name") {
     must(files.rename("/data/snapshots/30-1", "/data/snapshots/31-1"));
-    CHECK(find(files).snapshots.empty());
-    CHECK(find(files).problems.size() == 1);
+    const FoundSnapshots found = find(files);
+    CHECK(found.snapshots.empty());
+    CHECK(found.problems.size() == 1);
   }
   SECTION("of another cluster") {
     wire::ClusterId other;
@@ -328,7 +337,7 @@ TEST_CASE("lost rows of a log that was cut come back from the newest snapshot th
     make_snapshot(files, kSnapshotRoot, log, 55);  // beyond the log's end: of no use
     const auto started = must(start(files));
     CHECK(started.state.projector->applied_index() == LogIndex(40));
-    CHECK(started.state.snapshots.size() == 3);
+    CHECK(started.state.snapshots.snapshots.size() == 3);
   }
   SECTION("there is none") {
     const auto started = start(files);

@@ -106,6 +106,12 @@ wire::Result<Started> start(FileSystem& files) {
     rocks.env = env;
     return projections::RocksStore::open(directory, rocks);
   };
+  options.verify_rows = [env = started.env.get()](const std::string& directory) {
+    projections::RocksOptions rocks;
+    rocks.env = env;
+    return projections::verify_checkpoint(directory, rocks);
+  };
+  options.on_news = [&started](const std::string& news) { started.news += news + "\n"; };
   BIB_TRY(started.state, recover_state(files, options, started.log));
   return started;
 }

@@ -66,6 +66,7 @@ struct Started {
   LogStore::Recovered log;
   std::unique_ptr<rocksdb::Env> env;
   RecoveredState state;
+  std::string news;  // what it has said, a line each
 };
 wire::Result<Started> start(FileSystem& files);
 // What a node is told that must not start: its directory is moved away, and it joins from an empty

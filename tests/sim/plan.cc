@@ -222,6 +222,14 @@ void draw_lies(Drawer& draw, Plan& plan) {
   plan.network.liar = static_cast<std::uint32_t>(draw.between(0, plan.voters - 1));
 }
 
+// Not where a node knows no voter yet: it may end for it.
+void draw_damage(Drawer& draw, Plan& plan) {
+  FaultPlan& faults = plan.faults;
+  if (!plan.snapshots.exist || faults.cuts_off_leaders || !draw.one_in(3)) return;
+  faults.snapshot_rot = draw.between(kSecond, 6 * kSecond);
+  if (plan.network.lie_ppm == 0) faults.rows_rot = draw.mean(3 * kSecond, 15 * kSecond, 2);
+}
+
 // Nodes stop while their log has no room for what they have.
 void draw_full_queues(Drawer& draw, Plan& plan) {
   if (!draw.one_in(6) || plan.faults.stop == 0 || plan.raft.election_ticks_min < 250) return;
@@ -263,6 +271,7 @@ Plan draw_plan(std::uint64_t seed) {
   draw_lies(draw, plan);
   draw_pinned(draw, plan);
   draw_full_queues(draw, plan);
+  draw_damage(draw, plan);
   // A disk that takes one write at a time is outrun by elections that come as fast as its writes.
   if (plan.raft.election_ticks_min < 100) {
     plan.disk.queue_writes_max = std::max<std::size_t>(plan.disk.queue_writes_max, 64);
@@ -313,6 +322,8 @@ std::string describe(const Plan& plan) {
   fault("disk full", faults.disk_full);
   fault("no descriptors", faults.descriptors);
   fault("rot", faults.rot);
+  fault("snapshot damage", faults.snapshot_rot);
+  fault("damage of rows", faults.rows_rot);
   fault("wipe", faults.wipe);
   fault("stop", faults.stop);
   fault("membership", faults.membership);

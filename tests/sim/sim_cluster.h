@@ -58,6 +58,8 @@ class SimCluster final : public EventTarget {
     kDiskFull,
     kDescriptors,
     kRot,
+    kSnapshotRot,
+    kRowsRot,
     kWipe,
     kStop,
     kMembership,
@@ -85,9 +87,12 @@ class SimCluster final : public EventTarget {
   void block(NodeIndex from, NodeIndex to) { network_.block(from, to); }
   void pause_some_node();
   void rot_some_disk();
+  void damage_some_snapshot();
+  void damage_some_rows();
   void wipe_some_disk();
   void change_membership();
   void ask_for_change();
+  void ask_to_hand_over();
   bool may_lose_a_disk() const;
   void send(SimNode& node, wire::FrameKind kind, wire::ByteView body);
   NodeIndex node_to_change(const wire::Membership& membership);

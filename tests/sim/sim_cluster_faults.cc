@@ -37,6 +37,10 @@ Time SimCluster::mean_of(std::uint32_t fault) const {
       return faults.descriptors;
     case kRot:
       return faults.rot;
+    case kSnapshotRot:
+      return faults.snapshot_rot;
+    case kRowsRot:
+      return faults.rows_rot;
     case kWipe:
       return faults.wipe;
     case kMembership:
@@ -124,27 +128,32 @@ void SimCluster::do_fault(std::uint32_t fault) {
       return node->take_descriptors();
     case kRot:
       return rot_some_disk();
+    case kSnapshotRot:
+      return damage_some_snapshot();
+    case kRowsRot:
+      return damage_some_rows();
     case kWipe:
       return wipe_some_disk();
     case kStop:
       return node->stop(random_.between(5 * kMillisecond, 3 * kSecond));
     case kMembership:
       return random_.below(2) == 0 ? change_membership() : ask_for_change();
-    default: {
-      if (SimNode* leader = some_leader()) {
-        // Mostly to whom it likes; else to anybody, also to who is no voter or not there.
-        std::optional<NodeId> target;
-        if (random_.below(3) == 0)
-          target = id_of(static_cast<NodeIndex>(random_.below(nodes_.size())));
-        trace_.line(leader->name(), "is asked to hand over to n{}",
-                    target.value_or(NodeId()).value());
-        wire::TransferLeadership request;
-        request.target = target.value_or(NodeId());
-        oracle_.on_transfer_asked(*leader);
-        send(*leader, wire::FrameKind::kTransferLeadership, encoder_.encode(request));
-      }
-    }
+    default:
+      return ask_to_hand_over();
   }
+}
+
+void SimCluster::ask_to_hand_over() {
+  SimNode* leader = some_leader();
+  if (leader == nullptr) return;
+  // Mostly to whom it likes; else to anybody, also to who is no voter or not there.
+  std::optional<NodeId> target;
+  if (random_.below(3) == 0) target = id_of(static_cast<NodeIndex>(random_.below(nodes_.size())));
+  trace_.line(leader->name(), "is asked to hand over to n{}", target.value_or(NodeId()).value());
+  wire::TransferLeadership request;
+  request.target = target.value_or(NodeId());
+  oracle_.on_transfer_asked(*leader);
+  send(*leader, wire::FrameKind::kTransferLeadership, encoder_.encode(request));
 }
 
 void SimCluster::fill_disk(SimNode& node) {

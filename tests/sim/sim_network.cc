@@ -105,7 +105,27 @@ void SimNetwork::post(NodeIndex from, const PeerMessage& message, bool untrue) {
   launch_all(*std::move(flight));
 }
 
+// ... or of a snapshot that comes whole, that it does not.
+void SimNetwork::lie(NodeIndex from, const wire::SnapshotRequest& truth) {
+  if (truth.kind != wire::SnapshotRequestKind::kChunk) return;
+  auto flight = begin_flight(from, truth.to);
+  if (!flight) return;
+  wire::SnapshotRequest untrue = truth;
+  untrue.envelope = flight->envelope;
+  untrue.kind = wire::SnapshotRequestKind::kGivenUp;
+  untrue.problem =
+      random_.below(2) == 0 ? wire::SnapshotProblem::kFile : wire::SnapshotProblem::kRows;
+  trace_.line(fmt::format("n{}", from + 1), "lies: the snapshot at {} came damaged",
+              truth.index.value());
+  flight->kind = Flight::Kind::kSnapshotRequest;
+  flight->bytes = wire::Bytes::copy_of(wire::encode_snapshot_request(untrue));
+  launch_all(*std::move(flight));
+}
+
 void SimNetwork::send(NodeIndex from, const wire::SnapshotRequest& request) {
+  if (plan_.lie_ppm != 0 && from == plan_.liar && random_.chance_ppm(10 * plan_.lie_ppm)) {
+    lie(from, request);
+  }
   auto flight = begin_flight(from, request.to);
   if (!flight) return;
   wire::SnapshotRequest out = request;

@@ -130,6 +130,7 @@ class SimNetwork final : public EventTarget {
   Time latency() { return random_.between(plan_.latency_min, plan_.latency_max); }
   void post(NodeIndex from, const wire::PeerMessage& message, bool untrue);
   void lie(NodeIndex from, const wire::PeerMessage& truth);
+  void lie(NodeIndex from, const wire::SnapshotRequest& truth);
   std::optional<Flight> begin_flight(NodeIndex from, wire::NodeId to);
   void launch_all(Flight flight);
   void launch(Pair& connection, Flight flight);

@@ -174,6 +174,11 @@ void SimNode::end_step() {
 }
 
 void SimNode::look_at_snapshots() {
+  for (const wire::LogPosition one : process_->node->parts().snapshots->store().set_aside()) {
+    if (is_damaged(one)) continue;
+    violated("snapshot", "{} sets its snapshot at {} aside, which is whole", name_,
+             one.index.value());
+  }
   const engine::SnapshotPtr newest = process_->node->parts().snapshots->store().newest();
   if (!newest || newest == process_->newest_seen) return;
   process_->newest_seen = newest;
@@ -229,6 +234,7 @@ void SimNode::on_stopped(const wire::Status& status) {
   world_.trace.line(name_, "has ended: {}", status ? "as asked" : status.error().message);
   if (status || disk_.crashed()) return;
   if (status.error().code == ErrorCode::kIo && disk_had_faults_) return;
+  if (status.error().code == ErrorCode::kCorrupt && damage_.of_rows) return;
   violated("stopped", "{} ends by itself: {}", name_, status.error().message);
 }
 
@@ -363,6 +369,9 @@ void SimNode::on_peer_message(wire::PeerMessage&& message) {
 }
 
 void SimNode::on_snapshot_request(wire::SnapshotRequest&& request) {
+  if (request.problem != wire::SnapshotProblem::kNone) {
+    on_useless_snapshot({request.index, request.term});
+  }
   happen([this, held = request] {
     if (is_running()) process_->node->peers().on_snapshot_request(held);
   });

@@ -56,7 +56,7 @@ class SimNode final : public EventTarget,
   void pause();
   void resume();
   // Its disk is damaged, and it does not start again.
-  bool is_lost() const { return is_lost_ || rotten_; }
+  bool is_lost() const { return is_lost_ || damage_.of_log || damage_.of_rows; }
   // Its disk is new: a log that it begins has another id.
   void wipe();
   // From then on nobody may count it, until it has been removed and joins with its new log.
@@ -68,6 +68,11 @@ class SimNode final : public EventTarget,
   // Damages an entry that is durable and has durable entries after it: a bit flips, another write
   // has gone there, or its segment's file has another one's name. The node is down.
   bool rot();
+  // Damages a file of its newest snapshot, or takes it away; the rows keep theirs. It leads: what
+  // is about to be put in place is another matter.
+  void damage_snapshot();
+  // Damages a file of its rows, and with it every snapshot that shares it.
+  bool damage_rows();
 
   // ---- faults
   void stall_disk(Time duration);
@@ -115,6 +120,8 @@ class SimNode final : public EventTarget,
   World& world() override { return world_; }
   NodeIndex index() const override { return index_; }
   const std::string& name() const override { return name_; }
+  // Somebody learned that a snapshot which this node offers is of no use.
+  void on_useless_snapshot(wire::LogPosition snapshot);
   SimDisk& disk() override { return disk_; }
   engine::FileSystem& files() { return files_; }  // as its process sees them
   SimState& state() override { return state_; }
@@ -169,6 +176,7 @@ class SimNode final : public EventTarget,
   friend class SimProcess;
 
   static constexpr std::size_t kAppendEndsKept = 4;
+  static constexpr char kDataDirectory[] = "/data";
 
   // ---- start (sim_node_start.cc)
   wire::NodeConfig node_config() const;
@@ -201,6 +209,7 @@ class SimNode final : public EventTarget,
   // ---- disk (sim_node_disk.cc)
   bool wait_for_descriptor();
   std::string segment_path(std::uint64_t segment) const;
+  bool is_damaged(wire::LogPosition snapshot) const;
   bool damage(const engine::EntryLocation& entry, const engine::EntryLocation& other);
 
   World& world_;
@@ -219,7 +228,12 @@ class SimNode final : public EventTarget,
   std::deque<wire::LogIndex> append_ends_;  // of the last few appends, oldest first
   wire::LogIndex maybe_cut_to_;             // a compaction may have been cut off
   wire::LogIndex decided_;
-  bool rotten_ = false;
+  struct DiskDamage {
+    bool of_log = false;   // found at the next start: the node is lost
+    bool of_rows = false;  // until a start has restored them, or has said that it cannot
+    std::vector<wire::LogPosition> of_snapshots;
+  };
+  DiskDamage damage_;
   bool is_lost_ = false;
   bool is_wiped_ = false;
   bool founds_alone_ = false;

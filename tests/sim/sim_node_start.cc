@@ -18,7 +18,6 @@ using wire::Status;
 
 namespace {
 
-constexpr char kDataDirectory[] = "/data";
 constexpr char kClusterName[] = "sim";
 constexpr char kTokenSecret[] = "0123456789abcdef0123456789abcdef";
 
@@ -95,6 +94,9 @@ engine::NodeTuning SimNode::tuning() const {
     snapshots.fetcher.give_up_ticks = drawn.give_up_ticks;
     snapshots.fetcher.still_busy_ticks = drawn.repeat_ticks;
   }
+  snapshots.verify_table = [this](const std::string& path) {
+    return const_cast<SimNode*>(this)->state_.verify_table(path);
+  };
   snapshots.fetcher.verify_rows = [this](const std::string& directory) {
     return const_cast<SimNode*>(this)->verify_rows(directory);
   };
@@ -154,6 +156,7 @@ Status SimNode::begin_process() {
   startup.log_options().block_bytes_max = world_.plan.disk.block_bytes_max;
   engine::StateRecoveryOptions& rows = startup.state_options();
   rows.projector.cache_bytes = world_.plan.row_cache_bytes;
+  rows.verify_rows = [this](const std::string& directory) { return state_.verify(directory); };
   rows.open_store = [this](const std::string& directory) { return state_.open(directory); };
   BIB_TRY_VOID(files_.make_directories(kDataDirectory));
   BIB_TRY(const engine::Startup::Standing standing, startup.look());
@@ -279,7 +282,7 @@ void SimNode::note_founding(const engine::OpenedState& state) {
 // What anybody was told to be durable is there. (A write under way may have truncated since.) The
 // rows are the committed log's, and what the log lacks is in a snapshot that is whole.
 void SimNode::check_recovered(const engine::OpenedState& state) {
-  if (rotten_) {
+  if (damage_.of_log) {
     violated("durability", "{}: damage in what was durable was not noticed", name_);
   }
   const wire::HardState found = state.restored.hard_state;
@@ -301,21 +304,23 @@ void SimNode::check_recovered(const engine::OpenedState& state) {
     }
   }
   world_.oracle.check_rows_at(*this, state.projector->mark());
-  for (const wire::SnapshotManifest& snapshot : state.snapshots) {
+  for (const wire::SnapshotManifest& snapshot : state.snapshots.snapshots) {
     world_.oracle.check_snapshot(*this, snapshot);
   }
-  check_cut(log.base().index, state.snapshots);
+  check_cut(log.base().index, state.snapshots.snapshots);
+  damage_.of_rows = false;
 }
 
 void SimNode::check_cut(LogIndex base, const std::vector<wire::SnapshotManifest>& snapshots) {
   if (base == LogIndex()) return;
   for (const wire::SnapshotManifest& snapshot : snapshots) {
-    if (snapshot.index < base) continue;
+    if (snapshot.index < base || is_damaged(snapshot.position())) continue;
     const std::string root = engine::InstallPlaces(kDataDirectory).snapshots;
     const Status whole = engine::verify_snapshot_files(files_, root, snapshot);
     if (whole || disk_.crashed()) return;  // crashed: in the middle of the start
     violated("snapshot", "{}: {}", name_, whole.error().message);
   }
+  if (!damage_.of_snapshots.empty()) return;
   violated("snapshot", "{}: the log starts after entry {}, and no snapshot goes that far", name_,
            base.value());
 }
@@ -332,7 +337,7 @@ void SimNode::refuse_to_start(const wire::Error& error) {
     disk_.crash_after(0);
     return start_later(500 * kMillisecond);
   }
-  if (rotten_ && error.code == ErrorCode::kCorrupt) {
+  if ((damage_.of_log || damage_.of_rows) && error.code == ErrorCode::kCorrupt) {
     is_lost_ = true;
     return;
   }

@@ -26,6 +26,9 @@ void SimPeers::send(const wire::SnapshotRequest& request) {
 
 void SimPeers::send(const wire::SnapshotPart& part) {
   if (machine_.is_dying()) return;
+  if (part.status == wire::SnapshotPartStatus::kFailed) {
+    static_cast<SimNode&>(machine_).on_useless_snapshot({part.index, part.term});
+  }
   wire::SnapshotPart out = part;
   out.from = id_of(machine_.index());
   machine_.world().network.send(machine_.index(), out);

@@ -66,6 +66,14 @@ void put_batch(std::vector<std::uint8_t>& out, std::span<const RowPtr> rows) {
   }
 }
 
+// Its last eight bytes are the checksum of those before.
+Status check_row_file(const std::string& path, wire::ByteView bytes) {
+  const bool is_whole = bytes.size() >= 8 && RowFileReader(bytes.last(8)).number() ==
+                                                 wire::checksum64(bytes.first(bytes.size() - 8));
+  if (is_whole) return {};
+  return wire::fail(ErrorCode::kCorrupt, "the rows in {} are damaged", path);
+}
+
 Status read_batches(wire::ByteView bytes, MemoryStore& store) {
   RowFileReader reader(bytes);
   while (!reader.at_end()) {
@@ -176,12 +184,8 @@ class SimState::Twin final : public projections::DurableStore {
     last_number_ = std::max<std::uint64_t>(last_number_, std::stoull(name));
     BIB_TRY(const auto bytes,
             engine::read_small_file(disk_, engine::join_path(directory_, name), kFileSizeMax));
-    const wire::ByteView view(bytes);
-    if (bytes.size() < 8 ||
-        RowFileReader(view.last(8)).number() != wire::checksum64(view.first(bytes.size() - 8))) {
-      return wire::fail(ErrorCode::kCorrupt, "the rows in {}/{} are damaged", directory_, name);
-    }
-    return read_batches(view.first(bytes.size() - 8), *live_);
+    BIB_TRY_VOID(check_row_file(engine::join_path(directory_, name), bytes));
+    return read_batches(wire::ByteView(bytes).first(bytes.size() - 8), *live_);
   }
 
   Status remove_others(const std::vector<std::string>& present) {
@@ -256,6 +260,11 @@ Result<projections::StateMark> SimState::verify(const std::string& directory) {
   Twin twin(disk_, directory);
   BIB_TRY_VOID(twin.load(true));
   return projections::verify_state(*twin.view());
+}
+
+Status SimState::verify_table(const std::string& path) {
+  BIB_TRY(const auto bytes, engine::read_small_file(disk_, path, kFileSizeMax));
+  return check_row_file(path, bytes);
 }
 
 // Of RocksDB's memtables nothing would be left; closing it writes them, which is as legal.

@@ -31,6 +31,8 @@ class SimState {
   wire::Result<std::unique_ptr<projections::DurableStore>> open(const std::string& directory);
   // As projections::verify_checkpoint().
   wire::Result<projections::StateMark> verify(const std::string& directory);
+  // As projections::RocksStore::verify_table().
+  wire::Status verify_table(const std::string& path);
   // The process is about to end: some of what was written may become durable by then.
   void flush_part(projections::DurableStore& store, wire::Prng& random);
   // The disk was.

@@ -47,10 +47,11 @@ DirectoryFacts look_at(const DataDirectory& directory, const SnapshotSource& sna
     facts.snapshots.push_back(snapshot.position());
   }
   const auto names = has_place ? names_in(directory.snapshots) : std::vector<std::string>();
-  facts.has_snapshots = facts.installing != FileKind::kAbsent ||
-                        std::any_of(names.begin(), names.end(), [](const std::string& name) {
-                          return wire::parse_snapshot_name(name).has_value();
-                        });
+  facts.has_snapshots =
+      facts.installing != FileKind::kAbsent ||
+      std::any_of(names.begin(), names.end(), [](const std::string& name) {
+        return wire::parse_snapshot_name(name) || wire::parse_damaged_snapshot_name(name);
+      });
   return facts;
 }
 

@@ -16,7 +16,9 @@ namespace {
 
 constexpr std::size_t kPieceBytes = 1U << 20;
 constexpr char kAdvice[] =
-    "a node needs no snapshot as long as its log and its rows are whole: stop the node, "
+    "a node needs no snapshot as long as its log and its rows are whole (see `verify --state`: "
+    "they "
+    "share files with it): stop the node, "
     "move the snapshot's directory away, start it again and make a new one (`bib snapshot create`)";
 
 void damage(const std::string& path, const SnapshotManifest* manifest, std::string what,
@@ -33,6 +35,17 @@ void read_installing(SnapshotSource& source, Findings& findings) {
     return damage(path, nullptr, status.error().message, findings);
   }
   source.installing = wire::parse_installing_note(wire::as_text(file.view()));
+}
+
+void note_set_aside(const SnapshotSource& source, const std::string& name,
+                    wire::LogPosition snapshot, Findings& findings) {
+  findings.push_back({FindingKind::kNote,
+                      join_path(source.path, name),
+                      0,
+                      snapshot.index,
+                      "the node found this snapshot damaged and has set it aside: it counts for "
+                      "nothing, and goes when the node has a newer one that is whole",
+                      {}});
 }
 
 void read_snapshot(const std::string& name, SnapshotSource& source, const Survey& survey,
@@ -110,6 +123,9 @@ SnapshotSource find_snapshots(const std::string& directory, const Survey& survey
   for (const std::string& name : *names) {
     if (name == wire::kInstallingName) read_installing(source, findings);
     if (wire::parse_snapshot_name(name)) read_snapshot(name, source, survey, findings);
+    if (const auto damaged = wire::parse_damaged_snapshot_name(name)) {
+      note_set_aside(source, name, *damaged, findings);
+    }
   }
   std::sort(source.snapshots.begin(), source.snapshots.end(),
             [](const SnapshotManifest& a, const SnapshotManifest& b) { return a.index < b.index; });

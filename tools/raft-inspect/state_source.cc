@@ -25,7 +25,7 @@ constexpr int kOpensMax = 3;
 
 std::string how_to_rebuild(const StateSource& state) {
   return "the rows are derived from the log: stop the node, move " + state.path +
-         " away and start it again, and it rebuilds them";
+         " away and start it again, and it rebuilds them, or says what is missing";
 }
 
 Finding undone(const StateSource& state, std::string what) {
@@ -85,6 +85,24 @@ class EntryFeed {
 
 }  // namespace
 
+namespace {
+
+// What the node has noted: it will not use these rows any more.
+void check_noted(const StateSource& state, Findings& findings) {
+  const std::string path = join_path(state.path, wire::kStateDamagedName);
+  if (!state.exists || kind_of(path) != wire::FileKind::kRegular) return;
+  FileBytes file;
+  const auto read = file.read(path, wire::kStateDamagedSizeMax);
+  findings.push_back(
+      {FindingKind::kDamage, path, 0, state.mark ? state.mark->applied_index : LogIndex(),
+       fmt::format("the node has found its rows damaged: {}",
+                   read ? wire::as_text(file.view()) : read.error().message),
+       "start the node: it takes the rows from a snapshot that is whole, or from the log; where it "
+       "cannot, it says what is whole and what to do"});
+}
+
+}  // namespace
+
 StateSource open_state(const std::string& directory) {
   StateSource state;
   state.path = directory;
@@ -117,6 +135,7 @@ StateSource open_state(const std::string& directory) {
 
 void check_mark(const StateSource& state, const Survey& survey, const SnapshotSource& snapshots,
                 Findings& findings) {
+  check_noted(state, findings);
   if (state.problem) {
     const bool corrupt = state.problem->code == ErrorCode::kCorrupt;
     findings.push_back({corrupt ? FindingKind::kDamage : FindingKind::kNote,

@@ -96,6 +96,9 @@
   M(32, kHoldsOnOldAcks, "a refusal is answered on acknowledgements older than its request")      \
   M(32, kLeaderReadsAnywhere, "a follower answers reads that only a leader may")                  \
   M(32, kLinearizableAtOnce, "a linearizable read is answered without asking the leader")         \
+  M(32, kKeepsDamagedSnapshots, "a snapshot that is found damaged is offered all the same")       \
+  M(32, kBelievesSnapshotDoubts, "a snapshot is set aside at another node's word")                \
+  M(32, kSealsUnchecked, "a snapshot is made of files that are damaged")                          \
   M(32, kNoDescriptorEndsNode, "what cannot be opened for want of a descriptor ends the node")    \
   M(32, kStopStoresAhead, "a node that stops stores rows although its log failed")                \
   M(32, kUnconfirmedRefusals, "a refusal is answered by a leader that nobody has confirmed")      \

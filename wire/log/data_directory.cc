@@ -123,6 +123,16 @@ std::optional<LogPosition> parse_installing_note(std::string_view note) {
   return parse_snapshot_name(note);
 }
 
+std::string damaged_snapshot_name(LogPosition snapshot) {
+  return snapshot_name(snapshot.index, snapshot.term) + kDamagedSuffix;
+}
+
+std::optional<LogPosition> parse_damaged_snapshot_name(std::string_view name) {
+  if (!name.ends_with(kDamagedSuffix)) return std::nullopt;
+  name.remove_suffix(std::string_view(kDamagedSuffix).size());
+  return parse_snapshot_name(name);
+}
+
 DirectoryStanding judge_directory(const DirectoryFacts& facts, const Expected& expected) {
   if (auto foreign = find_foreign_file(facts)) return *std::move(foreign);
   if (facts.log && expected.node && facts.log->node != *expected.node) {

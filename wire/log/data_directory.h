@@ -10,9 +10,12 @@
 //   bibd.sock        the local API
 //   log/             segments, and log.start (log_start.h)
 //   state/           the rows, RocksDB's
+//   state/DAMAGED    why the rows are not to be used: the next start restores them
 //   state.new/       rows that are to take the place of state/
 //   state.old/       rows that had to give way, on their way out
 //   snapshots/<index>-<term>/{manifest,state/}   (snapshot_manifest.h)
+//   snapshots/<index>-<term>.damaged/   one that was found damaged: counts for nothing, and goes
+//                    when the node has a newer one that is whole, or a few such
 //   snapshots/installing      names the snapshot whose rows are being put in place
 //   *.tmp            in any of them: unfinished, counts for nothing
 #pragma once
@@ -41,6 +44,10 @@ inline constexpr char kSnapshotsName[] = "snapshots";
 inline constexpr char kInstallingName[] = "installing";
 inline constexpr char kSnapshotManifestName[] = "manifest";
 inline constexpr char kSnapshotStateName[] = "state";
+inline constexpr char kStateDamagedName[] = "DAMAGED";
+inline constexpr std::size_t kStateDamagedSizeMax = 4096;
+inline constexpr char kDamagedSuffix[] = ".damaged";
+inline constexpr std::size_t kDamagedSnapshotsMax = 2;
 // Files and directories with this ending are not finished, or are on their way out, and hold
 // nothing.
 inline constexpr char kTemporarySuffix[] = ".tmp";
@@ -69,6 +76,10 @@ std::string installing_note(LogPosition snapshot);
 std::optional<LogPosition> parse_installing_note(std::string_view note);
 inline constexpr std::size_t kInstallingNoteSizeMax = 64;
 
+// "<index>-<term>.damaged", and back.
+std::string damaged_snapshot_name(LogPosition snapshot);
+std::optional<LogPosition> parse_damaged_snapshot_name(std::string_view name);
+
 // The facts that were seen, before anything was changed.
 struct DirectoryFacts {
   std::string path;                       // of the directory, for the words
@@ -77,7 +88,8 @@ struct DirectoryFacts {
   std::optional<LogIdentity> log;         // whose, where that was read
   bool has_rows = false;                  // state/, state.new/ or state.old/ holds anything
   std::vector<LogPosition> snapshots;     // that have a manifest which can be read
-  bool has_snapshots = false;             // snapshots/ holds `installing` or a snapshot's name
+  // snapshots/ holds `installing` or a snapshot's name, be it set aside.
+  bool has_snapshots = false;
   FileKind installing = FileKind::kAbsent;
   std::optional<LogPosition> installing_snapshot;  // nothing: the note names none
 };
