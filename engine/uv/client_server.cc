@@ -137,7 +137,21 @@ class ClientServer::Session final : public Connection::Handler {
     send(frame.id, FrameKind::kServerHello, encoder_.encode(server_.handler_->hello()));
   }
 
+  // A node has been told the wrong one of two addresses.
+  wire::Status is_for_clients() const {
+    const wire::ServerHello own = server_.handler_->hello();
+    std::string address = "another address";
+    for (const wire::MemberInfo& member : own.members) {
+      if (member.id == own.node) address = member.raft_address;
+    }
+    return wire::fail(ErrorCode::kInvalid,
+                      "that is the address for clients of node {} (api.listen_addr); other nodes "
+                      "reach it at {} (cluster.listen_addr)",
+                      to_string(own.node), address);
+  }
+
   wire::Status check_hello(const wire::Frame& frame) const {
+    if (frame.kind < FrameKind::kClientHello) return is_for_clients();
     if (frame.kind != FrameKind::kClientHello) {
       return wire::fail(ErrorCode::kInvalid, "the first frame must be a greeting");
     }

@@ -29,18 +29,7 @@ std::string bound_address(const uv_tcp_t& tcp) {
   sockaddr_storage name{};
   int size = sizeof name;
   if (uv_tcp_getsockname(&tcp, reinterpret_cast<sockaddr*>(&name), &size) != 0) return {};
-  std::array<char, 64> host{};
-  std::uint16_t port = 0;
-  if (name.ss_family == AF_INET6) {
-    const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&name);
-    uv_ip6_name(v6, host.data(), host.size());
-    port = ntohs(v6->sin6_port);
-  } else {
-    const auto* v4 = reinterpret_cast<const sockaddr_in*>(&name);
-    uv_ip4_name(v4, host.data(), host.size());
-    port = ntohs(v4->sin_port);
-  }
-  return to_string(wire::Address{host.data(), port});
+  return address_text(name);
 }
 
 wire::Error cannot_listen(int status, const std::string& address) {
