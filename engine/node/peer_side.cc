@@ -100,7 +100,24 @@ void PeerSide::check_hello(const wire::PeerHello& hello, wire::PeerHelloReply& r
   reply.refusal = refusal->kind;
 }
 
+bool PeerSide::is_believed(wire::NodeId by, const wire::PeerHelloReply& reply) {
+  const Refusals::Verdict verdict = refusals_.note(parts_.driver->raft(), by, reply.refusal);
+  if (verdict == Refusals::Verdict::kNews) {
+    parts_.world.logger.warn(
+        "peer",
+        "{} refuses this node: {}. This node goes on trying until its leader, or a majority of "
+        "the other voters, says the same",
+        to_string(by), reply.error.message);
+  }
+  return verdict == Refusals::Verdict::kBelieved;
+}
+
 void PeerSide::on_refused(wire::NodeId by, const wire::PeerHelloReply& reply) {
+  if (reply.refusal == wire::HelloRefusal::kRunsTwice) {
+    if (!is_believed(by, reply)) return;
+    return parts_.fail({ErrorCode::kRefused, fmt::format("{} refuses this node: {}", to_string(by),
+                                                         reply.error.message)});
+  }
   // A new node, or one that knows a later membership than the other, waits until that one has
   // caught up.
   const auto* committed = parts_.driver->raft().committed_membership();
@@ -108,19 +125,7 @@ void PeerSide::on_refused(wire::NodeId by, const wire::PeerHelloReply& reply) {
   if (!was_member_ || known > reply.membership_index) return;
   const bool is_removal = reply.refusal == wire::HelloRefusal::kRemoved;
   if (is_removal && known == reply.membership_index) return;
-  switch (refusals_.note(parts_.driver->raft(), by, reply.refusal)) {
-    case Refusals::Verdict::kKnown:
-      return;
-    case Refusals::Verdict::kNews:
-      parts_.world.logger.warn(
-          "peer",
-          "{} refuses this node: {}. This node goes on trying until its leader, or a majority of "
-          "the other voters, says the same",
-          to_string(by), reply.error.message);
-      return;
-    case Refusals::Verdict::kBelieved:
-      break;
-  }
+  if (!is_believed(by, reply)) return;
   if (is_removal) return leave_as_removed(reply.membership_index, to_string(by));
   if (reply.refusal == wire::HelloRefusal::kLogLost) {
     parts_.fail({ErrorCode::kCorrupt,

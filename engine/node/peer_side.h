@@ -46,6 +46,7 @@ class PeerSide final : public PeerEvents {
 
  private:
   bool entries_are_good(const wire::PeerMessage& message);
+  bool is_believed(wire::NodeId by, const wire::PeerHelloReply& reply);
   bool holds_nothing_yet() const;
   void leave_as_removed(wire::LogIndex index, const std::string& said_by);
 

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -77,13 +78,15 @@ struct Dialler final : Connection::Handler {
     on_change();
   }
 
-  void greet(BootId boot, wire::ClusterId cluster = kCluster, NodeId to = kSelf) const {
+  void greet(BootId boot, wire::ClusterId cluster = kCluster, NodeId to = kSelf,
+             const std::string& address = {}) const {
     wire::PeerHello hello;
     hello.cluster = cluster;
     hello.cluster_name = "papers";
     hello.from = kPeer;
     hello.boot = boot;
     hello.to = to;
+    hello.raft_address = address;
     connection->send(wire::FrameKind::kPeerHello, 0, wire::encode(hello));
     connection->flush();
   }

@@ -75,6 +75,8 @@
   M(25, kRemembersWithoutBound, "records of requests have no bound when they do not expire")      \
   M(25, kRefusesLongerLogs, "a node that knows no later membership is refused, whatever its log") \
   M(25, kForgetsRefusals, "what was refused is carried out when its client has gone on")          \
+  M(25, kTakesSecondRuns, "a copy of a node that runs is let in under the node's id")             \
+  M(25, kTwiceWithoutProof, "a node is said to run twice that has only been restarted elsewhere") \
   M(26, kSeenTermIsVote, "the sender of a higher term has this node's vote in it")                \
   M(27, kStaleLeaderResetsTimer, "a message of a deposed leader restarts the election timer")     \
   M(28, kSuspectRefusesPreVotes, "a node that suspects its leader still refuses pre-votes")       \
