@@ -263,6 +263,7 @@ Plan draw_plan(std::uint64_t seed) {
   draw_lies(draw, plan);
   draw_pinned(draw, plan);
   draw_full_queues(draw, plan);
+  if (!plan.faults.cuts_off_leaders) plan.faults.copy = draw.mean(kSecond, 5 * kSecond, 4);
   // A disk that takes one write at a time is outrun by elections that come as fast as its writes.
   if (plan.raft.election_ticks_min < 100) {
     plan.disk.queue_writes_max = std::max<std::size_t>(plan.disk.queue_writes_max, 64);
@@ -314,6 +315,7 @@ std::string describe(const Plan& plan) {
   fault("no descriptors", faults.descriptors);
   fault("rot", faults.rot);
   fault("wipe", faults.wipe);
+  fault("copy", faults.copy);
   fault("stop", faults.stop);
   fault("membership", faults.membership);
   fault("transfer", faults.transfer);

@@ -76,6 +76,7 @@ struct FaultPlan {
   Time disk_full = 0;
   Time descriptors = 0;  // a process has none left
   Time rot = 0;          // damage in what was durable; found at the next start: the node is lost
+  Time copy = 0;         // a machine is copied, and the copy greets under the node's id
   Time wipe = 0;         // a disk is emptied; its node comes back under its old id
   Time stop = 0;         // SIGTERM: a node ends as it should, and is started again
   Time membership = 0;   // a change is asked for

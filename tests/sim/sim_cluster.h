@@ -10,6 +10,7 @@
 
 #include "checkers.h"
 #include "plan.h"
+#include "sim_copies.h"
 #include "sim_network.h"
 #include "sim_node.h"
 #include "violation.h"
@@ -59,6 +60,7 @@ class SimCluster final : public EventTarget {
     kDescriptors,
     kRot,
     kWipe,
+    kCopy,
     kStop,
     kMembership,
     kTransfer,
@@ -88,6 +90,7 @@ class SimCluster final : public EventTarget {
   void wipe_some_disk();
   void change_membership();
   void ask_for_change();
+  void ask_to_hand_over();
   bool may_lose_a_disk() const;
   void send(SimNode& node, wire::FrameKind kind, wire::ByteView body);
   NodeIndex node_to_change(const wire::Membership& membership);
@@ -118,6 +121,7 @@ class SimCluster final : public EventTarget {
   Trace trace_;
   Oracle oracle_;
   SimNetwork network_;
+  SimCopies copies_;
   Workload workload_;
   World world_;
   std::vector<std::unique_ptr<SimNode>> nodes_;

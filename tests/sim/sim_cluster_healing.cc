@@ -16,6 +16,7 @@ void SimCluster::heal() {
   healing_ = true;
   world_.faults_are_on = false;
   network_.heal();
+  copies_.heal();
   for (const auto& node : nodes_) {
     node->heal();
     node->start();

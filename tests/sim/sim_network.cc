@@ -35,6 +35,10 @@ void describe_entries(PeerMessage& message) {
 
 }  // namespace
 
+std::string peer_address(NodeIndex node) {
+  return fmt::format("127.0.0.{}:7000", node + 1);
+}
+
 void SimNetwork::add_host(Host& host) {
   BIB_CHECK(hosts_.size() < kMax);
   hosts_.push_back(&host);
@@ -293,6 +297,7 @@ void SimNetwork::started(NodeIndex node) {
 }
 
 void SimNetwork::stopped(NodeIndex node, bool seen) {
+  ended_[node] = {hosts_[node]->boot(), queue_.now()};
   for (NodeIndex other = 0; other < hosts_.size(); ++other) {
     if (other == node) continue;
     const Time notice = seen ? latency() : random_.between(kSecond, 10 * kSecond);
@@ -320,6 +325,19 @@ void SimNetwork::hang_up(NodeIndex from, NodeIndex to) {
   dial_later(from, to, random_.below(kDialAgain));
 }
 
+bool SimNetwork::ran_after(NodeIndex node, wire::BootId boot, Time time) const {
+  if (hosts_[node]->is_running() && hosts_[node]->boot() == boot) return true;
+  return ended_[node].boot == boot && ended_[node].at >= time;
+}
+
+void SimNetwork::give_place(NodeIndex from, NodeIndex to, bool says_it_is_there) {
+  if (pair(from, to).up) {
+    close(from, to, latency());
+    dial_later(from, to, latency() + random_.below(kDialAgain));
+  }
+  if (says_it_is_there && pair(to, from).up) hang_up(to, from);
+}
+
 // The connection from -> to ends; its receiver sees that later.
 void SimNetwork::close(NodeIndex from, NodeIndex to, Time notice_after) {
   Pair& connection = pair(from, to);
@@ -341,8 +359,16 @@ void SimNetwork::dial(NodeIndex from, NodeIndex to) {
   if (dialler.is_paused() || other.is_paused() || connection.blocked || pair(to, from).blocked) {
     return dial_later(from, to, random_.between(kDialAgain / 2, 2 * kDialAgain));
   }
+  const wire::PeerHello hello = dialler.hello();
+  if (const auto verdict = other.judge(hello); verdict != engine::Claims::Verdict::kWelcome) {
+    trace_.line(fmt::format("n{}", to + 1), "does not let n{} in yet", from + 1);
+    if (verdict == engine::Claims::Verdict::kTwice) {
+      violated("copies", "n{} tells n{} itself that it runs twice", to + 1, from + 1);
+    }
+    return dial_later(from, to, random_.between(kDialAgain, 10 * kDialAgain));
+  }
   if (plan_.greets) {
-    if (const auto refusal = other.check_hello(dialler.hello())) {
+    if (const auto refusal = other.check_hello(hello)) {
       trace_.note(from, to);
       trace_.line(fmt::format("n{}", to + 1), "refuses n{}: {}", from + 1, *refusal);
       return dial_later(from, to, random_.between(kDialAgain, 10 * kDialAgain));
@@ -357,6 +383,7 @@ void SimNetwork::dial(NodeIndex from, NodeIndex to) {
   connection.from_boot = dialler.boot();
   connection.to_boot = other.boot();
   connection.last_arrival = queue_.now();
+  connection.made_at = queue_.now();
   dialler.on_peer_connected(id_of(to));
 }
 

@@ -393,6 +393,7 @@ wire::PeerHello SimNode::hello() const {
   hello.cluster = world_.cluster;
   hello.from = id();
   hello.boot = boot();
+  hello.raft_address = peer_address(index_);
   process_->node->peers().complete_hello(hello);
   return hello;
 }
@@ -405,6 +406,14 @@ std::optional<std::string> SimNode::check_hello(const wire::PeerHello& hello) {
     world_.oracle.on_called_lost(*this, hello.from, reply.error);
   }
   return reply.error.message;
+}
+
+engine::Claims::Verdict SimNode::judge(const wire::PeerHello& hello) {
+  return process_->peers.judge(hello);
+}
+
+unsigned SimNode::answered_in_a_row(NodeIndex peer) const {
+  return process_->peers.answered_in_a_row(peer);
 }
 
 void SimNode::on_arrival(const wire::PeerMessage& message) {

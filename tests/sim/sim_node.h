@@ -139,6 +139,8 @@ class SimNode final : public EventTarget,
   void on_peer_disconnected(wire::NodeId peer) override;
   wire::PeerHello hello() const override;
   std::optional<std::string> check_hello(const wire::PeerHello& hello) override;
+  engine::Claims::Verdict judge(const wire::PeerHello& hello) override;
+  unsigned answered_in_a_row(NodeIndex peer) const override;
 
   // ---- LogWatcher
   void on_durable_writes(const std::vector<engine::LogStoreWrite>& writes) override;

@@ -22,8 +22,8 @@ constexpr char kDataDirectory[] = "/data";
 constexpr char kClusterName[] = "sim";
 constexpr char kTokenSecret[] = "0123456789abcdef0123456789abcdef";
 
-std::string address_of(NodeIndex node, unsigned port) {
-  return fmt::format("127.0.0.{}:{}", node + 1, port);
+std::string api_address(NodeIndex node) {
+  return fmt::format("127.0.0.{}:7001", node + 1);
 }
 
 }  // namespace
@@ -31,8 +31,8 @@ std::string address_of(NodeIndex node, unsigned port) {
 wire::Member member_of(NodeIndex node, std::uint64_t log_id) {
   wire::Member member;
   member.id = id_of(node);
-  member.raft_address = address_of(node, 7000);
-  member.api_address = address_of(node, 7001);
+  member.raft_address = peer_address(node);
+  member.api_address = api_address(node);
   member.log_id = log_id;
   return member;
 }
@@ -45,12 +45,12 @@ wire::NodeConfig SimNode::node_config() const {
   config.node_id = id();
   config.cluster_name = kClusterName;
   config.data_dir = kDataDirectory;
-  config.listen_addr = address_of(index_, 7000);
-  config.api_listen_addr = address_of(index_, 7001);
+  config.listen_addr = peer_address(index_);
+  config.api_listen_addr = api_address(index_);
   config.bootstrap = founds_alone_ || !joins_;
   wire::JoinToken token;
   token.cluster_name = kClusterName;
-  token.leader_addr = address_of(0, 7000);
+  token.leader_addr = peer_address(0);
   token.token = kTokenSecret;
   token.expires_at = 4'102'444'800'000'000;  // 2100
   config.join_token = wire::encode_join_token(token);
