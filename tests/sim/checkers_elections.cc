@@ -130,6 +130,7 @@ void Oracle::on_tick(SimNode& node) {
   Facts& known = facts(node);
   const Raft& raft = *node.raft();
   const unsigned limit = plan_.raft.election_ticks_min;
+  levels_.tick(node.index());
   ++known.ticks_since_timer;
   ++known.ticks_since_asked;
   if (node.disk_is_stalled()) known.ticks_since_timer = 0;  // it may not campaign

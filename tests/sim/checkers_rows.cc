@@ -124,25 +124,22 @@ void Oracle::take_committed_entry(const wire::Bytes& entry) {
 }
 
 void Oracle::take_event(const wire::Event& event, wire::Position position) {
-  if (event.origin && !projections::is_mark(event)) {
-    const Request request{event.origin->client, event.origin->sequence};
-    if (refused_.contains(request)) {
-      violated("once",
-               "request {} of one client was refused, and is carried out at {} all the same",
-               request.sequence.value(), to_string(position));
-    }
-    const auto [at, is_new] = requests_.try_emplace(request, position, event.revision);
-    if (!is_new) {
-      violated("once", "request {} of one client is in the log at {} and at {}",
-               request.sequence.value(), to_string(at->second.first), to_string(position));
-    }
-  }
+  std::optional<wire::Revision> before;  // of a key
+  judges::Complaint wrong;
+  const auto add = [&](std::string_view name, std::optional<std::string> value) {
+    const std::string key(name);
+    before = levels_.revision_at(key, position.index);
+    wrong = levels_.add(key, {position.index, std::move(value), event.revision});
+  };
   if (const auto* set = std::get_if<wire::ConfigSet>(&event.body)) {
-    versions_[std::string(set->key)].push_back(
-        {position.index, std::string(set->value), event.revision});
+    add(set->key, std::string(set->value));
   } else if (const auto* unset = std::get_if<wire::ConfigUnset>(&event.body)) {
-    versions_[std::string(unset->key)].push_back({position.index, std::nullopt, event.revision});
+    add(unset->key, std::nullopt);
   }
+  if (!wrong && event.origin && !projections::is_mark(event)) {
+    wrong = requests_.carried_out(*event.origin, position, event.revision, before);
+  }
+  if (wrong) violated("once", "{}", *wrong);
 }
 
 }  // namespace bib::sim

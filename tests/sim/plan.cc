@@ -267,6 +267,10 @@ Plan draw_plan(std::uint64_t seed) {
   if (plan.raft.election_ticks_min < 100) {
     plan.disk.queue_writes_max = std::max<std::size_t>(plan.disk.queue_writes_max, 64);
   }
+  if (draw.one_in(4) && plan.work.pinned == 0 && plan.work.sessions_max == 0) {
+    // They keep records of requests that are not acknowledged.
+    plan.work.sequences = static_cast<unsigned>(draw.between(1, 3));
+  }
   return plan;
 }
 
@@ -280,9 +284,8 @@ std::string describe(const Plan& plan) {
       "{}\n"
       "  network: {} to {} us, loss {:.1f} %, repeated {:.1f} %, reordered {:.1f} %{}{}{}{}\n"
       "  disk: {} to {} us, unit {}, segments {} KiB, {} writes queued\n"
-      "  clients: {}{}, keys {}, patience {:.2f} s, {} attempts, feeds {}, records kept {:.0f} s, "
-      "at "
-      "most {}\n"
+      "  clients: {}{}, keys {}, patience {:.2f} s, {} attempts, feeds {}, {} that misuse "
+      "sequences, records kept {:.0f} s, at most {}\n"
       "  faults, mean seconds between:",
       plan.seed, plan.voters, plan.grows ? " one after another" : "", plan.spares,
       plan.spares_join ? " that ask to join" : "", seconds(plan.duration),
@@ -297,7 +300,7 @@ std::string describe(const Plan& plan) {
       plan.disk.queue_writes_max, plan.work.clients,
       plan.work.pinned != 0 ? fmt::format(" ({} stay with one node)", plan.work.pinned) : "",
       plan.work.keys, seconds(plan.work.patience), plan.work.attempts_max, plan.work.feeds,
-      seconds(plan.work.session_retention), plan.work.sessions_max);
+      plan.work.sequences, seconds(plan.work.session_retention), plan.work.sessions_max);
   const auto fault = [&](const char* name, Time mean) {
     if (mean != 0) text += fmt::format(" {} {:.1f}", name, seconds(mean));
   };

@@ -64,7 +64,7 @@ struct SnapshotPlan {
 struct FaultPlan {
   Time kill = 0;                  // a process; its connections close
   Time power = 0;                 // a machine; nobody is told, and unsynced writes are lost in part
-  Time blackout = 0;              // power, all machines at once
+  Time blackout = 0;              // ... or a kill, of all at once
   std::uint32_t relapse_ppm = 0;  // power is lost again soon after it came back
   Time partition = 0;             // of any shape
   bool cuts_off_leaders = false;  // ... mostly of a leader, whose last entry only the others commit
@@ -101,6 +101,7 @@ struct WorkloadPlan {
   std::uint32_t late_ppm = 0;         // refused ones that arrive again when their client went on
   std::uint32_t slow_ppm = 0;         // answers that their client takes late
   unsigned pinned = 0;                // clients that stay with one node, and change nothing
+  unsigned sequences = 0;             // clients that misuse sequences (sequences.h)
   unsigned feeds = 0;                 // clients that list and follow the log's events
   std::size_t reply_bytes_max = 0;    // of a feed's events in one reply; one may be larger
   std::uint32_t value_bytes_max = 16;

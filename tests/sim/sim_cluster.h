@@ -78,6 +78,7 @@ class SimCluster final : public EventTarget {
 
   void found();
   void stop_node(SimNode& node, Death death);
+  void stop_all();
   void start_partition();
   void isolate(NodeIndex one);
   // Now if it would do; otherwise looks again that many times.

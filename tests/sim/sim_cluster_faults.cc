@@ -92,9 +92,7 @@ void SimCluster::do_fault(std::uint32_t fault) {
       return;
     }
     case kBlackout:
-      trace_.line("", "all machines lose their power");
-      for (const auto& each : nodes_) stop_node(*each, Death::kPower);
-      return;
+      return stop_all();
     case kPartition:
       return plan_.faults.cuts_off_leaders ? cut_off_leader(kSecond / kMillisecond)
                                            : start_partition();
@@ -180,6 +178,12 @@ void SimCluster::stop_node(SimNode& node, Death death) {
     queue_.after(down + random_.between(kMillisecond, 100 * kMillisecond), *this, kRelapse,
                  node.index());
   }
+}
+
+void SimCluster::stop_all() {
+  const bool power = random_.below(2) == 0;
+  trace_.line("", "{}", power ? "all machines lose their power" : "all processes are killed");
+  for (const auto& each : nodes_) stop_node(*each, power ? Death::kPower : Death::kKilled);
 }
 
 void SimCluster::start_partition() {
