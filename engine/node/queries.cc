@@ -72,7 +72,8 @@ bool Queries::must_confirm(wire::Consistency consistency) const {
 
 void Queries::when_consistent(Asker asker, wire::Consistency consistency,
                               std::function<void()> read) {
-  if (must_confirm(consistency)) return confirm(asker, sizeof(Waiting), std::move(read));
+  const bool must = must_confirm(consistency) && !BIB_MUTANT(kListsAtOnce);
+  if (must) return confirm(asker, sizeof(Waiting), std::move(read));
   if (may_answer_at_once(asker, consistency)) read();
 }
 
@@ -86,7 +87,8 @@ bool Queries::may_answer_at_once(Asker asker, wire::Consistency consistency) {
 
 void Queries::run_stale(Asker asker, const wire::Query& query) {
   const Age age = driver_.age_us();
-  if (query.max_age_us == 0 || (age && *age <= query.max_age_us)) return run(asker, query, age);
+  const bool any_will_do = query.max_age_us == 0 || BIB_MUTANT(kTakesAnyAge);
+  if (any_will_do || (age && *age <= query.max_age_us)) return run(asker, query, age);
   if (driver_.raft().role() == consensus::Role::kLeader) return confirm(asker, query);
   answer_too_old(asker, query.max_age_us, age);
 }

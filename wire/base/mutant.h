@@ -75,6 +75,8 @@
   M(25, kRemembersWithoutBound, "records of requests have no bound when they do not expire")      \
   M(25, kRefusesLongerLogs, "a node that knows no later membership is refused, whatever its log") \
   M(25, kForgetsRefusals, "what was refused is carried out when its client has gone on")          \
+  M(25, kAnswersOtherBytes, "other bytes under a known sequence get the first one's answer")      \
+  M(25, kExpectsAppliedRevision, "an expected revision is compared with what is applied only")    \
   M(26, kSeenTermIsVote, "the sender of a higher term has this node's vote in it")                \
   M(27, kStaleLeaderResetsTimer, "a message of a deposed leader restarts the election timer")     \
   M(28, kSuspectRefusesPreVotes, "a node that suspects its leader still refuses pre-votes")       \
@@ -102,7 +104,9 @@
   M(32, kFeedsBeyondDisk, "a feed reads entries that its node's own disk does not have yet")      \
   M(32, kLeaderReadsUnapplied, "a new leader answers reads before it has applied the old log")    \
   M(32, kStopDropsQueue, "a node that stops leaves out what its log had no room for yet")         \
-  M(32, kWelcomesUncommitted, "a node is told that it is a member before that is committed")
+  M(32, kWelcomesUncommitted, "a node is told that it is a member before that is committed")      \
+  M(32, kListsAtOnce, "events are listed before the leader is confirmed")                         \
+  M(32, kTakesAnyAge, "a bound on the age of rows is not looked at")
 
 namespace bib::wire {
 
