@@ -386,6 +386,10 @@ wire::Status RocksStore::ingest(std::span<const RowPtr> rows) {
   return {};
 }
 
+wire::Status RocksStore::check_files() const {
+  return check(impl_->db->VerifyChecksum(), "reading all its files", impl_->directory);
+}
+
 wire::Status RocksStore::flush() {
   rocksdb::FlushOptions flush;
   flush.wait = true;

@@ -51,12 +51,11 @@ Result<ByteView> read_settled(const LogWalk& walk, const std::string& path, File
 
 // A running node may have let go of the segment since the directory was listed.
 bool was_let_go(const std::string& directory, std::uint64_t number) {
-  const auto start = read_start(directory);
-  return start && *start && (*start)->first_segment > number;
+  const auto first = first_segment(directory);
+  return first && *first > number;
 }
 
 std::string advice(const std::string& directory, LogFlaw flaw) {
-  if (!wire::is_damage(flaw)) return {};
   const std::string restore = fmt::format(
       "stop this node and keep a copy of {}. If the cluster is healthy without it (`bib cluster "
       "status`), {}: the other members hold these entries",
@@ -78,24 +77,34 @@ std::string advice(const std::string& directory, LogFlaw flaw) {
 
 }  // namespace
 
+std::optional<std::uint64_t> first_segment(const std::string& log_directory) {
+  const auto start = read_start(log_directory);
+  if (!start) return std::nullopt;
+  return *start ? (*start)->first_segment : 1;
+}
+
 std::string segment_path(const std::string& log_directory, std::uint64_t number) {
   return join_path(log_directory, wire::segment_file_name(number));
 }
 
 Finding finding_of(const std::string& log_directory, const wire::LogFinding& finding) {
-  return {wire::is_damage(finding.flaw) ? FindingKind::kDamage : FindingKind::kNote,
+  const FindingKind kind = finding.flaw == LogFlaw::kUnreadable ? FindingKind::kUndone
+                           : wire::is_damage(finding.flaw)      ? FindingKind::kDamage
+                                                                : FindingKind::kNote;
+  return {kind,
           finding.segment == 0 ? join_path(log_directory, wire::kLogStartFileName)
                                : segment_path(log_directory, finding.segment),
           finding.offset,
           finding.index,
           finding.what,
-          advice(log_directory, finding.flaw)};
+          kind == FindingKind::kDamage ? advice(log_directory, finding.flaw) : std::string()};
 }
 
 Result<wire::LogState> walk_log(const std::string& log_directory, wire::LogVisitor& visitor,
                                 const std::function<void()>& reads_again) {
   BIB_TRY(auto segments, list_segments(log_directory));
   const auto start = read_start(log_directory);
+  if (!start && start.error().code == ErrorCode::kIo) return tl::unexpected(start.error());
   if (segments.empty() && start && !*start) {
     return wire::fail(ErrorCode::kNotFound, "there is no segment in {}", log_directory);
   }

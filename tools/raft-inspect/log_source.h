@@ -6,7 +6,9 @@
 // stays the same, and segments that have come in since are walked too. Any one thread.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "inspect/finding.h"
@@ -18,14 +20,18 @@ namespace bib::inspect {
 
 // Walks the whole log; returns the state after it. `reads_again` is called when the last segment's
 // end looks damaged and is about to be read once more. kNotFound: there is no segment and no note
-// that there was one. kIo: the directory cannot be listed (a file that cannot be read is a
-// finding), or a running node has compacted the log meanwhile.
+// that there was one. kIo: the directory or the note of the log's start cannot be read (a segment
+// that cannot be read is a finding), or a running node has compacted the log meanwhile.
 wire::Result<wire::LogState> walk_log(
     const std::string& log_directory, wire::LogVisitor& visitor,
     const std::function<void()>& reads_again = [] {});
 
 // Adds the file's path and advice.
 Finding finding_of(const std::string& log_directory, const wire::LogFinding& finding);
+
+// The number of the log's first segment, as the note of its start has it: 1 without a note, nothing
+// where it cannot be read.
+std::optional<std::uint64_t> first_segment(const std::string& log_directory);
 
 std::string segment_path(const std::string& log_directory, std::uint64_t number);
 

@@ -21,6 +21,7 @@ struct Status {
   StateSource state;
   SnapshotSource snapshots;
   std::optional<long> process;
+  Findings of_log;
 };
 
 std::string vote_text(const wire::HardState& state) {
@@ -29,7 +30,8 @@ std::string vote_text(const wire::HardState& state) {
 
 std::string ending_text(const Status& status, const Paint& paint) {
   if (status.process) return fmt::format("open: process {} is running on it", *status.process);
-  if (has_damage(status.survey.findings)) return paint.bad("damaged");
+  if (has_damage(status.of_log)) return paint.bad("damaged");
+  if (!is_whole(status.of_log)) return paint.warn("not all of it could be read");
   if (status.survey.closed_cleanly()) return paint.good("closed cleanly");
   return paint.warn("not closed cleanly") +
          ": the node was killed or has crashed; it recovers at "
@@ -251,10 +253,11 @@ ExitCode show_status(const CommonOptions& options, const Console& console) {
   Status status;
   status.process = directory->lock.empty() ? std::nullopt : lock_holder(directory->lock);
   // Before the log, which a running node carries on: rows must never seem to be ahead of it.
-  status.state = open_state(directory->state);
+  status.state = open_state(directory->state, StateCheck::kMark);
   auto survey = survey_log(directory->log);
   if (!survey) return report_no_log(*directory, survey.error(), console);
   status.survey = *std::move(survey);
+  status.of_log = status.survey.findings;
   status.snapshots = find_snapshots(directory->snapshots, status.survey, status.survey.findings);
   check_directory(*directory, status.survey, status.snapshots, status.survey.findings);
   check_mark(status.state, status.survey, status.snapshots, status.survey.findings);
@@ -265,7 +268,7 @@ ExitCode show_status(const CommonOptions& options, const Console& console) {
                 << segments_text(status.survey) << snapshots_text(status.snapshots)
                 << rows_text(status);
   }
-  return report_damage(status.survey.findings, console);
+  return report_findings(status.survey.findings, console);
 }
 
 }  // namespace bib::inspect

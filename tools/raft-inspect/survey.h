@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -58,8 +59,11 @@ struct Survey {
   bool closed_cleanly() const;
 };
 
-// kNotFound: there is no segment; kIo. All else is in `findings`. `also`, if given, is told the
-// same in the same walk, findings excepted.
-wire::Result<Survey> survey_log(const std::string& log_directory, wire::LogVisitor* also = nullptr);
+// kNotFound: there is no segment; kIo. All else is in `findings`. Where a running node compacts the
+// log meanwhile, the walk begins again. At each beginning `also` names a visitor that is told the
+// same in the same walk, findings excepted; null: none.
+wire::Result<Survey> survey_log(
+    const std::string& log_directory,
+    const std::function<wire::LogVisitor*()>& also = [] { return nullptr; });
 
 }  // namespace bib::inspect
