@@ -8,7 +8,9 @@
 //   - the entry before is missing or differs: refused, with a place to try next;
 //   - an entry differs in its term: it and all after it are truncated, and only then;
 //   - the message is old, repeated or reordered: nothing changes, the answer is still true;
-//   - the message contradicts what is committed or proven: dropped and counted.
+//   - the message contradicts what is committed or proven: dropped and counted; what is committed
+//     here and not in the leader's log was acknowledged and is lost there, and people must hear of
+//     it.
 
 #include <algorithm>
 #include <utility>
@@ -22,6 +24,7 @@ namespace bib::consensus {
 using wire::EntryInfo;
 using wire::LogIndex;
 using wire::MessageKind;
+using wire::NodeId;
 using wire::PeerMessage;
 using wire::Term;
 
@@ -48,10 +51,11 @@ bool is_well_formed(const PeerMessage& message) {
 
 Accepted Raft::on_append(const PeerMessage& message) {
   if (!is_well_formed(message)) return drop(DropReason::kMalformed);
-  if (contradicts(message)) return drop(DropReason::kContradiction);
-  // Below the base nothing is known, and nothing need be: it is committed, so the leader has it.
-  if (message.log_index >= log_.base().index &&
-      !log_.matches({message.log_index, message.log_term})) {
+  if (const auto there = contradiction_in(message)) {
+    if (rules::is_committed_conflict(there->index, commit_)) note_conflict(message.from, *there);
+    return drop(DropReason::kContradiction);
+  }
+  if (!follows_own_log(message)) {
     refuse_append(message);
     return {};
   }
@@ -64,25 +68,67 @@ Accepted Raft::on_append(const PeerMessage& message) {
 }
 
 // A correct leader's log has what is committed (Raft §5.4.3), and never changes what it has said
-// in its term (leader append-only, figure 3).
-bool Raft::contradicts(const PeerMessage& message) const {
+// in its term (leader append-only, figure 3). The first place where the message says otherwise.
+std::optional<wire::LogPosition> Raft::contradiction_in(const PeerMessage& message) const {
   const LogIndex certain = rules::certain(following_.proved, commit_);
   auto differs = [&](LogIndex index, Term term) {
     return index <= certain && index >= log_.base().index && log_.term_at(index) != term;
   };
-  if (differs(message.log_index, message.log_term)) return true;
-  return std::any_of(message.entries.begin(), message.entries.end(),
-                     [&](const EntryInfo& entry) { return differs(entry.index, entry.term); });
+  if (differs(message.log_index, message.log_term)) {
+    return wire::LogPosition{message.log_index, message.log_term};
+  }
+  for (const EntryInfo& entry : message.entries) {
+    if (differs(entry.index, entry.term)) return wire::LogPosition{entry.index, entry.term};
+  }
+  return std::nullopt;
+}
+
+// One message could be a broken node's that leads nobody; the cluster's leader goes on, and says so
+// again.
+void Raft::note_conflict(NodeId leader, wire::LogPosition leaders) {
+  if (following_.conflict) return;
+  following_.conflict = CommittedConflict{.leader = leader,
+                                          .index = leaders.index,
+                                          .own = *log_.term_at(leaders.index),
+                                          .leaders = leaders.term};
+  following_.conflict_ticks = 0;
+  effects_.conflict = following_.conflict;
+}
+
+void Raft::tick_conflict() {
+  if (!following_.conflict || ++following_.conflict_ticks != config_.election_ticks_min) return;
+  effects_.conflict = following_.conflict;
+  effects_.conflict->lasts = true;
+}
+
+// Below the base nothing is known, and nothing need be: it is committed, so the leader has it.
+bool Raft::follows_own_log(const PeerMessage& message) const {
+  return message.log_index < log_.base().index ||
+         log_.matches({message.log_index, message.log_term});
+}
+
+std::size_t Raft::count_present(const PeerMessage& message) const {
+  const auto fresh =
+      std::find_if(message.entries.begin(), message.entries.end(), [&](const EntryInfo& entry) {
+        return entry.index > log_.base().index && !log_.matches({entry.index, entry.term});
+      });
+  return static_cast<std::size_t>(fresh - message.entries.begin());
+}
+
+// What step() asks before it comes to take_entries(), as far as that takes no change of this state.
+std::size_t Raft::count_new_entries(const PeerMessage& message) const {
+  if (message.kind != MessageKind::kAppend || message.to != config_.self) return 0;
+  if (rules::is_stale(message.kind, message.term, term_)) return 0;
+  const bool is_own_term = message.term == term_;
+  if (is_own_term && !rules::may_follow(leader_, message.from)) return 0;
+  if (!is_well_formed(message) || !follows_own_log(message)) return 0;
+  if (is_own_term && contradiction_in(message)) return 0;
+  return message.entries.size() - count_present(message);
 }
 
 Accepted Raft::take_entries(const PeerMessage& message) {
   Accepted accepted;
-  for (const EntryInfo& entry : message.entries) {
-    const bool present =
-        entry.index <= log_.base().index || log_.matches({entry.index, entry.term});
-    if (!present) break;
-    ++accepted.already_present;
-  }
+  accepted.already_present = count_present(message);
   accepted.appended = message.entries.size() - accepted.already_present;
   const LogIndex fresh = message.log_index + accepted.already_present + 1;
   const LogIndex end = message.log_index + message.entries.size();

@@ -102,6 +102,19 @@ struct ReceiveSnapshot {
   wire::LogPosition last;
 };
 
+// Follower: its leader's log has another entry where this one has a committed one, which no leader
+// has whose cluster has kept what it acknowledged (Raft §5.4.3): disks were lost or put back.
+struct CommittedConflict {
+  wire::NodeId leader;
+  wire::LogIndex index;  // the first entry that is known to differ
+  wire::Term own;        // its term here,
+  wire::Term leaders;    // and in the leader's log
+  // The same leader has stood by it for an election timeout: it is no stray message.
+  bool lasts = false;
+
+  bool operator==(const CommittedConflict&) const = default;
+};
+
 enum class TransferOutcome : std::uint8_t { kDone, kTimedOut, kTargetGone };
 
 struct Effects {
@@ -129,6 +142,8 @@ struct Effects {
   std::vector<SendSnapshot> send_snapshots;
   std::optional<ReceiveSnapshot> receive_snapshot;
   std::optional<TransferOutcome> transfer;
+  // When it is found, and once more when it lasts. Nothing here is to be read from now on.
+  std::optional<CommittedConflict> conflict;
 };
 
 }  // namespace bib::consensus

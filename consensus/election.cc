@@ -13,6 +13,9 @@
 //   - a split vote, or an answer that does not come: the node that asked tries again after a short
 //     random time, and a longer one each time after that;
 //   - the own disk stalls: this node does not ask, since it could not even keep its own vote;
+//   - it is not fit to lead, and has the only log with which anybody could: it asks when nobody
+//   else
+//     has won for a while;
 //   - a crash between vote and reply: the vote is durable before the reply leaves.
 
 #include <algorithm>
@@ -32,6 +35,7 @@ using wire::Term;
 // ---- timers ----
 
 void Raft::tick_election() {
+  tick_conflict();
   ++election_.elapsed;
   const bool suspicion_is_due = election_.suspicion_ticks > 0 && --election_.suspicion_ticks == 0;
   const bool is_alone = role_ == Role::kFollower && membership().voters_outgoing.empty() &&
@@ -40,6 +44,7 @@ void Raft::tick_election() {
   if (may_campaign()) {
     start_pre_vote();
   } else {
+    ++election_.passed;
     leader_ = NodeId();
     restart_election_timer();
   }
@@ -68,9 +73,15 @@ void Raft::retry_election_soon() {
   election_.timeout = static_cast<unsigned>(random_.between(1, std::max(1U, election_.timeout)));
 }
 
-// A closed connection is stronger evidence than silence. The delay gives each voter a place in the
-// queue, another one in each term, so that the survivors do not split the vote.
+// A closed connection is stronger evidence than silence.
 void Raft::suspect_leader() {
+  ask_soon();
+  leader_ = rules::leader_after_suspicion(leader_);
+}
+
+// The delay gives each voter a place in the queue, another one in each term, so that they do not
+// split the vote.
+void Raft::ask_soon() {
   std::size_t place = 0;
   std::size_t voters = 0;
   for (NodeId id : all_ids(membership())) {
@@ -81,7 +92,14 @@ void Raft::suspect_leader() {
   if (voters > 0) place = (place + term_.value()) % voters;
   election_.suspicion_ticks =
       std::min(config_.election_ticks_min, static_cast<unsigned>(1 + 2 * place));
-  leader_ = rules::leader_after_suspicion(leader_);
+}
+
+// A voter has come into reach while nobody is known to lead: after a start, or when a network has
+// healed. Whoever hears a leader refuses the pre-vote, and the leader speaks to who has come.
+void Raft::ask_who_came(NodeId peer) {
+  const bool waits = role_ == Role::kFollower || role_ == Role::kPreCandidate;
+  if (!waits || leader_ != NodeId() || election_.suspicion_ticks > 0) return;
+  if (membership().is_voter(peer)) ask_soon();
 }
 
 bool Raft::hears_leader() const {
@@ -101,6 +119,7 @@ void Raft::adopt_term(Term term) {
   following_.proved = commit_;
   following_.acked = std::min(disk_.durable, following_.proved);
   following_.ack_is_due = false;
+  following_.conflict.reset();
 }
 
 void Raft::stop_leading_or_asking() {
@@ -127,6 +146,7 @@ void Raft::follow(NodeId leader) {
   if (rules::puts_election_off(rules::Heard::kLeader)) election_.elapsed = 0;
   election_.suspicion_ticks = 0;
   election_.rounds = 0;
+  election_.passed = 0;
 }
 
 void Raft::become_leader() {
@@ -158,7 +178,9 @@ bool Raft::may_campaign() const {
                               .in_effect = membership(),
                               .before = membership_before_last(),
                               .change_is_committed = latest_membership_is_committed(),
-                              .disk_is_stalled = disk_.is_stalled});
+                              .disk_is_stalled = disk_.is_stalled,
+                              .stands_back = election_.stands_back,
+                              .passed = election_.passed});
 }
 
 void Raft::start_pre_vote() {

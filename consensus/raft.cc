@@ -37,7 +37,7 @@ bool nothing_in(const Effects& effects) {
          !effects.membership && !effects.committed_membership && effects.drop_peers.empty() &&
          !effects.wants_membership_entry && effects.reads_ready.empty() &&
          effects.reads_refused.empty() && effects.send_snapshots.empty() &&
-         !effects.receive_snapshot && !effects.transfer;
+         !effects.receive_snapshot && !effects.transfer && !effects.conflict;
 }
 
 }  // namespace
@@ -49,10 +49,10 @@ Raft::Raft(const RaftConfig& config, const Restored& restored)
       vote_(rules::vote_after_restart(restored.hard_state.vote)),
       log_(make_view(config, restored)),
       memberships_(restored.memberships),
-      commit_(restored.applied),
+      commit_(restored.known_committed()),
       applied_(restored.applied),
       disk_{.durable = log_.last_index(), .handed = log_.last_index()},
-      following_{.proved = restored.applied, .acked = restored.applied} {
+      following_{.proved = commit_, .acked = commit_} {
   // A snapshot was durable before the term that came with it. No vote of that term can have left.
   if (term_ < log_.base().term) {
     term_ = log_.base().term;
@@ -79,6 +79,7 @@ Accepted Raft::step(const PeerMessage& message) {
     return drop(DropReason::kMisaddressed);
   }
   if (message.term == Term() || message.term > wire::kTermMax) return drop(DropReason::kMalformed);
+  if (message.kind == MessageKind::kConflict) return drop(DropReason::kUnexpected);
   if (!may_be_reached(message)) return drop(DropReason::kTermJump);
   if (message.kind == MessageKind::kPreVoteReply) {
     on_pre_vote_reply(message);
@@ -90,6 +91,7 @@ Accepted Raft::step(const PeerMessage& message) {
       on_pre_vote(message);
       return {};
     case MessageKind::kPreVoteReply:
+    case MessageKind::kConflict:
       return {};
     case MessageKind::kVote:
       on_vote(message);
@@ -250,9 +252,14 @@ void Raft::disk_stalled(bool stalled) {
   if (role_ == Role::kLeader) hand_over_if_stalled();
 }
 
+void Raft::stand_back(bool stands_back) {
+  election_.stands_back = stands_back;
+  election_.passed = 0;
+}
+
 void Raft::peer_connected(NodeId peer_id) {
   Progress* peer = find_peer(peer_id);
-  if (peer == nullptr) return;
+  if (peer == nullptr) return ask_who_came(peer_id);
   // What was under way on the old connection may be lost.
   if (peer->state == ProgressState::kReplicate) peer->become_probe();
   peer->paused = false;

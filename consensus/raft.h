@@ -54,6 +54,10 @@ class Raft {
 
   void tick();
   Accepted step(const wire::PeerMessage& message);
+  // Of a message's entries, how many of its last ones step() would take into the log, at most:
+  // only these need be read. None of what is past, not from this term's leader, or does not follow
+  // what this log has.
+  std::size_t count_new_entries(const wire::PeerMessage& message) const;
   // The peer's last connection under its current boot id has closed. (The late end of a connection
   // of an earlier boot is not told.) Of the leader: suspicion.
   void peer_disconnected(wire::NodeId peer);
@@ -67,6 +71,10 @@ class Raft {
   // A write to the own disk is taking far too long; or (false) that is over. Until then this node
   // does not campaign, and a leader hands over to a voter whose disk has more.
   void disk_stalled(bool stalled);
+  // This node is not fit to lead, whatever its log; or (false) it is again. Until then it takes no
+  // leadership that is handed to it, and campaigns only when nobody else has led for some election
+  // timeouts: its log may be the only one with which anybody can. Handing over is the caller's.
+  void stand_back(bool stands_back);
 
   // ---- proposals (leader) ----
 
@@ -155,6 +163,8 @@ class Raft {
     return dropped_[static_cast<std::size_t>(reason)];
   }
   std::uint64_t pipelines_restarted() const { return pipelines_restarted_; }
+  // The leader contradicts what is committed here (Effects::conflict).
+  bool is_contradicted() const { return following_.conflict.has_value(); }
 
  private:
   // raft.cc: inputs, outputs, durability, the log's end
@@ -180,6 +190,8 @@ class Raft {
   void start_round_timer();
   void retry_election_soon();
   void suspect_leader();
+  void ask_soon();
+  void ask_who_came(wire::NodeId peer);
   bool hears_leader() const;
   void adopt_term(wire::Term term);
   void stop_leading_or_asking();
@@ -219,7 +231,11 @@ class Raft {
 
   // append.cc: the follower's side
   Accepted on_append(const wire::PeerMessage& message);
-  bool contradicts(const wire::PeerMessage& message) const;
+  std::optional<wire::LogPosition> contradiction_in(const wire::PeerMessage& message) const;
+  void note_conflict(wire::NodeId leader, wire::LogPosition leaders);
+  void tick_conflict();
+  bool follows_own_log(const wire::PeerMessage& message) const;
+  std::size_t count_present(const wire::PeerMessage& message) const;
   Accepted take_entries(const wire::PeerMessage& message);
   void refuse_append(const wire::PeerMessage& message);
   void on_heartbeat(const wire::PeerMessage& message);

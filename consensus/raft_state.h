@@ -7,6 +7,7 @@
 #include <deque>
 #include <optional>
 
+#include "consensus/effects.h"
 #include "wire/base/ids.h"
 
 namespace bib::consensus {
@@ -17,6 +18,8 @@ struct ElectionTimer {
   unsigned timeout = 0;
   unsigned suspicion_ticks = 0;  // until a pre-vote for suspicion; 0: none
   unsigned rounds = 0;           // campaigns since a leader was heard, or a vote given
+  unsigned passed = 0;           // elections in a row in which this node might not campaign
+  bool stands_back = false;
 };
 
 // The latest term that a voter has shown, of those that were not believed at its word alone.
@@ -58,6 +61,9 @@ struct FollowerState {
   wire::LogIndex proved;
   wire::LogIndex acked;     // the last position that was acknowledged to the leader
   bool ack_is_due = false;  // an append was accepted and not yet acknowledged in full
+  // This term's leader contradicts what is committed here; since so many ticks.
+  std::optional<CommittedConflict> conflict;
+  unsigned conflict_ticks = 0;
 };
 
 // A transfer of the leadership.

@@ -68,6 +68,12 @@ wire::Status check_restored(const RaftConfig& config, const Restored& restored) 
                       "the applied index {} is outside the log, which holds {} to {}",
                       restored.applied.value(), restored.base.index.value() + 1, last.value());
   }
+  if (restored.known_committed() < restored.applied || restored.known_committed() > last) {
+    return wire::fail(wire::ErrorCode::kCorrupt,
+                      "the committed index {} is outside the log, which ends at {}, or below what "
+                      "is applied, {}",
+                      restored.known_committed().value(), last.value(), restored.applied.value());
+  }
   for (std::size_t i = 0; i < restored.memberships.size(); ++i) {
     const LogIndex index = restored.memberships[i].index;
     const bool in_place =

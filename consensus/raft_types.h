@@ -53,9 +53,14 @@ struct Restored {
   std::vector<wire::TermRun> terms;
   std::vector<std::uint32_t> sizes;  // one for each entry
   wire::LogIndex applied;            // from base.index to the log's end; all of it is committed
+  wire::LogIndex committed;          // known to be, from applied to the log's end; 0: as applied
   // Ascending. The first one is that of the base (its index at most base.index), if there is one,
   // then each membership entry of the log. None at all: a node that was told nothing yet.
   std::vector<MembershipAt> memberships;
+
+  wire::LogIndex known_committed() const {
+    return committed == wire::LogIndex() ? applied : committed;
+  }
 };
 
 // kCorrupt unless Raft may start from this: the outside of the constructor's assertions.

@@ -40,8 +40,7 @@ void Raft::on_read_index(const PeerMessage& message) {
 }
 
 void Raft::on_read_index_reply(const PeerMessage& message) {
-  // A term's leader alone can confirm a read in it.
-  if (!message.rejected && !rules::may_follow(leader_, message.from)) {
+  if (!message.rejected && !rules::may_confirm_read(leader_, message.from)) {
     drop(DropReason::kUnexpected);
     return;
   }

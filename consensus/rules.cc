@@ -30,6 +30,7 @@ bool grants_vote(const wire::PeerMessage& request, const Voter& own) {
 bool may_campaign(const Candidacy& candidacy) {
   const NodeId self = candidacy.self;
   if (candidacy.disk_is_stalled && !BIB_MUTANT(kStalledNodeCampaigns)) return false;
+  if (candidacy.stands_back && candidacy.passed < kPassesMax) return false;
   if (candidacy.in_effect.is_voter(self)) return is_self(candidacy.in_effect, candidacy);
   return !candidacy.change_is_committed && candidacy.before.is_voter(self) &&
          is_self(candidacy.before, candidacy) && !BIB_MUTANT(kOutsiderDoesNotCampaign);

@@ -19,9 +19,9 @@
 // possible. What a majority is, is in quorum.h; which membership may follow which, in changer.h.
 //
 // Each rule also holds the bug that breaks it, BIB_MUTANT(...): a constant false in every ordinary
-// build (wire/base/mutant.h). Consensus has no other place for them. Three rules hold none,
-// since only a fault elsewhere can break them: may_follow and certain (what they refuse is dropped)
-// and may_truncate (asserted).
+// build (wire/base/mutant.h). Consensus has no other place for them. Two rules hold none, since
+// only a fault elsewhere can break them: may_follow (what it refuses is dropped) and
+// is_committed_conflict (disks forget what they had synced).
 #pragma once
 
 #include <algorithm>
@@ -73,7 +73,7 @@ inline bool may_be_reached(Term message, Term known) {
 // timeout, or one that lies would walk to the end of all terms within hours.
 inline constexpr std::uint64_t kFarStep = std::uint64_t{1} << 16;
 inline bool is_far_step(Term from, Term to) {
-  return to > from && to - from > kFarStep;
+  return to > from && to - from > kFarStep && !BIB_MUTANT(kBelievesFarSteps);
 }
 
 // A later term is entered when it is seen (Raft §5.1). A pre-vote asks about a term that no node
@@ -152,12 +152,18 @@ inline bool conflicts(Overlap at) {
 // committed, which every later leader has (Raft §5.4.3). A leader that stepped down has committed
 // more than anybody has proven to it since.
 inline LogIndex certain(LogIndex proved, LogIndex commit) {
-  return std::max(proved, commit);
+  return BIB_MUTANT(kTakesContradictions) ? LogIndex() : std::max(proved, commit);
+}
+
+// What differs from the leader's log and is committed here: the leader was elected by nodes that
+// have lost it.
+inline bool is_committed_conflict(LogIndex differs, LogIndex commit) {
+  return differs <= commit;
 }
 
 // What is committed every later leader has (Raft §5.4.3): no conflict reaches so far down.
 inline bool may_truncate(LogIndex from, LogIndex commit) {
-  return from > commit;
+  return from > commit || BIB_MUTANT(kTakesContradictions);
 }
 
 // A refusal that comes late or twice takes nothing back of what its sender has acknowledged.
@@ -258,6 +264,7 @@ inline bool goes_with_its_entry(LogIndex membership, LogIndex truncated_from) {
   return membership >= truncated_from && !BIB_MUTANT(kTruncatedChangeStays);
 }
 
+inline constexpr unsigned kPassesMax = 3;
 struct Candidacy {
   NodeId self;
   std::uint64_t own_log = 0;  // RaftConfig::own_log
@@ -265,10 +272,13 @@ struct Candidacy {
   const wire::Membership& before;    // the one that it replaced
   bool change_is_committed = false;  // from `before` to `in_effect`
   bool disk_is_stalled = false;
+  bool stands_back = false;
+  unsigned passed = 0;  // elections in a row in which it has stood back, and nobody has won
 };
 // A voter of the membership in effect or, while that is uncommitted, of the one before: its log may
 // be the only one that can finish the change (dissertation §4.2.2, figure 4.6). Only with the log
-// that the membership knows, and with a disk that could keep its vote.
+// that the membership knows, and with a disk that could keep its vote. One that stands back gives
+// others the time to be elected.
 bool may_campaign(const Candidacy& candidacy);
 
 // A leader whose removal is committed steps down, and not before (dissertation §4.2.2).
@@ -317,6 +327,11 @@ inline bool may_answer_reads(LogIndex commit, LogIndex term_start) {
 // After the read was asked a quorum has answered a heartbeat. No clock replaces that.
 inline bool answers_read(std::uint64_t asked_in_round, std::uint64_t confirmed_round) {
   return asked_in_round <= confirmed_round || BIB_MUTANT(kReadsByLease);
+}
+
+// The leader of a term alone can confirm a read in it.
+inline bool may_confirm_read(NodeId leader, NodeId sender) {
+  return may_follow(leader, sender) || BIB_MUTANT(kAnyoneConfirmsReads);
 }
 
 // ---- transfer (dissertation §3.10) ----

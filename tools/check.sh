@@ -15,11 +15,12 @@
 #   asan, tsan, release   builds that preset and runs its tests
 #   fuzz       builds the fuzz targets (preset fuzz, clang) and gives each of them some seconds
 #   sim [N]    builds preset dev and runs N simulated clusters, seeds 1 to N (20000 when not given)
+#   damage [N] builds preset dev and damages N data directories, seeds 1 to N (5000 when not given)
 #   mutants    builds the simulator with planted bugs (preset mutants) and shows that each is caught
 #   coverage   builds and tests with counters; the report goes to build/coverage/report.txt
 #   history [SECONDS]   clusters of three and five real nodes under faults, with quick and with the
 #              default timeouts, for so long each (300)
-#   long       what is too long for CI: asan, tsan, fuzz, sim 20000, mutants, history
+#   long       what is too long for CI: asan, tsan, fuzz, sim 20000, damage 5000, mutants, history
 #   tidy [all | FILE...]   clang-tidy over the files changed since HEAD, all files, or those named
 #
 # Missing packages are installed first (tools/deps.sh). BIB_SEED replaces the seed of history.
@@ -134,7 +135,7 @@ history_runs() {
 }
 
 what=${1-all}
-if [[ $# -gt 1 && $what != tidy && ! ($what =~ ^(history|sim)$ && $# -eq 2) ]]; then
+if [[ $# -gt 1 && $what != tidy && ! ($what =~ ^(history|sim|damage)$ && $# -eq 2) ]]; then
   usage >&2
   exit 2
 fi
@@ -169,6 +170,11 @@ case $what in
     step "build dev" build dev
     step "simulate" build/dev/bin/bib_sim --seeds "1..${2-20000}" --repeat-every 100
     ;;
+  damage)
+    step deps deps
+    step "build dev" build dev
+    step "damage" build/dev/bin/bib_damage --seeds "1..${2-5000}"
+    ;;
   mutants)
     step deps deps
     step "build mutants" build mutants
@@ -193,7 +199,7 @@ case $what in
     history_runs "${2-300}"
     ;;
   long)
-    for part in asan tsan fuzz sim mutants history; do
+    for part in asan tsan fuzz sim damage mutants history; do
       "$0" "$part"
     done
     ;;

@@ -211,7 +211,10 @@ bool Client::connect(Clock::time_point deadline, std::vector<Completion>& comple
     ErrorCode code =
         last_problem_.code == ErrorCode::kTimeout ? ErrorCode::kIo : last_problem_.code;
     const wire::Error error{code, fmt::format("no node can be reached: {}", finder_.failures())};
-    while (!pending_.empty()) complete(pending_.front(), tl::unexpected(error), completions);
+    while (!pending_.empty()) {
+      Pending& oldest = pending_.front();
+      complete(oldest, tl::unexpected(oldest.lost.said().value_or(error)), completions);
+    }
     finder_.start_over();
   }
   return false;
@@ -311,6 +314,14 @@ void Client::on_error_reply(Pending& pending, const wire::Frame& frame,
           kOverloadPauseMin * (1U << std::min(pending.overloads++, kOverloadDoublingsMax));
       first_waiting_ = std::min(first_waiting_, pending.ticket);
       return;
+    case ErrorCode::kCorrupt:
+    case ErrorCode::kIo:
+      // That node's rows or disk: each node has its own.
+      if (pending.kind == FrameKind::kQuery && finder_.server() &&
+          pending.lost.add(*finder_.server(), error)) {
+        return disconnect(std::move(error));
+      }
+      [[fallthrough]];
     default:
       complete(pending, tl::unexpected(std::move(error)), completions);
       completions.back().current_revision = reply->current_revision;
@@ -330,6 +341,7 @@ std::chrono::milliseconds Client::patience(const Pending& pending) const {
 }
 
 wire::Error Client::expired_error(const Pending& pending) const {
+  if (pending.lost.said()) return *pending.lost.said();
   const std::string time = seconds_text(options_.timeout);
   // A command that was sent once may have been executed, whatever came afterwards.
   const bool unknown = pending.kind == FrameKind::kCommand && pending.sent != Clock::time_point();

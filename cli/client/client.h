@@ -7,7 +7,7 @@
 // leader, that one gets them. Unanswered requests are sent again in their order. Requests under way
 // at the same time may be decided in another order than they were submitted if some are retried;
 // a caller that depends on an answer waits for it. A read that two nodes lose with their connection
-// is not taken to a third (lost_answers.h).
+// is not taken to a third (lost_answers.h); nor is one for which two nodes cannot read their rows.
 //
 // Pipelining: submit() while can_submit(), then poll() for completions. Everything submitted
 // between two polls leaves in one write. call() is one request and its answer.

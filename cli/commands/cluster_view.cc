@@ -53,6 +53,45 @@ std::string role_text(const MemberView& member) {
   return member.leader ? "leader" : "follower";
 }
 
+Json rows_json(wire::RowsVerdict rows) {
+  switch (rows) {
+    case wire::RowsVerdict::kEqual:
+      return "equal";
+    case wire::RowsVerdict::kDifferent:
+      return "different";
+    case wire::RowsVerdict::kDisputed:
+      return "disputed";
+    case wire::RowsVerdict::kUnknown:
+      break;
+  }
+  return nullptr;
+}
+
+bool rows_are_in_doubt(const MemberView& member) {
+  return member.rows == wire::RowsVerdict::kDifferent ||
+         member.rows == wire::RowsVerdict::kDisputed;
+}
+
+// What a majority has says who differs; without one it cannot be told.
+std::string rows_text(const ClusterView& view) {
+  std::string different;
+  bool disputed = false;
+  for (const MemberView& member : view.members) {
+    if (member.rows == wire::RowsVerdict::kDifferent) {
+      different += fmt::format("{}{}", different.empty() ? "" : ", ", wire::to_string(member.id));
+    }
+    disputed = disputed || member.rows == wire::RowsVerdict::kDisputed;
+  }
+  if (!different.empty()) {
+    return fmt::format(
+        "Rows: DIFFERENT from those of a majority on {}, which answers no reads: see `bib cluster "
+        "status --digests`\n",
+        different);
+  }
+  if (!disputed) return {};
+  return "Rows: DISPUTED, no majority has the same: see `bib cluster status --digests`\n";
+}
+
 Json majority_json(const Quorum& quorum, const Majority& majority) {
   return {{"voters", majority.voters},
           {"needed", majority.needed},
@@ -76,6 +115,7 @@ std::string reached_text(const Quorum& quorum) {
 }
 
 std::string health_text(const MemberView& member) {
+  if (member.rows == wire::RowsVerdict::kDifferent) return "rows differ";
   if (!member.known) return "unknown";
   return member.healthy ? "healthy" : "unhealthy";
 }
@@ -126,6 +166,8 @@ ClusterView to_view(const wire::StatusReply& reply) {
     shown.outgoing = member.outgoing;
     shown.wants_vote = member.wants_vote;
     shown.caught_up = member.caught_up;
+    shown.report = printable(member.report);
+    shown.rows = member.rows;
   }
   for (const wire::ProjectionStatus& projection : reply.projections) {
     view.projections.push_back({std::string(projection.name), projection.version, projection.rows,
@@ -157,8 +199,9 @@ std::string state_text(const ClusterView& view) {
   if (!quorum.known) return "unknown (the leader does not answer)";
   if (!quorum.has_quorum()) return "no quorum";
   const bool all =
-      std::all_of(view.members.begin(), view.members.end(),
-                  [](const MemberView& member) { return member.known && member.healthy; });
+      std::all_of(view.members.begin(), view.members.end(), [](const MemberView& member) {
+        return member.known && member.healthy && !rows_are_in_doubt(member);
+      });
   return all ? "healthy" : "degraded";
 }
 
@@ -204,12 +247,14 @@ Json members_json(const ClusterView& view) {
                  {"leader", member.leader},
                  {"healthy", nullptr},
                  {"behind", nullptr},
-                 {"caught_up", nullptr}};
+                 {"caught_up", nullptr},
+                 {"rows", rows_json(member.rows)}};
     if (member.known) {
       json["healthy"] = member.healthy;
       json["behind"] = member.behind;
       json["caught_up"] = member.voter || member.caught_up;
     }
+    json["report"] = member.report.empty() ? Json(nullptr) : Json(member.report);
     members.push_back(std::move(json));
   }
   return members;
@@ -224,6 +269,15 @@ std::string members_text(const ClusterView& view) {
                member.known ? std::to_string(member.behind) : "?"});
   }
   return table.render();
+}
+
+std::string reports_text(const ClusterView& view) {
+  std::string text;
+  for (const MemberView& member : view.members) {
+    if (member.report.empty()) continue;
+    text += fmt::format("{} reports: {}\n", wire::to_string(member.id), member.report);
+  }
+  return text.empty() ? text : text + '\n';
 }
 
 Json to_json(const ClusterView& view) {
@@ -275,8 +329,8 @@ std::string to_text(const ClusterView& view) {
                      {"Leader", leader_text},
                      {"Term", std::to_string(view.term.value())},
                      {"Commit index", std::to_string(view.commit.value())}});
-  return text + '\n' + members_text(view) + '\n' + joint_text(view) + quorum_text(judge(view)) +
-         '\n';
+  return text + '\n' + members_text(view) + '\n' + reports_text(view) + joint_text(view) +
+         quorum_text(judge(view)) + '\n' + rows_text(view);
 }
 
 wire::Result<ClusterView> fetch_node_view(const Context& context, const ServerAddress& address) {

@@ -29,6 +29,8 @@ struct MemberView {
   bool outgoing = false;     // votes until a joint change is left
   bool wants_vote = false;   // a non-voter that is promoted once it has caught up
   bool caught_up = false;
+  std::string report;  // what it has told of itself; empty: nothing
+  wire::RowsVerdict rows = wire::RowsVerdict::kUnknown;
 };
 
 struct ProjectionView {

@@ -1,5 +1,6 @@
 #include "cli/config/config_file.h"
 
+#include <yaml-cpp/depthguard.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "cli/client/address.h"
 #include "cli/config/config_text.h"
 #include "cli/print/units.h"
+#include "wire/base/text.h"
 #include "wire/config/config_key.h"
 
 namespace bib::cli {
@@ -23,6 +25,7 @@ using wire::ValueKind;
 using Texts = std::vector<std::string>;
 
 constexpr std::size_t kFileSizeMax = 1U << 20;
+constexpr std::size_t kProblemsShownMax = 100;  // a file of another kind can have one in each line
 
 // The names that may stand directly in a section ("" is the file itself).
 std::vector<std::string_view> names_in(std::string_view section) {
@@ -155,6 +158,10 @@ class Loader {
       unread_ = false;
       if (documents.empty() || documents[0].IsNull()) return;
       read_section(documents[0], "");
+    } catch (const YAML::DeepRecursion& error) {
+      problem_at(error.mark, "",
+                 fmt::format("is nested more than {} levels deep; the configuration has three",
+                             error.depth()));
     } catch (const YAML::Exception& error) {
       problem_at(error.mark, "", fmt::format("is not YAML: {}", error.msg));
     } catch (const std::exception& error) {
@@ -390,9 +397,12 @@ bool always_written(std::string_view key) {
 
 }  // namespace
 
+// Keys and values are bytes of the file's.
 std::string to_string(const ConfigProblem& problem) {
-  if (problem.key.empty()) return fmt::format("{}: {}", problem.place, problem.message);
-  return fmt::format("{}: {}: {}", problem.place, problem.key, problem.message);
+  if (problem.key.empty()) {
+    return wire::printable(fmt::format("{}: {}", problem.place, problem.message));
+  }
+  return wire::printable(fmt::format("{}: {}: {}", problem.place, problem.key, problem.message));
 }
 
 LoadedConfig load_config(const ConfigSources& sources, const Environment& environment) {
@@ -401,7 +411,14 @@ LoadedConfig load_config(const ConfigSources& sources, const Environment& enviro
 
 wire::Error config_error(const LoadedConfig& loaded) {
   std::vector<std::string> lines;
-  for (const ConfigProblem& problem : loaded.problems) lines.push_back(to_string(problem));
+  for (const ConfigProblem& problem : loaded.problems) {
+    if (lines.size() == kProblemsShownMax) {
+      lines.push_back(
+          fmt::format("and {} more; the first are shown", loaded.problems.size() - lines.size()));
+      break;
+    }
+    lines.push_back(to_string(problem));
+  }
   return {ErrorCode::kConfig, fmt::format("{}", fmt::join(lines, "\n"))};
 }
 

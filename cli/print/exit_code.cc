@@ -28,6 +28,7 @@ ExitCode exit_code_for(wire::ErrorCode code) {
       return ExitCode::kNotFound;
     case ErrorCode::kRefused:
       return ExitCode::kRefused;
+    case ErrorCode::kConflict:  // ends bibd, and goes to no client
     case ErrorCode::kCorrupt:
     case ErrorCode::kOverloaded:
     case ErrorCode::kRequestReused:
@@ -51,6 +52,8 @@ ExitCode node_exit_code_for(wire::ErrorCode code) {
       return ExitCode::kPermission;
     case ErrorCode::kRefused:
       return ExitCode::kRefused;
+    case ErrorCode::kConflict:
+      return ExitCode::kConflict;
     case ErrorCode::kCorrupt:
     case ErrorCode::kIo:  // of its own disk or sockets
     case ErrorCode::kNotLeader:

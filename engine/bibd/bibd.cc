@@ -113,6 +113,7 @@ wire::Status Bibd::Impl::prepare() {
   projections::RocksOptions rocks;
   rocks.block_cache_bytes = block_cache_bytes(config.store.block_cache_bytes, memory_limit());
   BIB_TRY(rocks.files_open_max, store_files(config, raise_descriptor_limit()));
+  rocks.on_warning = [this](const std::string& line) { logger.warn("store", "RocksDB: {}", line); };
   startup.state_options().open_store = [rocks](const std::string& directory) {
     return projections::RocksStore::open(directory, rocks);
   };

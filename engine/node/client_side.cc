@@ -116,6 +116,8 @@ void ClientSide::add_counters(wire::StatusReply& reply) const {
   reply.counters.push_back(
       {"snapshot.waits_to_fetch", parts_.snapshots->waits_to_fetch() ? 1U : 0U});
   reply.counters.push_back({"disk.is_nearly_full", space.is_short() ? 1U : 0U});
+  reply.counters.push_back({"rows.compared_at", parts_.rows->compared_at().value()});
+  reply.counters.push_back({"rows.differ", parts_.rows->differs() ? 1U : 0U});
   reply.counters.push_back({"api.overloaded.reads", parts_.queries->overloaded()});
   reply.counters.push_back({"api.overloaded.commands", parts_.commands->overloaded()});
   reply.counters.push_back({"api.overloaded.feeds", parts_.feed->overloaded()});
@@ -154,6 +156,8 @@ void ClientSide::add_members(wire::StatusReply& reply) const {
     status.outgoing = std::binary_search(membership.voters_outgoing.begin(),
                                          membership.voters_outgoing.end(), member.id);
     status.wants_vote = member.wants_vote;
+    status.report = parts_.conflicts->report_of(member.id);
+    status.rows = parts_.rows->of(member.id);
     reply.members.push_back(status);
   }
 }

@@ -17,7 +17,8 @@ Commands::Commands(CommandsOptions options, RaftDriver& driver, projections::Pro
     : options_(options), driver_(driver), projector_(projector), clients_(clients), clock_(clock) {}
 
 void Commands::on_command(Asker asker, const wire::Command& command) {
-  if (driver_.raft().role() != consensus::Role::kLeader) return answer_not_leader(asker);
+  const bool leads = driver_.raft().role() == consensus::Role::kLeader;
+  if (!leads || driver_.stands_back()) return answer_not_leader(asker);
   if (!driver_.is_ready_to_decide() || !parked_.empty()) return park(asker, command);
   decide(asker, command);
 }
@@ -31,7 +32,7 @@ void Commands::park(Asker asker, const wire::Command& command) {
         asker, {ErrorCode::kOverloaded, "the new leader is not ready yet; try again in a moment"});
   }
   parked_bytes_ += body.size();
-  parked_.push_back(Parked{asker, {body.begin(), body.end()}});
+  parked_.push_back(Parked{asker, command.digest, {body.begin(), body.end()}});
 }
 
 void Commands::decide_parked() {
@@ -42,8 +43,9 @@ void Commands::decide_parked() {
     const Parked one = std::move(parked_.front());
     parked_.pop_front();
     parked_bytes_ -= one.body.size();
-    const auto command = wire::decode_command(one.body);
+    auto command = wire::decode_command(one.body);
     BIB_CHECK(command.has_value(), "a parked command was checked before");
+    command->digest = one.digest;
     decide(one.asker, *command);
   } while (!parked_.empty() && driver_.is_ready_to_decide() &&
            clock_.monotonic_us() - began < options_.parked_turn_us);

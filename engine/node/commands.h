@@ -98,6 +98,7 @@ class Commands {
   };
   struct Parked {
     Asker asker;
+    std::uint64_t digest = 0;  // of the client's bytes, which another library may lay out otherwise
     std::vector<std::uint8_t> body;
   };
 

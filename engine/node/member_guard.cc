@@ -35,6 +35,7 @@ bool shows_durable_term(MessageKind kind) {
     case MessageKind::kReadIndexReply:
     case MessageKind::kSnapshot:
     case MessageKind::kSnapshotReply:
+    case MessageKind::kConflict:
       return false;
   }
   return false;
@@ -58,6 +59,7 @@ bool counts_sender(MessageKind kind) {
     case MessageKind::kReadIndex:
     case MessageKind::kReadIndexReply:
     case MessageKind::kSnapshot:
+    case MessageKind::kConflict:
       return false;
   }
   return false;
@@ -92,9 +94,11 @@ bool MemberGuard::on_message(const wire::PeerMessage& message) {
   const auto shown = shown_.find(message.from);
   if (shown == shown_.end()) return true;
   if (!is_log_of(message.from, shown->second.log_id)) return !counts_sender(message.kind);
-  // What consensus does not believe was a slip of its sender, and not on its disk.
+  // What consensus does not believe was a slip of its sender, and not on its disk. A far step is
+  // noted once this node has entered the term: at the next message in it.
   const bool is_believable =
-      consensus::rules::may_be_reached(message.term, std::max(raft_.term(), shown->second.term));
+      consensus::rules::may_be_reached(message.term, std::max(raft_.term(), shown->second.term)) &&
+      !consensus::rules::is_far_step(raft_.term(), message.term);
   if (is_believable && shows_durable_term(message.kind) && shown->second.term < message.term) {
     shown->second.term = message.term;
   }

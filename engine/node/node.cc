@@ -4,7 +4,9 @@
 #include <memory>
 #include <utility>
 
+#include "engine/storage/state_damage.h"
 #include "projections/rules/join_tokens.h"
+#include "wire/base/mutant.h"
 #include "wire/base/secret.h"
 #include "wire/base/units.h"
 #include "wire/peer/join_token.h"
@@ -68,6 +70,7 @@ Node::Node(NodeWorld world, const wire::NodeConfig& config,
       disk_watch_(std::chrono::milliseconds(config.raft.disk_stall_timeout_ms)),
       on_stopped_(std::move(on_stopped)) {
   parts_.fail = [this](const wire::Error& error) { fail(error); };
+  parts_.give_way = [this](const wire::Error& error) { give_way(error); };
 }
 
 Node::~Node() = default;
@@ -86,6 +89,8 @@ wire::Status Node::assemble(NodeTuning tuning, NodeStart start) {
   state_ = std::make_unique<StateKeeper>(parts_);
   peer_side_ = std::make_unique<PeerSide>(parts_);
   client_side_ = std::make_unique<ClientSide>(parts_, *peer_side_);
+  commit_notes_ = std::make_unique<CommitNotes>(parts_);
+  parts_.conflicts = std::make_unique<Conflicts>(parts_);
 
   parts_.log = std::make_unique<LogOutbox>(world.log);
   tuning.snapshots.data_directory = parts_.config.data_dir;
@@ -100,11 +105,12 @@ wire::Status Node::assemble(NodeTuning tuning, NodeStart start) {
                                                world.peers, *this, *parts_.snapshots, world.clock);
   parts_.snapshots->attach(*parts_.driver);
   parts_.guard = std::make_unique<MemberGuard>(parts_.driver->raft());
+  parts_.rows = std::make_unique<RowsGuard>(parts_);
   for (const consensus::MembershipAt& known : start.restored.memberships) {
     // What names this node counts even if it is not known to be committed yet: it is one that
     // others know.
     const bool named = peer_side_->names_this_node(known.membership);
-    if (named || known.index <= start.restored.applied) peer_side_->learn_own_part(known);
+    if (named || known.index <= start.restored.known_committed()) peer_side_->learn_own_part(known);
   }
   make_services(tuning, start.log_reader);
   const std::vector<wire::Member>& members = parts_.driver->members();
@@ -140,6 +146,8 @@ void Node::on_turn() {
   parts_.commands->decide_parked();
   parts_.commands->propose_open_batch();
   if (const auto status = driver.run_effects(); !status) return fail(status.error());
+  parts_.conflicts->on_turn();
+  parts_.rows->step();
   parts_.feed->on_turn(driver.readable_index());
   parts_.joins->answer_committed();
   if (parts_.changes->step()) world.turns.continue_soon();
@@ -161,6 +169,7 @@ void Node::on_tick() {
   parts_.commands->propose_open_batch();
   if (NodeObserver* observer = parts_.world.observer) observer->before_tick();
   parts_.driver->tick();
+  parts_.rows->on_tick();
   parts_.snapshots->on_tick();
 }
 
@@ -181,6 +190,7 @@ void Node::on_housekeeping() {
   if (finished_) return;
   parts_.queries->sweep();
   state_->on_housekeeping();
+  commit_notes_->on_housekeeping();
   look_at_space();
 }
 
@@ -267,6 +277,7 @@ wire::Status Node::apply(const wire::Bytes& entry) {
   if (NodeObserver* observer = parts_.world.observer) {
     observer->on_applied(entry, parts_.projector->mark());
   }
+  parts_.rows->on_applied(applied.index);
   parts_.commands->on_outcomes(applied.outcomes);
   parts_.feed->on_applied(applied.index);
   return {};
@@ -281,6 +292,7 @@ void Node::on_role(const consensus::RoleChange& change) {
     parts_.changes->on_leadership_lost();
     first_token_done_ = false;  // it may have been on its way: the next time it leads will tell
   }
+  if (leads && !leading_) parts_.rows->on_leadership_begins();
   leading_ = leads;
   parts_.world.logger.info("raft", "{} in term {}; leader: {}", client_side_->role_name(),
                            change.term.value(),
@@ -290,6 +302,7 @@ void Node::on_role(const consensus::RoleChange& change) {
 void Node::on_membership(const wire::Membership& membership) {
   if (NodeObserver* observer = parts_.world.observer) observer->on_membership(membership);
   parts_.world.peers.set_members(membership.members);
+  parts_.conflicts->on_membership(membership);
   parts_.world.logger.info("raft", "members: voters {}, non-voters {}{}", membership.voters.size(),
                            membership.learners.size(), membership.is_joint() ? ", changing" : "");
 }
@@ -329,7 +342,7 @@ void Node::stop() {
   stop_deadline_ms_ = world.turns.now_ms() + world.pace.hand_over_ms;
   world.clients.stop_listening();
   parts_.commands->propose_open_batch();
-  const auto successor = parts_.driver->transfer_leadership();
+  const auto successor = parts_.driver->transfer_leadership(parts_.rows->successor());
   if (successor) {
     world.logger.info("node", "stopping; handing the leadership to {}", to_string(*successor));
   } else {
@@ -344,9 +357,33 @@ void Node::fail(const wire::Error& error) {
   finish();
 }
 
+void Node::give_way(const wire::Error& error) {
+  if (finished_ || failure_) return;
+  failure_ = error;
+  parts_.world.logger.error("node", "{}", error.message);
+  stop();
+  parts_.world.turns.continue_soon();
+}
+
 void Node::check_failures() {
   if (parts_.commands->failure()) return fail(*parts_.commands->failure());
-  if (parts_.queries->failure()) return fail(*parts_.queries->failure());
+  if (parts_.queries->failure()) give_way(*parts_.queries->failure());
+}
+
+// Rows that are damaged are not opened again: the next start restores them.
+void Node::note_damage() {
+  std::optional<wire::Error> damage = parts_.state_damage;
+  if (!damage && parts_.store->is_open()) damage = parts_.store->damage();
+  if (!damage) return;
+  const InstallPlaces places(parts_.config.data_dir);
+  const auto noted = note_state_damage(parts_.world.files, places, damage->message);
+  if (!failure_) failure_ = damage;
+  while (failure_->message.ends_with('.')) failure_->message.pop_back();
+  failure_->message += fmt::format(
+      ". The rows follow from the log: {}start the node again, and it takes them from a snapshot "
+      "that is whole, or from the log. Where it cannot, it says what is whole and what to do",
+      noted ? std::string()
+            : fmt::format("move {} away ({}), ", places.state, noted.error().message));
 }
 
 void Node::finish() {
@@ -358,6 +395,7 @@ void Node::finish() {
   // Rows may only go to the store if the log that they come from is durable.
   const wire::Status stored = state_->finish(status.has_value() && !failure_);
   if (status && !stored) status = stored;
+  note_damage();
   if (failure_) status = tl::unexpected(*failure_);
   on_stopped_(status);
 }

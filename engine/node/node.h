@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "engine/node/client_side.h"
+#include "engine/node/commit_notes.h"
 #include "engine/node/disk_space.h"
 #include "engine/node/disk_watch.h"
 #include "engine/node/node_parts.h"
@@ -32,8 +33,8 @@ struct NodeStart {
   projections::DurableStore& store;  // outlives the loop's last turn: jobs on the pool read it
   projections::ProjectorOptions projector_options;
   std::unique_ptr<projections::Projector> projector;
-  std::vector<wire::SnapshotManifest> snapshots;  // ascending by index
-  std::vector<wire::Member> first_members;        // whom to dial while the log names no one
+  FoundSnapshots snapshots;
+  std::vector<wire::Member> first_members;  // whom to dial while the log names no one
 };
 
 // The options of a node's parts: what a simulation may draw; tuning_of() gives the configuration's.
@@ -84,9 +85,13 @@ class Node final : public Applier, public LogSink, public LogEvents {
   // ---- Applier
   wire::Status apply(const wire::Bytes& entry) override;
   bool takes_more() const override { return state_->takes_more_rows(); }
+  void on_heartbeat(wire::PeerMessage& message) override { parts_.rows->stamp(message); }
   void on_role(const consensus::RoleChange& change) override;
   void on_membership(const wire::Membership& membership) override;
   void on_membership_committed(const consensus::MembershipAt& committed) override;
+  void on_conflict(const consensus::CommittedConflict& conflict) override {
+    parts_.conflicts->on_conflict(conflict);
+  }
   void on_read_ready(ReadAsker asker, std::uint64_t token) override;
   void on_read_refused(ReadAsker asker, std::uint64_t token,
                        consensus::ReadRefusal reason) override;
@@ -108,12 +113,16 @@ class Node final : public Applier, public LogSink, public LogEvents {
   void on_space(std::uint64_t free);
   void check_failures();
   void fail(const wire::Error& error);
+  // As fail(), but hands the leadership over first: what is wrong is wrong with reads only.
+  void give_way(const wire::Error& error);
+  void note_damage();
   void finish();
 
   NodeParts parts_;
   std::unique_ptr<StateKeeper> state_;
   std::unique_ptr<PeerSide> peer_side_;
   std::unique_ptr<ClientSide> client_side_;
+  std::unique_ptr<CommitNotes> commit_notes_;
   DiskWatch disk_watch_;
   bool looks_at_space_ = false;
   std::uint64_t next_space_look_ms_ = 0;

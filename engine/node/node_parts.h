@@ -8,9 +8,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "engine/node/commands.h"
+#include "engine/node/conflicts.h"
 #include "engine/node/disk_space.h"
 #include "engine/node/event_feed.h"
 #include "engine/node/joins.h"
@@ -20,6 +22,7 @@
 #include "engine/node/observer.h"
 #include "engine/node/queries.h"
 #include "engine/node/raft_driver.h"
+#include "engine/node/rows_guard.h"
 #include "engine/node/snapshots.h"
 #include "engine/ports/client_port.h"
 #include "engine/ports/clock.h"
@@ -45,6 +48,10 @@ struct NodePace {
   // it waits, the more changes of one row become one write, and the more is replayed after a crash.
   std::size_t carry_bytes = 32U << 20;
   std::uint64_t carry_ms = 3000;
+  // What the store has taken it may have in memory only, without a log of its own; so often it is
+  // made durable, or a start after a crash would replay minutes of few writes.
+  std::uint64_t flush_ms = 10'000;
+  std::uint64_t note_ms = 1000;       // between two notes of what is committed
   std::uint64_t space_ms = 1000;      // between two looks at the disk's free space
   std::uint64_t hand_over_ms = 1000;  // that a node which stops waits for its successor
 };
@@ -80,6 +87,9 @@ struct NodeParts {
   std::uint64_t log_id = 0;
   // An error that the node must not survive: it stops.
   std::function<void(const wire::Error&)> fail;
+  // The same, but it may hand over its leadership first.
+  std::function<void(const wire::Error&)> give_way;
+  std::optional<wire::Error> state_damage;  // found in the state's files, but not by the store
 
   // Jobs on the pool read it: it must outlive the loop's last turn.
   projections::DurableStore* store = nullptr;
@@ -88,12 +98,14 @@ struct NodeParts {
   std::unique_ptr<LogOutbox> log;
   std::unique_ptr<RaftDriver> driver;
   std::unique_ptr<MemberGuard> guard;
+  std::unique_ptr<RowsGuard> rows;
   std::unique_ptr<Commands> commands;
   std::unique_ptr<Queries> queries;
   std::unique_ptr<EventFeed> feed;
   std::unique_ptr<Joins> joins;
   std::unique_ptr<MembershipChanges> changes;
   std::unique_ptr<Snapshots> snapshots;
+  std::unique_ptr<Conflicts> conflicts;
 };
 
 }  // namespace bib::engine

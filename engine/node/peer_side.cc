@@ -12,13 +12,32 @@ using wire::ErrorCode;
 
 void PeerSide::on_peer_message(wire::PeerMessage&& message) {
   if (!parts_.guard->on_message(message) || !entries_are_good(message)) return;
+  if (message.kind == wire::MessageKind::kConflict) return parts_.conflicts->on_report(message);
   if (NodeObserver* observer = parts_.world.observer) observer->before_message(message);
+  const wire::NodeId from = message.from;
+  const wire::DigestNote& said = message.digests;
+  const bool compares = said.asked != wire::LogIndex() || said.index != wire::LogIndex();
+  const DigestComparison::Heard heard{message.kind, from, message.term, said};
   parts_.driver->on_message(std::move(message));
+  if (compares) parts_.rows->received(heard);
+  tell_of_drops(from);
 }
 
-// The sender goes on sending it: of many lines the 1st, 2nd, 4th and so on are written.
+void PeerSide::tell_of_drops(wire::NodeId from) {
+  const auto news = drop_news_.look(parts_.driver->raft());
+  if (!news) return;
+  parts_.world.logger.warn(
+      "peer",
+      "a message of {} was dropped: {}. Dropped for this reason so far: {}. The cluster goes on "
+      "without it; look at the version, the disk and the memory of {}",
+      to_string(from), news->trouble, news->count, to_string(from));
+}
+
+// Before consensus looks at the message: only what it could log is read. The sender goes on sending
+// it: of many lines the 1st, 2nd, 4th and so on are written.
 bool PeerSide::entries_are_good(const wire::PeerMessage& message) {
-  const wire::Status status = check_entries(message);
+  const std::size_t fresh = parts_.driver->raft().count_new_entries(message);
+  const wire::Status status = check_entries(message, fresh);
   if (status) return true;
   if (std::has_single_bit(++unreadable_entries_)) {
     parts_.world.logger.error(
@@ -33,6 +52,7 @@ bool PeerSide::entries_are_good(const wire::PeerMessage& message) {
 
 void PeerSide::on_peer_connected(wire::NodeId peer) {
   refusals_.take_back(peer);
+  parts_.conflicts->on_peer_connected(peer);
   parts_.driver->on_peer_connected(peer);
 }
 
@@ -100,7 +120,24 @@ void PeerSide::check_hello(const wire::PeerHello& hello, wire::PeerHelloReply& r
   reply.refusal = refusal->kind;
 }
 
+bool PeerSide::is_believed(wire::NodeId by, const wire::PeerHelloReply& reply) {
+  const Refusals::Verdict verdict = refusals_.note(parts_.driver->raft(), by, reply.refusal);
+  if (verdict == Refusals::Verdict::kNews) {
+    parts_.world.logger.warn(
+        "peer",
+        "{} refuses this node: {}. This node goes on trying until its leader, or a majority of "
+        "the other voters, says the same",
+        to_string(by), reply.error.message);
+  }
+  return verdict == Refusals::Verdict::kBelieved;
+}
+
 void PeerSide::on_refused(wire::NodeId by, const wire::PeerHelloReply& reply) {
+  if (reply.refusal == wire::HelloRefusal::kRunsTwice) {
+    if (!is_believed(by, reply)) return;
+    return parts_.fail({ErrorCode::kRefused, fmt::format("{} refuses this node: {}", to_string(by),
+                                                         reply.error.message)});
+  }
   // A new node, or one that knows a later membership than the other, waits until that one has
   // caught up.
   const auto* committed = parts_.driver->raft().committed_membership();
@@ -108,19 +145,7 @@ void PeerSide::on_refused(wire::NodeId by, const wire::PeerHelloReply& reply) {
   if (!was_member_ || known > reply.membership_index) return;
   const bool is_removal = reply.refusal == wire::HelloRefusal::kRemoved;
   if (is_removal && known == reply.membership_index) return;
-  switch (refusals_.note(parts_.driver->raft(), by, reply.refusal)) {
-    case Refusals::Verdict::kKnown:
-      return;
-    case Refusals::Verdict::kNews:
-      parts_.world.logger.warn(
-          "peer",
-          "{} refuses this node: {}. This node goes on trying until its leader, or a majority of "
-          "the other voters, says the same",
-          to_string(by), reply.error.message);
-      return;
-    case Refusals::Verdict::kBelieved:
-      break;
-  }
+  if (!is_believed(by, reply)) return;
   if (is_removal) return leave_as_removed(reply.membership_index, to_string(by));
   if (reply.refusal == wire::HelloRefusal::kLogLost) {
     parts_.fail({ErrorCode::kCorrupt,

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 
+#include "engine/node/drop_news.h"
 #include "engine/node/node_parts.h"
 #include "engine/node/refusals.h"
 #include "engine/ports/peer_port.h"
@@ -46,11 +47,14 @@ class PeerSide final : public PeerEvents {
 
  private:
   bool entries_are_good(const wire::PeerMessage& message);
+  void tell_of_drops(wire::NodeId from);
+  bool is_believed(wire::NodeId by, const wire::PeerHelloReply& reply);
   bool holds_nothing_yet() const;
   void leave_as_removed(wire::LogIndex index, const std::string& said_by);
 
   NodeParts& parts_;
   Refusals refusals_;
+  DropNews drop_news_;
   bool was_member_ = false;  // a committed membership of its log has named this node
   bool removed_ = false;     // and a later one does not
   std::uint64_t unreadable_entries_ = 0;

@@ -49,6 +49,7 @@ Queries::Queries(Turns& turns, Executor& pool, QueriesOptions options, RaftDrive
 Queries::~Queries() = default;
 
 void Queries::on_query(Asker asker, const wire::Query& query) {
+  if (is_refused(asker, Distrust::kLog) || is_refused(asker, Distrust::kRows)) return;
   switch (query.consistency) {
     case wire::Consistency::kStale:
       return run_stale(asker, query);
@@ -72,7 +73,9 @@ bool Queries::must_confirm(wire::Consistency consistency) const {
 
 void Queries::when_consistent(Asker asker, wire::Consistency consistency,
                               std::function<void()> read) {
-  if (must_confirm(consistency)) return confirm(asker, sizeof(Waiting), std::move(read));
+  if (is_refused(asker, Distrust::kLog)) return;
+  const bool must = must_confirm(consistency) && !BIB_MUTANT(kListsAtOnce);
+  if (must) return confirm(asker, sizeof(Waiting), std::move(read));
   if (may_answer_at_once(asker, consistency)) read();
 }
 
@@ -86,7 +89,8 @@ bool Queries::may_answer_at_once(Asker asker, wire::Consistency consistency) {
 
 void Queries::run_stale(Asker asker, const wire::Query& query) {
   const Age age = driver_.age_us();
-  if (query.max_age_us == 0 || (age && *age <= query.max_age_us)) return run(asker, query, age);
+  const bool any_will_do = query.max_age_us == 0 || BIB_MUTANT(kTakesAnyAge);
+  if (any_will_do || (age && *age <= query.max_age_us)) return run(asker, query, age);
   if (driver_.raft().role() == consensus::Role::kLeader) return confirm(asker, query);
   answer_too_old(asker, query.max_age_us, age);
 }
@@ -144,7 +148,15 @@ void Queries::sweep() {
   }
 }
 
+bool Queries::is_refused(Asker asker, Distrust what) {
+  const auto& why = refusals_[static_cast<std::size_t>(what)];
+  if (!why) return false;
+  refuse_and_name_leader(asker, *why);
+  return true;
+}
+
 void Queries::run(Asker asker, const wire::Query& query, Age age) {
+  if (is_refused(asker, Distrust::kLog) || is_refused(asker, Distrust::kRows)) return;
   if (suspended_) {
     return answer(asker,
                   wire::fail(ErrorCode::kOverloaded,
@@ -226,6 +238,14 @@ void Queries::answer_too_old(Asker asker, std::uint64_t max_age_us, Age age) {
       age ? fmt::format("up to {} ms old", *age / 1000) : std::string("of unknown age"),
       max_age_us / 1000,
       leader != nullptr ? "ask the leader" : "it hears no leader: see `bib cluster status`");
+  refuse_and_name_leader(asker, std::move(message));
+}
+
+// The client goes on to the leader; where that is not known, or is this node, to any other.
+void Queries::refuse_and_name_leader(Asker asker, std::string message) {
+  const consensus::Raft& raft = driver_.raft();
+  const wire::Member* leader = raft.membership().find(raft.leader());
+  if (leader != nullptr && leader->id == raft.self()) leader = nullptr;
   const ErrorCode code = leader != nullptr ? ErrorCode::kNotLeader : ErrorCode::kNoQuorum;
   clients_.refuse(asker, {code, std::move(message)}, leader);
 }

@@ -13,6 +13,7 @@
 // lists of all.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -53,6 +54,14 @@ class Queries {
   // page is being read any more.
   void suspend() { suspended_ = true; }
   void resume() { suspended_ = false; }
+  // Why what this node has is not to be believed: its rows differ from a majority's; or the cluster
+  // has lost what is committed here, and its log's events are not to be read either.
+  enum class Distrust : std::uint8_t { kRows, kLog };
+  // From now on such reads are refused with this, and the leader is named; without it they are
+  // answered again.
+  void refuse_all(Distrust what, std::optional<std::string> why) {
+    refusals_[static_cast<std::size_t>(what)] = std::move(why);
+  }
   bool is_reading() const { return pages_under_way_ > 0; }
   // Now and then: gives up reads whose question was lost.
   void sweep();
@@ -97,6 +106,8 @@ class Queries {
   void answer_overloaded(Asker asker, const char* what);
   void answer_too_old(Asker asker, std::uint64_t max_age_us, Age age);
   void forget(std::uint64_t token);
+  bool is_refused(Asker asker, Distrust what);
+  void refuse_and_name_leader(Asker asker, std::string message);
 
   Turns& turns_;
   Executor& pool_;
@@ -111,6 +122,7 @@ class Queries {
   std::uint64_t overloaded_ = 0;
   Lifetime<Queries> lifetime_{this};
   bool suspended_ = false;
+  std::array<std::optional<std::string>, 2> refusals_;  // by Distrust
   std::size_t pages_under_way_ = 0;
   std::optional<wire::Error> failure_;
 };

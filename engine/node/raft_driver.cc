@@ -8,6 +8,7 @@
 #include "wire/base/check.h"
 #include "wire/base/membership.h"
 #include "wire/base/mutant.h"
+#include "wire/log/data_directory.h"
 #include "wire/log/entry.h"
 
 namespace bib::engine {
@@ -171,7 +172,7 @@ wire::EntryStamp RaftDriver::stamp_for(LogPosition place) const {
 bool RaftDriver::is_ready_to_decide() const {
   return raft_.role() == consensus::Role::kLeader && raft_.has_committed_own_term() &&
          (!raft_.is_transferring() || BIB_MUTANT(kWritesDuringTransfer)) &&
-         applied_ >= decide_after_;
+         applied_ >= decide_after_ && !stands_back_;
 }
 
 std::uint64_t RaftDriver::steady_us() const {
@@ -217,12 +218,19 @@ void RaftDriver::finish_install(LogPosition last, const consensus::MembershipAt&
 void RaftDriver::report_exchanged_state() {
   if (!exchanged_) return;
   const LogPosition last = exchanged_->last;
-  if (raft_.role() == consensus::Role::kLeader && raft_.commit() < last.index) {
-    BIB_CHECK(raft_.log().matches(last), "a leader whose log lacks the committed entry {}",
-              last.index.value());
+  const bool leads = raft_.role() == consensus::Role::kLeader;
+  const bool keeps_log = raft_.log().matches(last);
+  // What it was made of was not committed: only a leader whose disk or build is broken offers that.
+  if (!keeps_log && (leads || raft_.commit() >= last.index)) {
+    failure_ = wire::Error{
+        wire::ErrorCode::kCorrupt,
+        fmt::format("the snapshot at entry {} of term {}, which this node has put in place, is not "
+                    "of the cluster's log: its leader offered what was not committed. Look at the "
+                    "disk and the version of the node that led in term {}; for this node: {}",
+                    last.index.value(), last.term.value(), last.term.value(), wire::kHowToReplace)};
     return;
   }
-  const bool keeps_log = raft_.log().matches(last);
+  if (leads && raft_.commit() < last.index) return;
   // False: what a new leader sent has been committed meanwhile. It includes the snapshot, so the
   // log stays and only the state has gone ahead.
   if (!raft_.installed_snapshot(last, exchanged_->membership)) raft_.applied(last.index);
@@ -254,6 +262,7 @@ void RaftDriver::report_durable_install() {
 
 wire::Status RaftDriver::run_effects() {
   more_to_apply_ = false;
+  reads_are_late_ = false;
   // Answering an effect may produce more of them; each round does something that is bounded by the
   // turn's inputs.
   do {
@@ -261,6 +270,7 @@ wire::Status RaftDriver::run_effects() {
     report_exchanged_state();
     while (raft_.has_effects()) take_effects();
     BIB_TRY_VOID(apply_committed());
+    answer_reads();
   } while (raft_.has_effects() && !more_to_apply_);
   if (installed_ && installed_sequence_ == 0) {
     installed_sequence_ = std::max<std::uint64_t>(last_sequence_, 1);
@@ -315,12 +325,13 @@ void RaftDriver::handle_notices(consensus::Effects& effects) {
   }
   if (effects.membership) applier_.on_membership(effects.membership->membership);
   if (effects.committed_membership) applier_.on_membership_committed(*effects.committed_membership);
+  if (effects.conflict) applier_.on_conflict(*effects.conflict);
   if (effects.wants_membership_entry) {
     (void)propose_membership_entry(*effects.wants_membership_entry);  // asked again if refused
   }
   for (const consensus::ReadReady& ready : effects.reads_ready) {
     const std::uint64_t token = ready.token - options_.run_base;
-    if (ready.index > applied_ && reads_waiting_.size() >= options_.reads_waiting_max) {
+    if (reads_waiting_.size() >= options_.reads_waiting_max) {
       applier_.on_read_refused(asker_of(token), token, consensus::ReadRefusal::kOverloaded);
       continue;
     }
@@ -330,7 +341,6 @@ void RaftDriver::handle_notices(consensus::Effects& effects) {
     const std::uint64_t token = refused.token - options_.run_base;
     applier_.on_read_refused(asker_of(token), token, refused.reason);
   }
-  if (!effects.reads_ready.empty()) answer_reads();
   for (const consensus::SendSnapshot& wanted : effects.send_snapshots) {
     snapshots_.send_snapshot(wanted.to, wanted.at_least);
   }
@@ -339,91 +349,21 @@ void RaftDriver::handle_notices(consensus::Effects& effects) {
   }
 }
 
-// ---- sending
+// ---- sending (raft_driver_sending.cc)
 
 void RaftDriver::send(PeerMessage&& message) {
   if (message.kind != MessageKind::kAppend || message.entries.empty()) {
-    if (is_heartbeat(message)) freshness_.stamp(message, steady_us(), raft_);
+    if (is_heartbeat(message)) {
+      freshness_.stamp(message, steady_us(), raft_);
+      applier_.on_heartbeat(message);
+    }
     peers_.send(message);
     return;
   }
   const auto backlog = backlogs_.find(message.to);
   const bool must_wait = backlog != backlogs_.end() && !backlog->second.messages.empty();
-  if (!must_wait && attach_from_cache(message)) {
-    peers_.send(message);
-    return;
-  }
+  if (!must_wait && attach_from_cache(message)) return send_append(std::move(message));
   enqueue_after_read(std::move(message));
-}
-
-bool RaftDriver::attach_from_cache(PeerMessage& message) const {
-  message.payload.clear();
-  for (const wire::EntryInfo& info : message.entries) {
-    const Bytes* entry = cache_.find(info.index);
-    if (entry == nullptr) return false;
-    message.payload.push_back(*entry);
-  }
-  return true;
-}
-
-void RaftDriver::enqueue_after_read(PeerMessage&& message) {
-  const NodeId peer = message.to;
-  AppendBacklog& backlog = backlogs_[peer];
-  if (backlog.messages.size() >= options_.waiting_appends_max || backlog.taken_back != LogIndex()) {
-    ++appends_dropped_;
-    backlog.take_back(message);
-    return;
-  }
-  backlog.messages.push_back(std::move(message));
-  if (backlog.read_token == 0) read_for(peer, backlog);
-}
-
-void RaftDriver::read_for(NodeId peer, AppendBacklog& backlog) {
-  const auto [first, last] = backlog.range_to_read();
-  backlog.read_token = next_read_token_++;
-  reads_for_peers_[backlog.read_token] = peer;
-  log_.read(backlog.read_token, first, std::min(last, raft_.durable_index()), options_.read_bytes);
-}
-
-// Sends what the read covers, in order, and reads on for the rest.
-void RaftDriver::continue_backlog(NodeId peer, const std::vector<Bytes>& entries) {
-  AppendBacklog& backlog = backlogs_[peer];
-  backlog.read_token = 0;
-  const EntriesRead read(entries);
-  bool any = false;
-  while (!backlog.messages.empty()) {
-    PeerMessage& message = backlog.messages.front();
-    message.payload.clear();
-    for (const wire::EntryInfo& info : message.entries) {
-      const Bytes* entry = read.find(info);
-      if (entry == nullptr) entry = cache_.find(info.index);
-      if (entry == nullptr) break;
-      message.payload.push_back(*entry);
-    }
-    const bool whole = message.payload.size() == message.entries.size();
-    // A prefix of an append is an append, too; the front message always gets on.
-    if (!whole && (any || message.payload.empty())) break;
-    PeerMessage rest = whole ? PeerMessage{} : split(message);
-    const bool still_leading =
-        raft_.role() == consensus::Role::kLeader && message.term == raft_.term();
-    if (still_leading) peers_.send(message);
-    backlog.messages.pop_front();
-    any = true;
-    if (whole) continue;
-    backlog.messages.push_front(std::move(rest));
-    break;
-  }
-  if (any && !backlog.messages.empty()) return read_for(peer, backlog);
-  take_back_backlog(peer);  // empty, or the log has changed meanwhile
-}
-
-// What still waits for entries is Raft's again, with what was not kept.
-void RaftDriver::take_back_backlog(NodeId peer) {
-  AppendBacklog& backlog = backlogs_[peer];
-  if (!backlog.messages.empty()) backlog.take_back(backlog.messages.front());
-  const LogIndex taken_back = backlog.taken_back;
-  backlogs_.erase(peer);
-  if (taken_back != LogIndex()) raft_.take_back_appends(peer, taken_back);
 }
 
 // ---- applying
@@ -447,12 +387,10 @@ wire::Status RaftDriver::apply_committed() {
     bytes += entry.size();
     ++applied_;
   }
-  if (applied_ == before && applied_ < commit) return {};
   if (applied_ != before) {
     raft_.applied(applied_);
     freshness_.applied(applied_);
   }
-  answer_reads();
   return {};
 }
 
@@ -476,11 +414,15 @@ bool RaftDriver::take_entry_to_apply(LogIndex index, Bytes& entry) {
   return false;
 }
 
+// At least one in a turn. What is left is as confirmed in the next turn as it is in this one.
 void RaftDriver::answer_reads() {
-  while (!reads_waiting_.empty() && reads_waiting_.begin()->first <= applied_) {
+  if (reads_are_late_) return;
+  const std::uint64_t began_us = clock_.monotonic_us();
+  while (has_read_to_answer() && !reads_are_late_) {
     const std::uint64_t token = reads_waiting_.begin()->second;
     reads_waiting_.erase(reads_waiting_.begin());
     applier_.on_read_ready(asker_of(token), token);
+    reads_are_late_ = clock_.monotonic_us() - began_us >= options_.reads_us_per_turn;
   }
 }
 

@@ -50,9 +50,13 @@ class Applier {
   // False: what was applied has to be stored first. Entries are written and acknowledged meanwhile,
   // and applied in the turn that follows the store's answer.
   virtual bool takes_more() const { return true; }
+  // A heartbeat or its reply leaves now: what consensus does not know of may be added to it.
+  virtual void on_heartbeat(wire::PeerMessage&) {}
   virtual void on_role(const consensus::RoleChange& change) = 0;
   virtual void on_membership(const wire::Membership& membership) = 0;
   virtual void on_membership_committed(const consensus::MembershipAt&) {}
+  // Nothing may be read here any more (Effects::conflict).
+  virtual void on_conflict(const consensus::CommittedConflict&) {}
   // Applied far enough for the read that `asker` asked for: RaftDriver::request_read returned this
   // token.
   virtual void on_read_ready(ReadAsker asker, std::uint64_t token) = 0;
@@ -79,15 +83,19 @@ class SnapshotKeeper {
 struct RaftDriverOptions {
   wire::ClusterId cluster;
   std::size_t cache_bytes = 16U << 20;
-  // Applying stops for this turn after so many bytes, or the first entry at so much time, so that a
-  // heartbeat is never late: rows that an entry names may have to be read.
+  // A turn applies until it has applied so many bytes, or until so much time has passed since it
+  // began to apply, whichever is first, and one entry in any case: a heartbeat is never late,
+  // however long the rows take to read that an entry names. The next turn goes on.
   std::size_t apply_bytes_per_turn = 512U << 10;
   std::uint64_t apply_us_per_turn = 20'000;
+  // The same for the confirmed reads that a turn answers, each of which may read a cold row.
+  std::uint64_t reads_us_per_turn = 20'000;
   std::size_t read_bytes = 1U << 20;  // one read from the log's files
   // Per peer, waiting for such a read; more are taken back, and sent when these have left.
   std::size_t waiting_appends_max = 256;
-  unsigned promote_every_ticks = 10;      // how often learners are looked at
-  std::size_t reads_waiting_max = 65536;  // confirmed, for entries that are not applied yet
+  unsigned promote_every_ticks = 10;  // how often learners are looked at
+  // Confirmed, and waiting for an entry to be applied or for a turn that has time.
+  std::size_t reads_waiting_max = 65536;
   // Random in each run: what answers an earlier run of this node (a read that a leader confirms
   // late, the echo of a clock) fits nothing that this one has asked.
   std::uint64_t run_base = 0;
@@ -106,6 +114,12 @@ class RaftDriver {
   void on_peer_disconnected(wire::NodeId peer) { raft_.peer_disconnected(peer); }
   void on_peer_silent(wire::NodeId peer) { raft_.peer_silent(peer); }
   void on_disk_stalled(bool stalled) { raft_.disk_stalled(stalled); }
+  // This node is not fit to decide or to lead; or (false) it is again.
+  void stand_back(bool stands_back) {
+    stands_back_ = stands_back;
+    raft_.stand_back(stands_back);
+  }
+  bool stands_back() const { return stands_back_; }
   void on_durable(std::uint64_t append_sequence);
   void on_log_read(std::uint64_t token, wire::Result<std::vector<wire::Bytes>> entries);
 
@@ -143,7 +157,7 @@ class RaftDriver {
   // ---- once per turn
   wire::Status run_effects();
   // run_effects() stopped at a limit: call it again in the next turn, do not wait for an input.
-  bool has_more_work() const { return more_to_apply_; }
+  bool has_more_work() const { return more_to_apply_ || has_read_to_answer(); }
   // The disk, or a quorum of the peers, will answer soon: a write is under way.
   bool awaits_answer() const {
     return !writes_.empty() ||
@@ -179,6 +193,7 @@ class RaftDriver {
   void take_effects();
   void build_noops(const std::vector<wire::LogPosition>& places);
   void send(wire::PeerMessage&& message);
+  void send_append(wire::PeerMessage&& message);
   bool attach_from_cache(wire::PeerMessage& message) const;
   void enqueue_after_read(wire::PeerMessage&& message);
   void read_for(wire::NodeId peer, AppendBacklog& backlog);
@@ -191,6 +206,9 @@ class RaftDriver {
   bool keeps_quorum_in_reach(const wire::Membership& next) const;
   wire::Status apply_committed();
   bool take_entry_to_apply(wire::LogIndex index, wire::Bytes& entry);
+  bool has_read_to_answer() const {
+    return !reads_waiting_.empty() && reads_waiting_.begin()->first <= applied_;
+  }
   void answer_reads();
   void report_exchanged_state();
   void report_durable_install();
@@ -231,7 +249,9 @@ class RaftDriver {
   std::uint64_t last_sequence_ = 0;  // handed out last
   std::optional<wire::Error> failure_;
   bool more_to_apply_ = false;
+  bool reads_are_late_ = false;  // this turn has had its time for them
   wire::LogIndex decide_after_;  // leader: decides once this is applied
+  bool stands_back_ = false;
   unsigned ticks_since_promotion_ = 0;
 };
 

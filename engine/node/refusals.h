@@ -1,7 +1,8 @@
 // Refusals: what other nodes say against this one, and when it believes them.
 //
-// Lives on the node loop; plain logic. That this node was removed, or that its disk has lost what
-// it promised, ends its part in the cluster: no single node's word does that. It is believed when
+// Lives on the node loop; plain logic. That this node was removed, that its disk has lost what it
+// promised, or that it runs on a copied directory beside the original, ends its part in the
+// cluster: no single node's word does that. It is believed when
 // the leader that this node follows says so, or a majority of the other voters that it knows (of
 // two voters: the other one). Whoever lets it in again takes its word back.
 #pragma once

@@ -18,6 +18,7 @@ using wire::Result;
 using wire::SnapshotManifest;
 using wire::SnapshotPart;
 using wire::SnapshotPartStatus;
+using wire::SnapshotProblem;
 using wire::SnapshotRequest;
 using wire::SnapshotRequestKind;
 using wire::Status;
@@ -43,6 +44,7 @@ struct SnapshotFetcher::Target {
   std::unique_ptr<File> file;
   wire::StreamChecksum checksum;
   std::uint64_t written = 0;  // of the open file
+  Damage damage;              // found in what came
 };
 
 struct SnapshotFetcher::Fetch {
@@ -96,12 +98,15 @@ void SnapshotFetcher::abandon() {
   clean_up();
 }
 
-void SnapshotFetcher::fail(const wire::Error& error) {
+void SnapshotFetcher::fail(const wire::Error& error, const Damage& damage) {
   SnapshotRequest sign;
   sign.to = fetch_->from;
   sign.index = fetch_->place.index;
   sign.term = fetch_->place.term;
   sign.kind = SnapshotRequestKind::kGivenUp;
+  sign.problem = damage.problem;
+  sign.file = damage.file;
+  sign.checksum = damage.checksum;
   port_.send(sign);
   fetch_.reset();
   clean_up();
@@ -140,8 +145,12 @@ void SnapshotFetcher::on_part(SnapshotPart&& part) {
       break;
     case SnapshotPartStatus::kBusy:
       return;  // asked again by on_tick()
-    case SnapshotPartStatus::kGone:
     case SnapshotPartStatus::kFailed:
+      return fail(
+          {ErrorCode::kNotFound,
+           fmt::format("{} cannot read its snapshot {}: see its log", to_string(fetch_->from),
+                       wire::snapshot_name(fetch_->place.index, fetch_->place.term))});
+    case SnapshotPartStatus::kGone:
       return fail({ErrorCode::kNotFound,
                    fmt::format("{} no longer has snapshot {}", to_string(fetch_->from),
                                wire::snapshot_name(fetch_->place.index, fetch_->place.term))});
@@ -153,7 +162,8 @@ void SnapshotFetcher::on_part(SnapshotPart&& part) {
     return fail({ErrorCode::kCorrupt,
                  fmt::format("{} gave {} bytes of the snapshot's file {} at {}, not {}",
                              to_string(fetch_->from), part.bytes.size(), wanted->request.file,
-                             wanted->request.offset, wanted->request.length)});
+                             wanted->request.offset, wanted->request.length)},
+                {SnapshotProblem::kFile, wanted->request.file, 0});
   }
   // A copy: the frame's buffer may be larger.
   wanted->bytes = std::move(part.bytes);
@@ -172,8 +182,13 @@ Status SnapshotFetcher::check_manifest(const SnapshotManifest& manifest) const {
 
 void SnapshotFetcher::on_manifest(const wire::Bytes& bytes) {
   auto manifest = wire::decode_snapshot_manifest(bytes.view());
-  if (!manifest) return fail(manifest.error());
-  if (const Status status = check_manifest(*manifest); !status) return fail(status.error());
+  if (!manifest) {
+    const bool is_damaged = manifest.error().code == ErrorCode::kCorrupt;
+    return fail(manifest.error(), is_damaged ? Damage{SnapshotProblem::kManifest, 0, 0} : Damage());
+  }
+  if (const Status status = check_manifest(*manifest); !status) {
+    return fail(status.error(), {SnapshotProblem::kManifest, 0, 0});
+  }
   fetch_->manifest = std::make_shared<const SnapshotManifest>(*std::move(manifest));
   fetch_->manifest_bytes = bytes;
   fetch_->wanted.clear();
@@ -190,7 +205,10 @@ void SnapshotFetcher::run(std::function<Status()> work, std::function<void(Statu
                                    done = std::move(done)](SnapshotFetcher& self) {
                   self.job_is_running_ = false;
                   if (!self.fetch_ || generation != self.generation_) return;
-                  if (!*outcome) return self.fail(outcome->error());
+                  if (!*outcome) {
+                    const Damage damage = self.fetch_->target->damage;
+                    return self.fail(outcome->error(), damage);
+                  }
                   self.fetch_->ticks_without_progress = 0;
                   done(*outcome);
                 }));
@@ -250,6 +268,8 @@ Status SnapshotFetcher::write_piece(FileSystem& files, Target& target,
   target.written += bytes.size();
   if (target.written < expected.size) return {};
   if (target.checksum.value() != expected.checksum) {
+    target.damage.problem = SnapshotProblem::kFile;
+    target.damage.checksum = target.checksum.value();
     return wire::fail(
         ErrorCode::kCorrupt,
         "the snapshot's file {} came with checksum {:016x}, its manifest says {:016x}",
@@ -283,6 +303,8 @@ void SnapshotFetcher::write_what_has_come() {
           const Status written =
               write_piece(files, *target, manifest->files[piece.file], piece.bytes.view());
           if (written) continue;
+          target->damage.file = piece.file;
+          if (written.error().code == ErrorCode::kCorrupt) return written;
           // The room may have gone since; that says more than the write that failed for it.
           BIB_TRY_VOID(check_room(files, root, piece.bytes.size(), 0));
           return written;
@@ -295,14 +317,24 @@ void SnapshotFetcher::write_what_has_come() {
       });
 }
 
+// The files are what the manifest says; so what is wrong with the rows was so before.
+Status SnapshotFetcher::check_rows(const VerifyRows& verify, const SnapshotManifest& manifest,
+                                   Target& target) {
+  const auto mark = verify(target.state);
+  const Status found = mark ? projections::check_against_manifest(*mark, manifest)
+                            : Status(tl::unexpected(mark.error()));
+  if (!found && found.error().code == ErrorCode::kCorrupt) {
+    target.damage.problem = SnapshotProblem::kRows;
+  }
+  return found;
+}
+
 void SnapshotFetcher::check_all() {
   fetch_->all_written = true;
   run(
-      [&files = files_, root = options_.root, state = fetch_->target->state,
-       verify = options_.verify_rows, manifest = fetch_->manifest,
-       bytes = fetch_->manifest_bytes]() -> Status {
-        BIB_TRY(const projections::StateMark mark, verify(state));
-        BIB_TRY_VOID(projections::check_against_manifest(mark, *manifest));
+      [&files = files_, root = options_.root, target = fetch_->target, verify = options_.verifier(),
+       manifest = fetch_->manifest, bytes = fetch_->manifest_bytes]() -> Status {
+        BIB_TRY_VOID(check_rows(verify, *manifest, *target));
         const std::string name = wire::snapshot_name(manifest->index, manifest->term);
         // One of the same place that this node has made itself is as good.
         BIB_TRY(const bool is_there, has_name(files, root, name));

@@ -11,7 +11,8 @@
 //   - a request or a part is lost, or the other side is busy: asked again after a while, so often;
 //   - the other side is gone, falls silent, or has the snapshot no more: it ends; the leader
 //     offers one again;
-//   - what came is not what the manifest says: it ends, with a warning, and nothing is kept;
+//   - what came is not what the manifest says: it ends, with a warning, nothing is kept, and the
+//     other side is told what was wrong with it;
 //   - the disk has no room for all of it and the reserve: it ends before any file is asked for
 //     (kOverloaded), or when the room has gone meanwhile;
 //   - a crash: the half-made directory is removed at the next start.
@@ -35,6 +36,8 @@
 
 namespace bib::engine {
 
+using VerifyRows = std::function<wire::Result<projections::StateMark>(const std::string&)>;
+
 struct SnapshotFetcherOptions {
   std::string root;  // of the snapshots
   wire::ClusterId cluster;
@@ -44,16 +47,25 @@ struct SnapshotFetcherOptions {
   unsigned retry_ticks = 100;       // without an answer a request is repeated
   unsigned give_up_ticks = 1000;    // without any progress
   unsigned still_busy_ticks = 100;  // how often the other side hears that this one is checking
-  // Reads the rows in a directory, computes their digests, and says where they stand.
-  std::function<wire::Result<projections::StateMark>(const std::string&)> verify_rows =
-      [](const std::string& directory) { return projections::verify_checkpoint(directory); };
+  // Reads the rows in a directory, computes their digests, and says where they stand. kCorrupt:
+  // they are not the cluster's, too.
+  std::function<wire::Result<projections::StateMark>(const std::string&, const wire::ClusterId&)>
+      verify_rows = [](const std::string& directory, const wire::ClusterId& owner) {
+        return projections::verify_checkpoint(directory, {}, owner);
+      };
+  VerifyRows verifier() const {
+    return [verify = verify_rows, owner = cluster](const std::string& directory) {
+      return verify(directory, owner);
+    };
+  }
 };
 
 class SnapshotFetcher {
  public:
   // `on_ended` once for each begin() that was not replaced or abandoned: with the manifest of a
-  // snapshot that is whole and durable under its name, or why there is none. kTimeout and kNotFound
-  // are the other side's; of the rest the next one may well end as this did.
+  // snapshot that is whole and durable under its name, or why there is none. kTimeout: the other
+  // side or the network; kNotFound: it has it no more, or cannot read it; kCorrupt: what came is
+  // damaged; the rest is this side's.
   SnapshotFetcher(SnapshotFetcherOptions options, FileSystem& files, Executor& executor,
                   SnapshotPort& port,
                   std::function<void(wire::Result<wire::SnapshotManifest>)> on_ended);
@@ -76,6 +88,12 @@ class SnapshotFetcher {
  private:
   struct Fetch;
   struct Target;
+  // What was wrong with what came: its source is told.
+  struct Damage {
+    wire::SnapshotProblem problem = wire::SnapshotProblem::kNone;
+    std::uint32_t file = 0;
+    std::uint64_t checksum = 0;
+  };
   struct Wanted {
     wire::SnapshotRequest request;
     unsigned ticks = 0;
@@ -90,9 +108,12 @@ class SnapshotFetcher {
   void write_what_has_come();
   static wire::Status write_piece(FileSystem& files, Target& target,
                                   const wire::SnapshotFile& expected, wire::ByteView bytes);
+  static wire::Status check_rows(const VerifyRows& verify, const wire::SnapshotManifest& manifest,
+                                 Target& target);
   void check_all();
   void run(std::function<wire::Status()> work, std::function<void(wire::Status)> done);
-  void fail(const wire::Error& error);
+  void fail(const wire::Error& error) { fail(error, Damage()); }
+  void fail(const wire::Error& error, const Damage& damage);
   void clean_up();
 
   const SnapshotFetcherOptions options_;

@@ -1,5 +1,6 @@
 #include "engine/node/snapshot_sender.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -26,16 +27,25 @@ SnapshotPart part_for(const SnapshotRequest& request) {
   return part;
 }
 
+// What must come of a chunk that lies in its file; less is a file that was cut short.
+std::uint64_t size_of(const SnapshotRequest& request, const wire::SnapshotManifest& snapshot) {
+  if (request.kind != SnapshotRequestKind::kChunk) return 0;
+  const std::uint64_t size = snapshot.files[request.file].size;
+  return std::min<std::uint64_t>(request.length, size - std::min(size, request.offset));
+}
+
 }  // namespace
 
-SnapshotSender::SnapshotSender(SnapshotSenderOptions options, SnapshotStore& store,
-                               Executor& executor, SnapshotPort& port,
-                               std::function<void(NodeId, bool)> on_ended)
+SnapshotSender::SnapshotSender(
+    SnapshotSenderOptions options, SnapshotStore& store, Executor& executor, SnapshotPort& port,
+    std::function<void(NodeId, bool)> on_ended,
+    std::function<void(const SnapshotPtr&, const SnapshotDoubt&)> on_doubt)
     : options_(options),
       store_(store),
       executor_(executor),
       port_(port),
-      on_ended_(std::move(on_ended)) {}
+      on_ended_(std::move(on_ended)),
+      on_doubt_(std::move(on_doubt)) {}
 
 SnapshotSender::~SnapshotSender() = default;
 
@@ -58,8 +68,12 @@ void SnapshotSender::on_request(const SnapshotRequest& request) {
       return;
     case SnapshotRequestKind::kInstalled:
     case SnapshotRequestKind::kGivenUp:
-      if (known) end(request.from, request.kind == SnapshotRequestKind::kInstalled);
-      return;
+      if (!known) return;
+      if (request.problem != wire::SnapshotProblem::kNone) {
+        const SnapshotPtr doubted = transfer->second.snapshot;
+        on_doubt_(doubted, {request.from, request.problem, request.file, request.checksum});
+      }
+      return end(request.from, request.kind == SnapshotRequestKind::kInstalled);
   }
   // Any member that asks is served, whether this node has offered it or an earlier run of it has.
   const SnapshotPtr snapshot = known ? transfer->second.snapshot : store_.find(position);
@@ -99,13 +113,25 @@ void SnapshotSender::read_part(const SnapshotRequest& request, const SnapshotPtr
           });
         }
       },
-      lifetime_.guarded([request, bytes](SnapshotSender& self) {
+      lifetime_.guarded([request, snapshot, bytes](SnapshotSender& self) {
         --self.reads_;
-        if (!*bytes) return self.refuse(request, SnapshotPartStatus::kFailed);
-        SnapshotPart part = part_for(request);
-        part.bytes = **bytes;
-        self.port_.send(part);
+        self.answer(request, snapshot, *bytes);
       }));
+}
+
+void SnapshotSender::answer(const SnapshotRequest& request, const SnapshotPtr& snapshot,
+                            const wire::Result<wire::Bytes>& read) {
+  if (read && read->size() >= size_of(request, *snapshot)) {
+    SnapshotPart part = part_for(request);
+    part.bytes = *read;
+    return port_.send(part);
+  }
+  // No descriptor was left: another time.
+  if (!read && read.error().code == wire::ErrorCode::kOverloaded) {
+    return refuse(request, SnapshotPartStatus::kBusy);
+  }
+  refuse(request, SnapshotPartStatus::kFailed);
+  on_doubt_(snapshot, {NodeId(), wire::SnapshotProblem::kFile, request.file, 0});
 }
 
 void SnapshotSender::refuse(const SnapshotRequest& request, SnapshotPartStatus status) {

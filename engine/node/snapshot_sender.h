@@ -6,7 +6,8 @@
 //
 // Who says that it is busy and gets no further (its disk hangs) is served no longer than
 // `stuck_ticks`. A transfer that was ended here is over: what its other side still asks for is
-// gone, until it is offered a snapshot again.
+// gone, until it is offered a snapshot again. What cannot be read, or is said to have come wrong,
+// is doubted (snapshot_audit.h).
 #pragma once
 
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include <optional>
 #include <utility>
 
+#include "engine/node/snapshot_audit.h"
 #include "engine/node/snapshot_store.h"
 #include "engine/ports/executor.h"
 #include "engine/ports/lifetime.h"
@@ -34,8 +36,10 @@ struct SnapshotSenderOptions {
 class SnapshotSender {
  public:
   // `on_ended`: the transfer to this node is over; true: it has the snapshot in place.
+  // `on_doubt`: this one could not be read, or not be used by who fetched it.
   SnapshotSender(SnapshotSenderOptions options, SnapshotStore& store, Executor& executor,
-                 SnapshotPort& port, std::function<void(wire::NodeId to, bool ok)> on_ended);
+                 SnapshotPort& port, std::function<void(wire::NodeId to, bool ok)> on_ended,
+                 std::function<void(const SnapshotPtr&, const SnapshotDoubt&)> on_doubt);
   ~SnapshotSender();
 
   // It is being offered this one: its files stay from now on.
@@ -63,6 +67,8 @@ class SnapshotSender {
   };
 
   void read_part(const wire::SnapshotRequest& request, const SnapshotPtr& snapshot);
+  void answer(const wire::SnapshotRequest& request, const SnapshotPtr& snapshot,
+              const wire::Result<wire::Bytes>& read);
   void refuse(const wire::SnapshotRequest& request, wire::SnapshotPartStatus status);
   void end(wire::NodeId peer, bool ok);
   void put_an_end_to(wire::NodeId peer);
@@ -72,6 +78,7 @@ class SnapshotSender {
   Executor& executor_;
   SnapshotPort& port_;
   std::function<void(wire::NodeId, bool)> on_ended_;
+  std::function<void(const SnapshotPtr&, const SnapshotDoubt&)> on_doubt_;
   std::map<wire::NodeId, Transfer> transfers_;
   std::map<wire::NodeId, wire::LogPosition> ended_;  // put an end to; not offered again since
   std::uint32_t reads_ = 0;

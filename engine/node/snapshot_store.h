@@ -2,7 +2,9 @@
 //
 // Lives on the node loop and does not block: it knows the manifests; what touches files runs on an
 // executor (snapshot_files.h). Of the snapshots `retain_count` are kept, the newest; an older one
-// that is pinned (it is being sent, or put in place) is removed when it is no longer needed.
+// that is pinned (it is being sent, or put in place) is removed when it is no longer needed. One
+// that is damaged is set aside: it is no snapshot any more, and stays on the disk until a newer one
+// is whole.
 #pragma once
 
 #include <cstdint>
@@ -30,10 +32,9 @@ inline std::string name_of(const wire::SnapshotManifest& manifest) {
 
 class SnapshotStore {
  public:
-  // `found`: ascending, of find_snapshots(). `on_problem` is told what could not be removed.
-  SnapshotStore(FileSystem& files, Executor& executor, std::string root,
-                std::vector<wire::SnapshotManifest> found, std::uint32_t retain_count,
-                std::function<void(const wire::Error&)> on_problem);
+  // `found`: of find_snapshots(). `on_problem` is told what could not be removed.
+  SnapshotStore(FileSystem& files, Executor& executor, std::string root, FoundSnapshots found,
+                std::uint32_t retain_count, std::function<void(const wire::Error&)> on_problem);
   ~SnapshotStore();
   SnapshotStore(const SnapshotStore&) = delete;
   SnapshotStore& operator=(const SnapshotStore&) = delete;
@@ -46,8 +47,12 @@ class SnapshotStore {
   SnapshotPtr newest() const { return snapshots_.empty() ? nullptr : snapshots_.back(); }
   SnapshotPtr find(wire::LogPosition position) const;
 
-  // It is durable under its name. Older ones beyond `retain_count` are removed.
+  // It is whole, and durable under its name. Older ones beyond `retain_count` are removed, and
+  // those that were set aside.
   SnapshotPtr add(wire::SnapshotManifest manifest);
+  // It is damaged. `done` when its name is free, or could not be changed.
+  void set_aside(const SnapshotPtr& snapshot, std::function<void(wire::Status)> done);
+  const std::vector<wire::LogPosition>& set_aside() const { return set_aside_; }
 
   // Keeps a snapshot's files for as long as the pin lives; they may outlive each other.
   class Pin {
@@ -64,6 +69,9 @@ class SnapshotStore {
 
  private:
   void prune();
+  // `whole`: where one is that was just checked.
+  void prune_set_aside(wire::LogIndex whole);
+  void remove(std::string name);
   bool is_pinned(wire::LogPosition position) const;
 
   FileSystem& files_;
@@ -72,6 +80,7 @@ class SnapshotStore {
   const std::size_t retain_count_;
   std::function<void(const wire::Error&)> on_problem_;
   std::vector<SnapshotPtr> snapshots_;
+  std::vector<wire::LogPosition> set_aside_;
   std::map<std::uint64_t, std::weak_ptr<void>> pins_;  // by index; the weak side of the last pin
   Lifetime<SnapshotStore> lifetime_{this};
 };

@@ -36,9 +36,8 @@ SnapshotFetcherOptions fetcher_options(const SnapshotsOptions& options,
 
 }  // namespace
 
-Snapshots::Snapshots(SnapshotsOptions options, std::vector<SnapshotManifest> found,
-                     FileSystem& files, Executor& executor, SnapshotPort& port, SnapshotHost& host,
-                     Clock& clock)
+Snapshots::Snapshots(SnapshotsOptions options, FoundSnapshots found, FileSystem& files,
+                     Executor& executor, SnapshotPort& port, SnapshotHost& host, Clock& clock)
     : options_(std::move(options)),
       places_(options_.data_directory),
       files_(files),
@@ -48,10 +47,18 @@ Snapshots::Snapshots(SnapshotsOptions options, std::vector<SnapshotManifest> fou
       clock_(clock),
       store_(files, executor, places_.snapshots, std::move(found), options_.retain_count,
              [this](const wire::Error& error) { host_.log_snapshot_event(error.message, true); }),
-      sender_(options_.sender, store_, executor, port,
-              [this](NodeId to, bool ok) { on_sent(to, ok); }),
+      sender_(
+          options_.sender, store_, executor, port, [this](NodeId to, bool ok) { on_sent(to, ok); },
+          [this](const SnapshotPtr& snapshot, const SnapshotDoubt& doubt) {
+            on_doubt(snapshot, doubt);
+          }),
       fetcher_(fetcher_options(options_, places_), files, executor, port,
-               [this](Result<SnapshotManifest> manifest) { on_fetched(std::move(manifest)); }) {}
+               [this](Result<SnapshotManifest> manifest) { on_fetched(std::move(manifest)); }),
+      audit_(
+          {options_.audit_pause_ticks, fetcher_options(options_, places_).verifier()}, store_,
+          executor,
+          [this](const SnapshotPtr& snapshot, bool is_whole) { on_looked(snapshot, is_whole); },
+          [this](const std::string& news) { host_.log_snapshot_event(news, true); }) {}
 
 Snapshots::~Snapshots() = default;
 
@@ -68,6 +75,7 @@ void Snapshots::on_tick() {
   sender_.on_tick();
   sender_.end_if([this](NodeId peer, const SnapshotManifest&) { return !is_member(peer); });
   fetcher_.on_tick();
+  audit_.on_tick();
   if (const auto offer = std::exchange(offer_, std::nullopt)) {
     receive_snapshot(offer->from, offer->last);
   }
@@ -80,7 +88,7 @@ void Snapshots::on_tick() {
 }
 
 void Snapshots::make_if_due() {
-  if (making_ || installing_ || retry_in_ticks_ > 0) return;
+  if (making_ || installing_ || retry_in_ticks_ > 0 || withheld_) return;
   if (is_due()) begin_making();
 }
 
@@ -90,7 +98,8 @@ bool Snapshots::is_due() const {
   const SnapshotPtr newest = store_.newest();
   const LogIndex last = newest ? newest->index : LogIndex();
   if (applied <= last) return false;
-  if (!unanswered_.empty() || ticks_since_made_ >= options_.interval_ticks) return true;
+  if (ticks_since_made_ >= options_.interval_ticks || replaces_damaged_) return true;
+  if (!unanswered_.empty() && !audit_.is_looking_at(newest)) return true;
   const std::uint64_t bytes = raft.log().bytes_in(std::max(last, raft.log().base().index), applied);
   // Making one reads all of the state: it does not go on without a pause, unless the log outgrows
   // it.
@@ -106,6 +115,7 @@ bool Snapshots::is_due() const {
 void Snapshots::make(Made done) {
   const SnapshotPtr newest = store_.newest();
   const LogIndex applied = driver_->raft().applied();
+  if (withheld_) return done(tl::unexpected(*withheld_));
   if (!making_ && newest && newest->index >= applied) return done(newest);
   if (applied == LogIndex()) {
     return done(wire::fail(ErrorCode::kRefused,
@@ -143,6 +153,7 @@ void Snapshots::begin_making() {
 
 void Snapshots::on_checkpoint(Result<projections::StateMark> mark) {
   if (!mark) return finish_making(tl::unexpected(mark.error()));
+  if (withheld_) return finish_making(tl::unexpected(*withheld_));
   // The log still holds that place: it is cut after snapshots only, and this one is the newest.
   const consensus::MembershipAt* membership = driver_->raft().membership_at(mark->applied_index);
   if (membership == nullptr || mark->applied_index == LogIndex()) {
@@ -162,15 +173,27 @@ void Snapshots::on_checkpoint(Result<projections::StateMark> mark) {
   if (store_.find(being_made_.position())) return finish_making(store_.newest());
   auto sealed = std::make_shared<Result<SnapshotManifest>>();
   run(
-      [&files = files_, root = places_.snapshots, manifest = being_made_, sealed]() -> Status {
-        *sealed = seal_snapshot(files, root, kMakingName, manifest);
+      [&files = files_, root = places_.snapshots, manifest = being_made_,
+       checks = SealChecks{places_.state, sealed_, options_.verify_table}, sealed]() -> Status {
+        *sealed = seal_snapshot(files, root, kMakingName, manifest, checks);
         return {};
       },
       [this, sealed](const Status&) { on_sealed(std::move(*sealed)); });
 }
 
 void Snapshots::on_sealed(Result<SnapshotManifest> manifest) {
-  if (!manifest) return finish_making(tl::unexpected(manifest.error()));
+  if (!manifest) {
+    const wire::Error error = manifest.error();
+    finish_making(tl::unexpected(error));
+    if (error.code != ErrorCode::kCorrupt) return;
+    return host_.on_state_damage(
+        {error.code, fmt::format("The rows in {} are damaged, as a snapshot of them shows: {}",
+                                 places_.state, error.message)});
+  }
+  sealed_.clear();
+  for (const wire::SnapshotFile& file : manifest->files) {
+    if (is_rows_file(file.name)) sealed_.push_back(file);
+  }
   const SnapshotPtr made = store_.add(*std::move(manifest));
   host_.log_snapshot_event(fmt::format("made snapshot {} of {} bytes in {} files", name_of(*made),
                                        made->bytes(), made->files.size()),
@@ -182,6 +205,7 @@ void Snapshots::finish_making(Result<SnapshotPtr> result) {
   making_ = false;
   if (result) {
     ticks_since_made_ = 0;
+    replaces_damaged_ = false;
   } else {
     retry_in_ticks_ = options_.retry_ticks;
     host_.log_snapshot_event(fmt::format("no snapshot could be made: {}", result.error().message),
@@ -189,15 +213,19 @@ void Snapshots::finish_making(Result<SnapshotPtr> result) {
   }
   const auto waiting = std::exchange(waiting_, {});
   for (const Made& done : waiting) done(result);
+  answer_waiting_peers(result ? *result : nullptr);
+  cut_log();
+}
+
+void Snapshots::answer_waiting_peers(const SnapshotPtr& newest) {
   const auto unanswered = std::exchange(unanswered_, {});
   for (const consensus::SendSnapshot& wanted : unanswered) {
-    if (result && (*result)->index >= wanted.at_least) {
-      offer(wanted.to, *result);
+    if (newest && newest->index >= wanted.at_least) {
+      offer(wanted.to, newest);
     } else {
       driver_->snapshot_sent(wanted.to, false);
     }
   }
-  cut_log();
 }
 
 // ---- the log
@@ -242,10 +270,28 @@ void Snapshots::end_transfers_that_hold_back(LogIndex target) {
 
 void Snapshots::send_snapshot(NodeId to, LogIndex at_least) {
   const SnapshotPtr newest = store_.newest();
-  if (newest && newest->index >= at_least) return offer(to, newest);
+  const bool is_doubted = audit_.is_looking_at(newest);
+  if (newest && newest->index >= at_least && !is_doubted) return offer(to, newest);
+  if (withheld_) return driver_->snapshot_sent(to, false);
   std::erase_if(unanswered_, [&](const auto& wanted) { return wanted.to == to; });
   unanswered_.push_back({to, at_least});
-  if (!making_ && !installing_) begin_making();
+  if (!making_ && !installing_ && !is_doubted) begin_making();
+}
+
+// Whoever tells of damage in the snapshot that is being put in place is told by its installation.
+void Snapshots::on_doubt(const SnapshotPtr& snapshot, const SnapshotDoubt& doubt) {
+  if (!installing_ && !ending_) audit_.doubt(snapshot, doubt);
+}
+
+void Snapshots::on_looked(const SnapshotPtr& snapshot, bool is_whole) {
+  if (!is_whole) {
+    sender_.end_if([&](NodeId, const SnapshotManifest& sent) { return &sent == snapshot.get(); });
+    replaces_damaged_ = true;
+  }
+  if (making_) return;  // what is being made answers those who wait
+  if (is_whole) return answer_waiting_peers(store_.newest());
+  if (withheld_) return answer_waiting_peers(nullptr);
+  make_if_due();
 }
 
 bool Snapshots::is_member(NodeId peer) const {
@@ -269,63 +315,6 @@ void Snapshots::on_peer_disconnected(NodeId peer) {
   fetcher_.on_peer_disconnected(peer);
 }
 
-// ---- fetching
-
-void Snapshots::receive_snapshot(NodeId from, LogPosition last) {
-  if (last.index <= driver_->raft().commit()) return;
-  if (installing_ || ending_ || making_) {
-    // The state must not be exchanged under a checkpoint, nor twice at a time.
-    offer_ = Offer{from, last};
-    return;
-  }
-  if (fetcher_.is_busy()) {
-    const wire::LogPosition place = fetcher_.place();
-    if (fetcher_.source() == from && place.index == last.index) return;
-    if (BIB_MUTANT(kWaitsForOldLeader)) return;
-    fetcher_.abandon();  // of an earlier leader, or an earlier snapshot
-  }
-  // The leader goes on meanwhile, and offers one again soon.
-  if (fetch_wait_ > 0) return tell(from, last, SnapshotRequestKind::kGivenUp);
-  // It may be here already: fetched, but the node went down before it was put in place.
-  if (const SnapshotPtr here = store_.find(last)) return install(here, from);
-  if (!fetcher_.begin(from, {last.index, last.term})) {
-    offer_ = Offer{from, last};  // what was abandoned is still writing
-    return;
-  }
-  fetch_source_ = from;
-  if (fetch_problem_) return;  // it was said before that it is tried again
-  host_.log_snapshot_event(fmt::format("fetching snapshot {} from {}",
-                                       wire::snapshot_name(last.index, last.term), to_string(from)),
-                           false);
-}
-
-void Snapshots::on_fetched(Result<SnapshotManifest> manifest) {
-  if (!manifest) return on_fetch_failed(manifest.error(), "fetched");
-  const SnapshotPtr fetched = store_.add(*std::move(manifest));
-  if (making_) {
-    offer_ = Offer{fetch_source_, fetched->position()};
-    return;
-  }
-  install(fetched, fetch_source_);
-}
-
-// What the other side, or the network, is to blame for may be better in a moment. What this side is
-// to blame for is said once, and tried again less and less often.
-void Snapshots::on_fetch_failed(const wire::Error& error, std::string_view what) {
-  ++fetches_failed_;
-  const bool is_ours = error.code != ErrorCode::kTimeout && error.code != ErrorCode::kNotFound;
-  const bool is_known = is_ours && fetch_problem_ == error.code;
-  if (is_ours) {
-    fetch_pause_ = is_known ? std::min(2 * fetch_pause_, options_.fetch_pause_ticks_max)
-                            : options_.fetch_pause_ticks_min;
-    fetch_wait_ = fetch_pause_;
-    fetch_problem_ = error.code;
-  }
-  if (is_known) return;
-  host_.log_snapshot_event(fmt::format("the snapshot could not be {}: {}", what, error.message),
-                           true);
-}
-
 bool Snapshots::fails_to_fetch(NodeId peer) const {
   const auto failed = failed_to_send_.find(peer);
   return failed != failed_to_send_.end() && failed->second >= kFailuresTold;
@@ -338,67 +327,6 @@ void Snapshots::on_sent(NodeId to, bool ok) {
     ++failed_to_send_[to];
   }
   driver_->snapshot_sent(to, ok);
-}
-
-void Snapshots::tell(NodeId to, LogPosition place, SnapshotRequestKind kind) {
-  wire::SnapshotRequest sign;
-  sign.to = to;
-  sign.index = place.index;
-  sign.term = place.term;
-  sign.kind = kind;
-  port_.send(sign);
-}
-
-// ---- installing (the steps of state_install.h)
-
-void Snapshots::install(const SnapshotPtr& snapshot, NodeId source) {
-  if (!driver_->begin_install(snapshot->position())) {
-    return tell(source, snapshot->position(),
-                SnapshotRequestKind::kInstalled);  // not needed any more
-  }
-  installing_ = true;
-  installing_pin_ = store_.pin(snapshot);
-  run([&files = files_, places = places_,
-       snapshot] { return prepare_install(files, places, *snapshot); },
-      [this, snapshot, source](const Status& prepared) {
-        if (!prepared) {
-          // Nothing was decided: the node stays as it is.
-          installing_ = false;
-          installing_pin_ = {};
-          driver_->cancel_install();
-          on_fetch_failed(prepared.error(), "put in place");
-          return tell(source, snapshot->position(), SnapshotRequestKind::kGivenUp);
-        }
-        host_.exchange_state(
-            [&files = files_, places = places_, snapshot]() -> Status {
-              if (!BIB_MUTANT(kInstallsUndecided)) {
-                BIB_TRY_VOID(decide_install(files, places, *snapshot));
-              }
-              return swap_state(files, places);
-            },
-            [this, snapshot, source](const Status& swapped) {
-              if (!swapped) return host_.on_snapshot_failure(swapped.error());
-              installing_ = false;
-              ending_ = true;
-              ticks_since_made_ = 0;
-              fetch_problem_.reset();
-              driver_->finish_install(snapshot->position(),
-                                      {snapshot->membership_index, snapshot->membership});
-              host_.log_snapshot_event(fmt::format("snapshot {} of {} is in place",
-                                                   name_of(*snapshot), to_string(source)),
-                                       false);
-              tell(source, snapshot->position(), SnapshotRequestKind::kInstalled);
-            });
-      });
-}
-
-void Snapshots::on_install_durable(LogPosition) {
-  run([&files = files_, places = places_] { return end_install(files, places); },
-      [this](const Status& status) {
-        if (!status) return host_.on_snapshot_failure(status.error());
-        ending_ = false;
-        installing_pin_ = {};
-      });
 }
 
 }  // namespace bib::engine

@@ -12,9 +12,10 @@
 // (snapshot_sender.h), and the other side starts over with a newer snapshot. Only members are sent
 // any. Feeds hold nothing back. Where the state is large and the threshold is reached at once, a
 // pause of four times what the last one took comes first, unless the log has four times
-// `bytes_max`. What cannot be
-// made or fetched is a warning and is tried again; a failure between the decision to install and
-// its end stops the node, and its next start completes it.
+// `bytes_max`. What cannot be made or fetched is a warning and is tried again, the latter after a
+// pause that grows. One that is damaged is not offered: it is set aside, and another is made. A
+// failure between the decision to install and its end stops the node, and its next start completes
+// it.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +28,7 @@
 
 #include "consensus/effects.h"
 #include "engine/node/raft_driver.h"
+#include "engine/node/snapshot_audit.h"
 #include "engine/node/snapshot_fetcher.h"
 #include "engine/node/snapshot_sender.h"
 #include "engine/node/snapshot_store.h"
@@ -34,6 +36,7 @@
 #include "engine/ports/lifetime.h"
 #include "engine/storage/state_install.h"
 #include "projections/state/delta.h"
+#include "projections/state/rocks_state.h"
 #include "wire/base/ids.h"
 #include "wire/base/result.h"
 
@@ -56,6 +59,8 @@ class SnapshotHost {
   virtual void compact_log(wire::LogIndex index) = 0;
   // The node must stop.
   virtual void on_snapshot_failure(const wire::Error& error) = 0;
+  // Files of the state are damaged: it must not be used any longer than it takes to hand over.
+  virtual void on_state_damage(const wire::Error& error) = 0;
   // Writes it to the node's log.
   virtual void log_snapshot_event(const std::string& text, bool is_problem) = 0;
 };
@@ -74,19 +79,24 @@ struct SnapshotsOptions {
   std::uint64_t held_bytes_max = UINT64_MAX;
   std::uint32_t retain_count = 3;
   unsigned retry_ticks = 1000;  // after one that could not be made
-  // After one that could not be fetched for a reason on this side, before the next: twice as long
-  // each time, up to the greater.
+  // After one that could not be fetched, before the next: twice as long each time, up to the
+  // greater. Not after a connection that was lost.
   unsigned fetch_pause_ticks_min = 200;
   unsigned fetch_pause_ticks_max = 6000;
   SnapshotSenderOptions sender;
-  SnapshotFetcherOptions fetcher;  // root and cluster are filled in
+  SnapshotFetcherOptions fetcher;     // root and cluster are filled in
+  unsigned audit_pause_ticks = 6000;  // SnapshotAuditOptions
+  // Whether a file of rows is whole, by the checksums within it.
+  std::function<wire::Status(const std::string& path)> verify_table = [](const std::string& path) {
+    return projections::RocksStore::verify_table(path);
+  };
 };
 
 class Snapshots final : public SnapshotKeeper {
  public:
   // `found`: of find_snapshots(). `driver` may be null until attach(); nothing is called before.
-  Snapshots(SnapshotsOptions options, std::vector<wire::SnapshotManifest> found, FileSystem& files,
-            Executor& executor, SnapshotPort& port, SnapshotHost& host, Clock& clock);
+  Snapshots(SnapshotsOptions options, FoundSnapshots found, FileSystem& files, Executor& executor,
+            SnapshotPort& port, SnapshotHost& host, Clock& clock);
   ~Snapshots() override;
   void attach(RaftDriver& driver) { driver_ = &driver; }
 
@@ -104,6 +114,9 @@ class Snapshots final : public SnapshotKeeper {
   // One of the state as it is now; the newest one where nothing was applied since.
   using Made = std::function<void(wire::Result<SnapshotPtr>)>;
   void make(Made done);
+  // The rows are not to be believed: none is made of them, and this is the answer to who asks for
+  // one. Without it they are made again.
+  void withhold(std::optional<wire::Error> why) { withheld_ = std::move(why); }
 
   const SnapshotStore& store() const { return store_; }
   // Of this node's own fetches: how many failed, and whether it waits because the last one did.
@@ -125,9 +138,16 @@ class Snapshots final : public SnapshotKeeper {
   bool is_member(wire::NodeId peer) const;
   void end_transfers_that_hold_back(wire::LogIndex target);
   void on_fetched(wire::Result<wire::SnapshotManifest> manifest);
-  void install(const SnapshotPtr& snapshot, wire::NodeId source);
+  // `is_checked`: just now.
+  void install(const SnapshotPtr& snapshot, wire::NodeId source, bool is_checked);
+  void on_prepare_failed(const SnapshotPtr& snapshot, wire::NodeId source,
+                         const wire::Error& error);
   void on_fetch_failed(const wire::Error& error, std::string_view what);
+  bool must_wait(wire::NodeId from, wire::LogPosition last) const;
   void on_sent(wire::NodeId to, bool ok);
+  void on_doubt(const SnapshotPtr& snapshot, const SnapshotDoubt& doubt);
+  void on_looked(const SnapshotPtr& snapshot, bool is_whole);
+  void answer_waiting_peers(const SnapshotPtr& newest);
   void tell(wire::NodeId to, wire::LogPosition place, wire::SnapshotRequestKind kind);
   // Runs `work` on the executor and `done` here, unless this is gone by then.
   void run(std::function<wire::Status()> work, std::function<void(wire::Status)> done);
@@ -143,10 +163,14 @@ class Snapshots final : public SnapshotKeeper {
   SnapshotStore store_;
   SnapshotSender sender_;
   SnapshotFetcher fetcher_;
+  SnapshotAudit audit_;
 
   // Making.
+  std::optional<wire::Error> withheld_;
   bool making_ = false;
   wire::SnapshotManifest being_made_;
+  std::vector<wire::SnapshotFile> sealed_;  // of this state, in the last one that was made
+  bool replaces_damaged_ = false;           // one was set aside: the next is due
   std::vector<Made> waiting_;
   std::vector<consensus::SendSnapshot> unanswered_;  // peers that wait for the next one
   std::uint64_t ticks_since_made_ = 0;
@@ -157,15 +181,20 @@ class Snapshots final : public SnapshotKeeper {
   struct Offer {
     wire::NodeId from;
     wire::LogPosition last;
+    bool operator==(const Offer&) const = default;
   };
   std::optional<Offer> offer_;  // the last one, while something else has to end first
   bool installing_ = false;
   bool ending_ = false;  // the log is being reset, or the note of the installation taken away
   SnapshotStore::Pin installing_pin_;
-  wire::NodeId fetch_source_;
-  std::optional<wire::ErrorCode> fetch_problem_;  // of the last one, if it was this side's
-  unsigned fetch_pause_ = 0;                      // ticks; the last one's
-  unsigned fetch_wait_ = 0;                       // ticks that are left of it
+  Offer fetching_;
+  struct FetchProblem {
+    wire::ErrorCode code;
+    Offer offer;
+  };
+  std::optional<FetchProblem> fetch_problem_;  // of the last one, if it will not pass by itself
+  unsigned fetch_pause_ = 0;                   // ticks; the last one's
+  unsigned fetch_wait_ = 0;                    // ticks that are left of it
   std::uint64_t fetches_failed_ = 0;
   std::map<wire::NodeId, unsigned> failed_to_send_;  // in a row
 

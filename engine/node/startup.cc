@@ -88,6 +88,7 @@ wire::Result<OpenedState> Startup::open(wire::ClusterId cluster) {
   BIB_TRY(LogStore::Recovered log, open_log(cluster));
   BIB_TRY_VOID(forget_joining());
   if (!log.torn.empty()) world_.logger.warn("log", "{}", log.torn);
+  if (!log.note_problem.empty()) world_.logger.warn("log", "{}", log.note_problem);
   const bool empty = log.log.last_index() == wire::LogIndex() && log.memberships.empty();
   if (empty && config_.founds_cluster()) BIB_TRY_VOID(found_cluster(log, cluster));
   state_options_.cluster = cluster;

@@ -32,7 +32,7 @@ struct OpenedState {
   consensus::Restored restored;
   std::unique_ptr<projections::DurableStore> store;
   std::unique_ptr<projections::Projector> projector;
-  std::vector<wire::SnapshotManifest> snapshots;  // ascending by index
+  FoundSnapshots snapshots;
 };
 
 // How a node asks to become a member.

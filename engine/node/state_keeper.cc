@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "projections/apply/checkpoint.h"
+#include "projections/apply/rows_owner.h"
 #include "wire/base/check.h"
 #include "wire/base/mutant.h"
 
@@ -41,6 +42,11 @@ void StateKeeper::log_snapshot_event(const std::string& text, bool is_problem) {
   }
 }
 
+void StateKeeper::on_state_damage(const wire::Error& error) {
+  parts_.state_damage = error;
+  parts_.give_way(error);
+}
+
 void StateKeeper::step() {
   expire_next();
   const std::size_t enough = std::min<std::size_t>(parts_.world.pace.carry_bytes,
@@ -57,6 +63,7 @@ bool StateKeeper::takes_more_rows() const {
 
 void StateKeeper::on_housekeeping() {
   if (parts_.world.turns.now_ms() >= last_carry_ms_ + parts_.world.pace.carry_ms) carry(false);
+  flush_if_due();
   look_for_expired_sessions();
 }
 
@@ -74,6 +81,7 @@ void StateKeeper::carry(bool even_if_small) {
   auto deltas = parts_.projector->take_for_store();
   last_carry_ms_ = parts_.world.turns.now_ms();
   if (deltas.empty()) return;
+  if (!unflushed_since_ms_) unflushed_since_ms_ = last_carry_ms_;
   auto stored = std::make_shared<wire::Status>();
   const wire::LogIndex end = deltas.back()->mark().applied_index;
   parts_.world.store_thread.run(
@@ -87,6 +95,18 @@ void StateKeeper::carry(bool even_if_small) {
         if (!*stored) return parts_.fail(stored->error());
         parts_.projector->written(end);
       });
+}
+
+void StateKeeper::flush_if_due() {
+  if (!unflushed_since_ms_ || exchanging_ || parts_.world.store_thread.is_busy()) return;
+  if (parts_.world.turns.now_ms() < *unflushed_since_ms_ + parts_.world.pace.flush_ms) return;
+  unflushed_since_ms_.reset();
+  auto flushed = std::make_shared<wire::Status>();
+  parts_.world.store_thread.run([&store = *parts_.store, flushed] { *flushed = store.flush(); },
+                                [this, flushed] {
+                                  if (finished_ || *flushed) return;
+                                  parts_.fail(flushed->error());
+                                });
 }
 
 // ---- records of requests
@@ -123,7 +143,7 @@ void StateKeeper::look_for_expired_sessions() {
 void StateKeeper::on_expired(wire::Result<projections::ExpiredSessions> found) {
   expiry_under_way_ = false;
   if (finished_) return;
-  if (!found) return parts_.fail(found.error());
+  if (!found) return parts_.give_way(found.error());
   sweep_goes_on_ = found->more;
   too_many_ = found->too_many;
   expiring_ = *std::move(found);
@@ -200,11 +220,13 @@ void StateKeeper::begin_exchange() {
   auto opened = std::make_shared<std::unique_ptr<projections::Projector>>();
   parts_.world.store_thread.run(
       [&store = *parts_.store, swap = std::move(wanted.swap), options = parts_.projector_options,
-       outcome, opened] {
+       owner = wire::RowsOwner{parts_.cluster, parts_.log_id}, outcome, opened] {
         const auto exchange = [&]() -> wire::Status {
           store.close();
           BIB_TRY_VOID(swap());
           BIB_TRY_VOID(store.reopen());
+          // Before the installation may end: after it the next start knows of no snapshot.
+          BIB_TRY_VOID(projections::adopt_rows(store, owner));
           BIB_TRY(*opened, projections::Projector::open(store, options));
           return {};
         };
@@ -217,6 +239,7 @@ void StateKeeper::begin_exchange() {
             observer->on_installed(parts_.projector->mark(), (*opened)->mark());
           }
           parts_.projector->replace_with(std::move(*opened));
+          parts_.rows->on_rows_exchanged();
           exchanging_ = false;
           parts_.queries->resume();
           parts_.feed->on_applied(parts_.projector->applied_index());

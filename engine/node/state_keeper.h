@@ -40,6 +40,7 @@ class StateKeeper final : public SnapshotHost {
                       std::function<void(wire::Status)> done) override;
   void compact_log(wire::LogIndex index) override { parts_.world.log.compact(index); }
   void on_snapshot_failure(const wire::Error& error) override { parts_.fail(error); }
+  void on_state_damage(const wire::Error& error) override;
   void log_snapshot_event(const std::string& text, bool is_problem) override;
 
  private:
@@ -54,6 +55,7 @@ class StateKeeper final : public SnapshotHost {
 
   bool log_has_what_is_applied() const;
   void carry(bool even_if_small);
+  void flush_if_due();
   void begin_checkpoint();
   void begin_exchange();
   void look_for_expired_sessions();
@@ -76,6 +78,7 @@ class StateKeeper final : public SnapshotHost {
   bool too_many_ = false;       // records, as of the last look
   std::uint64_t last_expiry_ms_ = 0;
   std::uint64_t last_carry_ms_ = 0;
+  std::optional<std::uint64_t> unflushed_since_ms_;  // the store may have rows in memory only
   Lifetime<StateKeeper> lifetime_{this};
 };
 

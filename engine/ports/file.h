@@ -96,6 +96,7 @@ class FileSystem {
  public:
   virtual ~FileSystem() = default;
 
+  // Regular files only: kIo for a link, a FIFO, a device or a directory in a file's place, at once.
   virtual wire::Result<std::unique_ptr<File>> open(const std::string& path,
                                                    OpenOptions options) = 0;
   // Makes the directory and its parents; none of it is an error when it exists. The names are
@@ -105,6 +106,8 @@ class FileSystem {
   virtual wire::Result<std::vector<std::string>> list(const std::string& directory) = 0;
   // The kind of the name itself: links are not followed. kAbsent is no error.
   virtual wire::Result<wire::FileKind> kind(const std::string& path) = 0;
+  // Of what a link points to; of the name itself where it is none.
+  virtual wire::Result<wire::FileKind> target_kind(const std::string& path) { return kind(path); }
   // Atomic; replaces `to`, if that is a file. Durable after sync_directory() of the parent.
   virtual wire::Status rename(const std::string& from, const std::string& to) = 0;
   virtual wire::Status remove(const std::string& path) = 0;

@@ -32,6 +32,10 @@ class LimitedLog {
   void info(std::uint64_t now_ms, fmt::format_string<Args...> format, Args&&... args) {
     if (may_write(now_ms)) logger_.info(area_, format, std::forward<Args>(args)...);
   }
+  template <typename... Args>
+  void error(std::uint64_t now_ms, fmt::format_string<Args...> format, Args&&... args) {
+    if (may_write(now_ms)) logger_.error(area_, format, std::forward<Args>(args)...);
+  }
 
   // Now and then, so that the number is not left until the next line.
   void look(std::uint64_t now_ms) {

@@ -29,6 +29,7 @@ class ProbeCount {
     if (unanswered_ >= kGoneAfter) return Verdict::kGone;
     return unanswered_ == kSilentAfter ? Verdict::kSilent : Verdict::kAlive;
   }
+  bool is_silent() const { return unanswered_ >= kSilentAfter; }
 
  private:
   bool heard_ = true;

@@ -2,7 +2,7 @@
 // (wire/log/data_directory.h).
 //
 // Blocks; runs on the thread that opens the node, before anything there is changed, and changes
-// nothing itself. Follows no link and opens regular files only, so that it ends.
+// nothing itself. Follows no link but log/, and opens regular files only, so that it ends.
 #pragma once
 
 #include <string>

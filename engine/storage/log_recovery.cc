@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "wire/base/little_endian.h"
+#include "wire/log/commit_note.h"
 #include "wire/log/data_directory.h"
 #include "wire/log/log_start.h"
 
@@ -90,17 +91,47 @@ Result<ByteView> read_segment(FileSystem& files, const std::string& directory,
   return buffer.view().first(std::min<std::size_t>(count, size));
 }
 
-// Nothing where the log has never been compacted. kIo, or what decode_log_start() says.
-Result<std::optional<wire::LogStart>> read_log_start(FileSystem& files,
-                                                     const std::string& directory) {
-  BIB_TRY(const bool is_there, has_name(files, directory, wire::kLogStartFileName));
+// What `decode` makes of the note `name`; nothing where there is none. kIo, or what `decode` says.
+template <typename Note>
+Result<std::optional<Note>> read_note(FileSystem& files, const std::string& directory,
+                                      const char* name, Result<Note> (*decode)(ByteView)) {
+  BIB_TRY(const bool is_there, has_name(files, directory, name));
   if (!is_there) return std::nullopt;
-  const std::string path = join_path(directory, wire::kLogStartFileName);
+  const std::string path = join_path(directory, name);
   BIB_TRY(auto file, files.open(path, {.mode = OpenMode::kRead, .direct = false}));
-  std::array<std::uint8_t, wire::kLogStartSize + 1> bytes{};  // one more shows a longer file
+  std::array<std::uint8_t, wire::kNoteSize + 1> bytes{};  // one more shows a longer file
   BIB_TRY(const std::size_t count, file->read(0, bytes));
-  BIB_TRY(const wire::LogStart start, wire::decode_log_start(ByteView(bytes).first(count)));
-  return start;
+  BIB_TRY(const Note note, decode(ByteView(bytes).first(count)));
+  return note;
+}
+
+// What an earlier run knew to be committed. A note that is not valid is what a power failure may
+// leave of one.
+Status look_at_commit_note(FileSystem& files, const std::string& directory, LogContents& contents) {
+  const auto note =
+      read_note(files, directory, wire::kCommitNoteFileName, &wire::decode_commit_note);
+  if (!note && note.error().code == ErrorCode::kIo) return tl::unexpected(note.error());
+  const std::string path = join_path(directory, wire::kCommitNoteFileName);
+  if (!note) contents.note_problem = fmt::format("{}: {}", path, note.error().message);
+  if (!note || !*note) return {};
+  const LogLocations& log = *contents.locations;
+  const auto standing =
+      wire::judge_commit_note(**note, {.log_id = contents.identity.log_id,
+                                       .base = log.base(),
+                                       .last = log.last(),
+                                       .term_there = log.term_at((*note)->committed.index)});
+  if (standing.is_damage()) {
+    return wire::fail(ErrorCode::kCorrupt,
+                      "{}: {}. The log was damaged at its end, or put back to an earlier state, so "
+                      "this node must not start. See 'raft-inspect verify {}' for details. To "
+                      "restore the node from the others, {}",
+                      path, standing.what, directory, wire::kHowToReplace);
+  }
+  if (standing.state == wire::CommitNoteState::kFits) {
+    contents.committed = (*note)->committed.index;
+  }
+  if (!standing.what.empty()) contents.note_problem = fmt::format("{}: {}", path, standing.what);
+  return {};
 }
 
 // Takes down what the walk finds.
@@ -179,7 +210,7 @@ Result<std::optional<wire::LogIdentity>> read_identity(FileSystem& files,
 
 Result<LogContents> recover_log(FileSystem& files, const std::string& directory) {
   BIB_TRY(Listing listing, list_log(files, directory));
-  const auto start = read_log_start(files, directory);
+  const auto start = read_note(files, directory, wire::kLogStartFileName, &wire::decode_log_start);
   if (!start && start.error().code == ErrorCode::kIo) return tl::unexpected(start.error());
   Recovery recovery;
   LogContents& contents = recovery.contents;
@@ -201,6 +232,7 @@ Result<LogContents> recover_log(FileSystem& files, const std::string& directory)
   contents.hard_state = walk.state().hard_state;
   contents.memberships = walk.state().memberships;
   contents.next_sequence = walk.state().next_sequence;
+  BIB_TRY_VOID(look_at_commit_note(files, directory, contents));
   return std::move(contents);
 }
 

@@ -53,6 +53,9 @@ struct LogContents {
   std::uint64_t debris_end = 0;
   std::string torn;  // for a person: what the last write left; empty when it was complete
 
+  wire::LogIndex committed;  // by the note of an earlier run; 0: not known
+  std::string note_problem;  // for a person: why the note counts for nothing; empty: it does count
+
   // Files that a crash left, to be removed: temporary ones, a segment that was created when
   // the one before was not sealed yet, and segments below the log's start (log_start.h).
   std::vector<std::string> leftovers;

@@ -83,6 +83,8 @@ Result<LogStore::Recovered> LogStore::open(FileSystem& files, std::string direct
   recovered.is_new = contents.is_empty;
   recovered.closed_cleanly = contents.closed_cleanly;
   recovered.torn = std::move(contents.torn);
+  recovered.committed = contents.committed;
+  recovered.note_problem = std::move(contents.note_problem);
   return recovered;
 }
 
@@ -428,6 +430,7 @@ consensus::Restored restored_from(const LogStore::Recovered& log, LogIndex appli
   restored.hard_state = {log.hard_state.term, log.hard_state.vote};
   restored.base = log.log.base();
   restored.applied = applied;
+  restored.committed = std::max(applied, log.committed);
   restored.terms = log.log.term_runs();
   for (LogIndex index = log.log.first_index(); index <= log.log.last_index(); ++index) {
     restored.sizes.push_back(log.log.size_of(index));

@@ -171,10 +171,12 @@ struct LogStore::Recovered {
       memberships;  // ascending; the first may be at or below the base
   bool is_new = false;
   bool closed_cleanly = false;
-  std::string torn;  // what a torn last write left, for the node's log; empty: nothing
+  std::string torn;          // what a torn last write left, for the node's log; empty: nothing
+  wire::LogIndex committed;  // as LogContents
+  std::string note_problem;
 };
 
-// What consensus starts from, with rows at `applied`.
+// What consensus starts from, with rows at `applied`, which is from the log's base to its end.
 consensus::Restored restored_from(const LogStore::Recovered& log, wire::LogIndex applied);
 
 }  // namespace bib::engine

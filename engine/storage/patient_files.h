@@ -31,6 +31,9 @@ class PatientFiles final : public FileSystem {
 
   // These take no descriptor.
   wire::Result<wire::FileKind> kind(const std::string& path) override { return files_.kind(path); }
+  wire::Result<wire::FileKind> target_kind(const std::string& path) override {
+    return files_.target_kind(path);
+  }
   wire::Status rename(const std::string& from, const std::string& to) override {
     return files_.rename(from, to);
   }

@@ -32,17 +32,62 @@ Result<wire::SnapshotFileMeasure> measure(FileSystem& files, const std::string& 
   }
 }
 
-Status remove_tree_below(FileSystem& files, const std::string& directory, int depth) {
+// A link goes itself, and what it points to stays.
+Status remove_tree_at(FileSystem& files, const std::string& path, int depth) {
+  BIB_TRY(const wire::FileKind kind, files.kind(path));
+  if (kind != wire::FileKind::kDirectory) return files.remove(path);
   if (depth > kDepthMax) {
-    return wire::fail(ErrorCode::kIo, "cannot remove {}: it is nested too deep", directory);
+    return wire::fail(ErrorCode::kIo, "cannot remove {}: it is nested too deep", path);
   }
-  BIB_TRY(const auto names, files.list(directory));
+  BIB_TRY(const auto names, files.list(path));
   for (const std::string& name : names) {
-    const std::string path = join_path(directory, name);
-    if (files.remove(path)) continue;
-    BIB_TRY_VOID(remove_tree_below(files, path, depth + 1));  // a directory, or it says why not
+    BIB_TRY_VOID(remove_tree_at(files, join_path(path, name), depth + 1));
   }
-  return files.remove_directory(directory);
+  return files.remove_directory(path);
+}
+
+// What a file of rows was in the last snapshot, or else what its own checksums say.
+Status check_table(const SealChecks& checks, const std::string& path, const SnapshotFile& found) {
+  const auto known =
+      std::find_if(checks.known.begin(), checks.known.end(),
+                   [&](const SnapshotFile& each) { return each.name == found.name; });
+  const bool is_known = known != checks.known.end();
+  if (!is_known && checks.verify_table) return checks.verify_table(path);
+  if (!is_known || *known == found) return {};
+  return wire::fail(ErrorCode::kCorrupt,
+                    "{} bytes with checksum {:016x}, but when the last snapshot was made it had {} "
+                    "with {:016x}, and such a file never changes",
+                    found.size, found.checksum, known->size, known->checksum);
+}
+
+// Damage in a copy is not the state's.
+Status check_sealed(FileSystem& files, const SealChecks& checks, const std::string& path,
+                    const SnapshotFile& found) {
+  if (BIB_MUTANT(kSealsUnchecked)) return {};
+  const Status whole = check_table(checks, path, found);
+  if (whole || whole.error().code != ErrorCode::kCorrupt) return whole;
+  const std::string own = join_path(checks.state, found.name);
+  const auto measured = measure(files, own, false);
+  const bool is_shared = measured && measured->check(found);
+  return wire::fail(is_shared ? ErrorCode::kCorrupt : ErrorCode::kIo, "{} is damaged: {}",
+                    is_shared ? own : path, whole.error().message);
+}
+
+// A snapshot's name stands for a manifest that can be read.
+Result<bool> has_lost_manifest(FileSystem& files, const std::string& root, const std::string& name,
+                               const wire::Error& error) {
+  if (error.code == ErrorCode::kCorrupt) return true;
+  BIB_TRY(const wire::FileKind kind,
+          files.kind(join_path(join_path(root, name), wire::kSnapshotManifestName)));
+  return kind == wire::FileKind::kAbsent;
+}
+
+// Ascending, each once: one that was set aside now may have taken the place of an older one.
+void put_in_order(std::vector<wire::LogPosition>& positions) {
+  std::sort(positions.begin(), positions.end(), [](const auto& a, const auto& b) {
+    return a.index < b.index || (a.index == b.index && a.term < b.term);
+  });
+  positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
 }
 
 }  // namespace
@@ -51,12 +96,10 @@ std::string snapshot_state_directory(const std::string& root, const std::string&
   return join_path(join_path(root, name), wire::kSnapshotStateName);
 }
 
-Status remove_tree(FileSystem& files, const std::string& directory) {
-  const std::size_t slash = directory.find_last_of('/');
-  BIB_TRY(const bool is_there,
-          has_name(files, directory.substr(0, slash), directory.substr(slash + 1)));
-  if (!is_there) return {};
-  return remove_tree_below(files, directory, 0);
+Status remove_tree(FileSystem& files, const std::string& path) {
+  const std::size_t slash = path.find_last_of('/');
+  BIB_TRY(const bool is_there, has_name(files, path.substr(0, slash), path.substr(slash + 1)));
+  return is_there ? remove_tree_at(files, path, 0) : Status{};
 }
 
 Status begin_partial_snapshot(FileSystem& files, const std::string& root, const std::string& name) {
@@ -66,7 +109,8 @@ Status begin_partial_snapshot(FileSystem& files, const std::string& root, const 
 }
 
 Result<SnapshotManifest> seal_snapshot(FileSystem& files, const std::string& root,
-                                       const std::string& partial, SnapshotManifest manifest) {
+                                       const std::string& partial, SnapshotManifest manifest,
+                                       const SealChecks& checks) {
   const std::string state = snapshot_state_directory(root, partial);
   BIB_TRY(const auto names, files.list(state));
   manifest.files.clear();
@@ -77,8 +121,12 @@ Result<SnapshotManifest> seal_snapshot(FileSystem& files, const std::string& roo
                         "files in all",
                         state, name, names.size());
     }
-    BIB_TRY(const auto measured, measure(files, join_path(state, name), true));
+    const std::string path = join_path(state, name);
+    BIB_TRY(const auto measured, measure(files, path, true));
     manifest.files.push_back(measured.file(name));
+    if (is_rows_file(name)) {
+      BIB_TRY_VOID(check_sealed(files, checks, path, manifest.files.back()));
+    }
   }
   if (manifest.files.empty()) {
     return wire::fail(ErrorCode::kIo, "a snapshot cannot be made of {}: it is empty", state);
@@ -110,6 +158,15 @@ Status remove_snapshot(FileSystem& files, const std::string& root, const std::st
   BIB_TRY_VOID(files.rename(join_path(root, name), leaving));
   BIB_TRY_VOID(files.sync_directory(root));
   return remove_tree(files, leaving);
+}
+
+Status set_snapshot_aside(FileSystem& files, const std::string& root, wire::LogPosition position) {
+  const std::string aside = wire::damaged_snapshot_name(position);
+  BIB_TRY(const bool is_there, has_name(files, root, aside));
+  if (is_there) BIB_TRY_VOID(remove_snapshot(files, root, aside));
+  BIB_TRY_VOID(files.rename(join_path(root, wire::snapshot_name(position.index, position.term)),
+                            join_path(root, aside)));
+  return files.sync_directory(root);
 }
 
 Result<std::vector<std::uint8_t>> read_manifest_bytes(FileSystem& files, const std::string& root,
@@ -162,21 +219,45 @@ Status verify_snapshot_files(FileSystem& files, const std::string& root,
                     state, names.size(), manifest.files.size());
 }
 
+Status verify_snapshot(FileSystem& files, const std::string& root,
+                       const SnapshotManifest& manifest) {
+  const std::string name = wire::snapshot_name(manifest.index, manifest.term);
+  const auto on_disk = read_manifest(files, root, name);
+  if (!on_disk || *on_disk != manifest) {
+    return wire::fail(on_disk ? ErrorCode::kCorrupt : on_disk.error().code,
+                      "the snapshot {} is damaged: {}: {}", name,
+                      join_path(join_path(root, name), wire::kSnapshotManifestName),
+                      on_disk ? "it is not the manifest that it was" : on_disk.error().message);
+  }
+  return verify_snapshot_files(files, root, manifest);
+}
+
 Result<FoundSnapshots> find_snapshots(FileSystem& files, const std::string& root,
                                       const wire::ClusterId& cluster) {
   BIB_TRY(const auto names, files.list(root));
   FoundSnapshots found;
   for (const std::string& name : names) {
     if (name.ends_with(wire::kTemporarySuffix)) {
-      const std::string path = join_path(root, name);
-      if (!files.remove(path)) BIB_TRY_VOID(remove_tree(files, path));
+      BIB_TRY_VOID(remove_tree(files, join_path(root, name)));
       continue;
     }
-    if (!wire::parse_snapshot_name(name)) continue;
+    if (const auto aside = wire::parse_damaged_snapshot_name(name)) {
+      found.set_aside.push_back(*aside);
+      continue;
+    }
+    const auto position = wire::parse_snapshot_name(name);
+    if (!position) continue;
     auto manifest = read_manifest(files, root, name);
     if (!manifest) {
-      found.problems.push_back(fmt::format("the snapshot {} is of no use: {}",
-                                           join_path(root, name), manifest.error().message));
+      const std::string problem = fmt::format("the snapshot {} is of no use: {}",
+                                              join_path(root, name), manifest.error().message);
+      BIB_TRY(const bool is_lost, has_lost_manifest(files, root, name, manifest.error()));
+      found.problems.push_back(is_lost ? fmt::format("{}; it is set aside as {}", problem,
+                                                     wire::damaged_snapshot_name(*position))
+                                       : problem);
+      if (!is_lost) continue;
+      BIB_TRY_VOID(set_snapshot_aside(files, root, *position));
+      found.set_aside.push_back(*position);
     } else if (manifest->cluster != cluster) {
       found.problems.push_back(fmt::format("the snapshot {} is of another cluster, {}",
                                            join_path(root, name), to_string(manifest->cluster)));
@@ -184,6 +265,7 @@ Result<FoundSnapshots> find_snapshots(FileSystem& files, const std::string& root
       found.snapshots.push_back(*std::move(manifest));
     }
   }
+  put_in_order(found.set_aside);
   // A killed process may have left names here, or taken some away, that are not durable yet.
   BIB_TRY_VOID(files.sync_directory(root));
   std::sort(found.snapshots.begin(), found.snapshots.end(),

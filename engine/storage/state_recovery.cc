@@ -6,8 +6,10 @@
 
 #include "engine/storage/data_directory.h"
 #include "engine/storage/snapshot_files.h"
+#include "engine/storage/state_damage.h"
 #include "engine/storage/state_install.h"
 #include "projections/apply/checkpoint.h"
+#include "projections/apply/rows_owner.h"
 
 namespace bib::engine {
 
@@ -34,9 +36,10 @@ class StateRecovery {
     BIB_TRY_VOID(files_.make_directories(places_.snapshots));
     BIB_TRY(FoundSnapshots found, find_snapshots(files_, places_.snapshots, options_.cluster));
     for (const std::string& problem : found.problems) options_.on_news(problem);
-    state_.snapshots = std::move(found.snapshots);
+    state_.snapshots = std::move(found);
     BIB_TRY_VOID(complete_installation(facts.installing_snapshot));
     BIB_TRY_VOID(open());
+    if (from_snapshot_) BIB_TRY_VOID(end_install(files_, places_));
     return std::move(state_);
   }
 
@@ -46,17 +49,28 @@ class StateRecovery {
   Status complete_installation(const std::optional<wire::LogPosition>& place) {
     if (!place) return remove_install_leftovers(files_, places_);
     const std::string name = wire::snapshot_name(place->index, place->term);
+    const std::vector<SnapshotManifest>& snapshots = state_.snapshots.snapshots;
     const auto snapshot =
-        std::find_if(state_.snapshots.begin(), state_.snapshots.end(),
+        std::find_if(snapshots.begin(), snapshots.end(),
                      [&](const SnapshotManifest& each) { return each.position() == *place; });
-    if (snapshot == state_.snapshots.end()) {
-      return wire::fail(ErrorCode::kCorrupt, "the snapshot {} in {} is of another cluster", name,
-                        places_.snapshots);
+    if (snapshot == snapshots.end()) {
+      return wire::fail(
+          ErrorCode::kCorrupt,
+          "snapshot {} was being put in place when the node stopped, but that in {} is "
+          "of another cluster: put the right one back. If it is lost, {}",
+          name, places_.snapshots, wire::kHowToReplace);
     }
     options_.on_news(fmt::format("completing the installation of snapshot {}", name));
+    if (const Status whole = verify_snapshot(files_, places_.snapshots, *snapshot); !whole) {
+      return wire::fail(
+          whole.error().code,
+          "snapshot {} was being put in place when the node stopped, and can no longer be used: "
+          "{}. To restore the node from the others, {}",
+          name, whole.error().message, wire::kHowToReplace);
+    }
     BIB_TRY_VOID(complete_install(files_, places_, *snapshot));
-    BIB_TRY_VOID(reset_log(*snapshot));
-    return end_install(files_, places_);
+    from_snapshot_ = true;
+    return reset_log(*snapshot);
   }
 
   // What the log holds up to the snapshot is the same and stays, or is void (Raft figure 13, steps
@@ -81,22 +95,27 @@ class StateRecovery {
   }
 
   Status open() {
+    BIB_TRY(const auto damage, find_state_damage(files_, places_));
+    if (damage) BIB_TRY_VOID(restore_rows(*damage));
     for (int attempt = 0; attempt < 2; ++attempt) {
-      BIB_TRY(state_.store, options_.open_store(places_.state));
-      auto projector = projections::Projector::open(*state_.store, options_.projector);
-      if (!projector) {
-        if (projector.error().code != ErrorCode::kUnsupported) {
-          return tl::unexpected(projector.error());
-        }
-        BIB_TRY_VOID(restore_rows(projector.error().message));
+      auto store = options_.open_store(places_.state);
+      if (!store) {
+        BIB_TRY_VOID(restore_from(store.error()));
         continue;
       }
-      const wire::LogIndex applied = (*projector)->applied_index();
-      const wire::RowsStanding rows =
-          wire::judge_rows({.rows = applied,
-                            .log_base = log_.log.base(),
-                            .log_last = log_.log.last_index(),
-                            .has_snapshot_for_log = snapshot_for_log() != nullptr});
+      state_.store = *std::move(store);
+      const auto found = projections::read_owner(*state_.store);
+      if (!found) {
+        BIB_TRY_VOID(restore_from(found.error()));
+        continue;
+      }
+      BIB_TRY_VOID(make_own(*found));
+      auto projector = projections::Projector::open(*state_.store, options_.projector);
+      if (!projector) {
+        BIB_TRY_VOID(restore_from(projector.error()));
+        continue;
+      }
+      const wire::RowsStanding rows = wire::judge_rows(rows_facts((*projector)->applied_index()));
       if (rows.state == wire::RowsState::kFit) {
         state_.projector = *std::move(projector);
         return {};
@@ -105,33 +124,76 @@ class StateRecovery {
       projector->reset();
       BIB_TRY_VOID(restore_rows(fmt::format("{}: {}", places_.state, rows.what)));
     }
-    return wire::fail(ErrorCode::kCorrupt, "the rows in {} cannot be rebuilt", places_.state);
+    return wire::fail(ErrorCode::kCorrupt,
+                      "the rows in {} were rebuilt, and still cannot be used. To restore the node "
+                      "from the others, "
+                      "{}. Keep that directory: what is wrong with it is a bug, or its disk "
+                      "changes what it holds",
+                      places_.state, wire::kHowToReplace);
   }
 
-  tl::unexpected<wire::Error> refuse_rows(const wire::RowsStanding& rows) const {
+  // Rows that are lost, damaged, or of a version that this build does not know. What cannot be read
+  // for another reason may be whole.
+  Status restore_from(const wire::Error& error) {
+    const bool is_lost = error.code == ErrorCode::kCorrupt || error.code == ErrorCode::kNotFound ||
+                         error.code == ErrorCode::kUnsupported;
+    return is_lost ? restore_rows(error.message) : tl::unexpected(error);
+  }
+
+  wire::RowsOwner owner() const {
+    const wire::LogIdentity& log = log_.store->identity();
+    return {log.cluster, log.log_id};
+  }
+
+  wire::RowsFacts rows_facts(wire::LogIndex applied) const {
+    return {.rows = applied,
+            .rows_owner = {},
+            .log_owner = owner(),
+            .log_base = log_.log.base(),
+            .log_last = log_.log.last_index(),
+            .has_snapshot_for_log = snapshot_for_log() != nullptr};
+  }
+
+  // Rows that do not say whose they are were written before rows said it.
+  Status make_own(const std::optional<wire::RowsOwner>& found) {
+    if (from_snapshot_) return projections::adopt_rows(*state_.store, owner());
+    if (!found) return projections::write_owner(owner(), *state_.store);
+    wire::RowsFacts foreign = rows_facts({});
+    foreign.rows_owner = found;
+    const wire::RowsStanding rows = wire::judge_rows(foreign);
+    return rows.state == wire::RowsState::kForeign ? refuse_rows(rows) : Status{};
+  }
+
+  Status refuse_rows(const wire::RowsStanding& rows) const {
     return wire::fail(ErrorCode::kCorrupt, "{}: {}. See 'raft-inspect verify {}'; {}",
                       places_.state, rows.what, places_.data, rows.next_step);
   }
 
   // The newest snapshot that this build can use and that the log continues.
   const SnapshotManifest* snapshot_for_log() const {
-    for (auto each = state_.snapshots.rbegin(); each != state_.snapshots.rend(); ++each) {
+    const std::vector<SnapshotManifest>& snapshots = state_.snapshots.snapshots;
+    for (auto each = snapshots.rbegin(); each != snapshots.rend(); ++each) {
       const bool fits = log_.log.matches(each->position());
       if (fits && projections::check_versions(*each)) return &*each;
     }
     return nullptr;
   }
 
-  // Rows come from the log; where that begins later, from a snapshot and the log after it.
-  Status restore_rows(const std::string& why) {
+  // Rows come from the log; where that begins later, from a snapshot and the log after it. What has
+  // to give way goes only when what takes its place was checked.
+  Status restore_rows(std::string why) {
+    while (why.ends_with('.')) why.pop_back();
     state_.store.reset();
-    const SnapshotManifest* snapshot = snapshot_for_log();
-    if (snapshot != nullptr) {
+    while (const SnapshotManifest* snapshot = snapshot_for_log()) {
+      if (const Status whole = check_whole(*snapshot); !whole) {
+        BIB_TRY_VOID(give_up(*snapshot, whole.error()));
+        continue;
+      }
       options_.on_news(fmt::format("{}; taking the rows from snapshot {}", why,
                                    wire::snapshot_name(snapshot->index, snapshot->term)));
-      BIB_TRY_VOID(verify_snapshot_files(files_, places_.snapshots, *snapshot));
-      BIB_TRY_VOID(complete_install(files_, places_, *snapshot));
-      return remove_install_leftovers(files_, places_);
+      BIB_TRY_VOID(decide_install(files_, places_, *snapshot));
+      from_snapshot_ = true;
+      return complete_install(files_, places_, *snapshot);
     }
     if (log_.log.base().index == wire::LogIndex()) {
       options_.on_news(fmt::format("{}; rebuilding the rows from the log", why));
@@ -139,9 +201,46 @@ class StateRecovery {
     }
     return wire::fail(
         ErrorCode::kCorrupt,
-        "{}. The log starts at entry {}, and {} holds no snapshot to continue from. To restore "
-        "the node from the others, {}",
-        why, log_.log.first_index().value(), places_.snapshots, wire::kHowToReplace);
+        "{}. The log is whole, but starts at entry {}, and {}. To restore the node from the "
+        "others, {}. Keep that directory until the node is well: if no other node has the data, it "
+        "is all that there is",
+        why, log_.log.first_index().value(), why_no_snapshot(), wire::kHowToReplace);
+  }
+
+  Status check_whole(const SnapshotManifest& snapshot) const {
+    BIB_TRY_VOID(verify_snapshot(files_, places_.snapshots, snapshot));
+    const std::string name = wire::snapshot_name(snapshot.index, snapshot.term);
+    BIB_TRY(const projections::StateMark mark,
+            options_.verify_rows(snapshot_state_directory(places_.snapshots, name)));
+    return projections::check_against_manifest(mark, snapshot);
+  }
+
+  // What cannot be read may be whole all the same, and keeps its name.
+  Status give_up(const SnapshotManifest& snapshot, const wire::Error& why) {
+    const wire::LogPosition position = snapshot.position();
+    const bool is_damaged = why.code == ErrorCode::kCorrupt;
+    if (is_damaged) BIB_TRY_VOID(set_snapshot_aside(files_, places_.snapshots, position));
+    if (is_damaged) state_.snapshots.set_aside.push_back(position);
+    options_.on_news(fmt::format(
+        "snapshot {} cannot be used: {}{}", wire::snapshot_name(position.index, position.term),
+        why.message,
+        is_damaged ? fmt::format("; it is set aside as {}", wire::damaged_snapshot_name(position))
+                   : std::string()));
+    std::erase_if(state_.snapshots.snapshots,
+                  [&](const SnapshotManifest& each) { return each.position() == position; });
+    return {};
+  }
+
+  std::string why_no_snapshot() const {
+    if (state_.snapshots.set_aside.empty()) {
+      return fmt::format("{} holds no snapshot to continue from", places_.snapshots);
+    }
+    std::string names;
+    for (const wire::LogPosition position : state_.snapshots.set_aside) {
+      names += (names.empty() ? "" : ", ") + wire::damaged_snapshot_name(position);
+    }
+    return fmt::format("{} holds no snapshot to continue from that is whole ({})",
+                       places_.snapshots, names);
   }
 
   FileSystem& files_;
@@ -149,6 +248,7 @@ class StateRecovery {
   const InstallPlaces places_;
   LogStore::Recovered& log_;
   RecoveredState state_;
+  bool from_snapshot_ = false;  // the rows are: an installation is under way, and ends with open()
 };
 
 }  // namespace

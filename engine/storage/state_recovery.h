@@ -2,7 +2,10 @@
 //
 // Runs on the thread that opens the node, once the log is recovered. Snapshots are found and what a
 // crash left half made is removed; an installation that was decided is completed; rows that are
-// lost, or that this build cannot use, are taken from a snapshot, or will be derived from the log.
+// lost or damaged, or that this build cannot use, are taken from a snapshot that is whole, or will
+// be derived from the log. Where neither can give them back nothing is removed, and the error says
+// what is whole and what is not. Rows say whose they are from now on; those of another cluster or
+// node are kCorrupt.
 // Rows that are ahead of the log, with no installation to explain it, are kCorrupt: entries that
 // were durable are missing.
 #pragma once
@@ -14,6 +17,8 @@
 
 #include "engine/ports/file.h"
 #include "engine/storage/log_store.h"
+#include "engine/storage/snapshot_files.h"
+#include "projections/apply/checkpoint.h"
 #include "projections/apply/projector.h"
 #include "projections/state/rocks_state.h"
 #include "wire/base/ids.h"
@@ -30,11 +35,14 @@ struct StateRecoveryOptions {
       open_store =
           [](const std::string& directory) { return projections::RocksStore::open(directory); };
   projections::ProjectorOptions projector;
+  // Reads the rows in a directory, computes their digests, and says where they stand.
+  std::function<wire::Result<projections::StateMark>(const std::string&)> verify_rows =
+      [](const std::string& directory) { return projections::verify_checkpoint(directory); };
   std::function<void(const std::string&)> on_news = [](const std::string&) {};
 };
 
 struct RecoveredState {
-  std::vector<wire::SnapshotManifest> snapshots;  // ascending by index
+  FoundSnapshots snapshots;
   std::unique_ptr<projections::DurableStore> store;
   // Its index is from the log's base to its end.
   std::unique_ptr<projections::Projector> projector;

@@ -3,6 +3,7 @@
 #include <uv.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "wire/base/check.h"
@@ -31,19 +32,16 @@ class ClientServer::Session final : public Connection::Handler {
     connection_->start(this);
   }
 
+  ~Session() override {
+    if (held_) server_.held_bytes_ -= held_->body.size();
+  }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
   void on_frame(wire::Frame&& frame) override {
     if (!greeted_) return on_hello(frame);
-    ++unanswered_;
-    ClientServer& server = server_;
-    const SessionId id = id_;
-    server.begin_request();
-    dispatch(frame);
-    if (server.find(id) == nullptr) return;
-    if (unanswered_ >= server_.options_.requests_max || holds_too_much(1)) {
-      paused_ = true;
-      connection_->pause_reading();
-    }
-    if (!server.handler_->takes_more_this_turn() || !server.has_time_left()) wait_for_next_turn();
+    if (!server_.has_time_left()) return hold(std::move(frame));
+    take(frame);
   }
 
   void on_closed(const wire::Error& reason) override {
@@ -82,18 +80,21 @@ class ClientServer::Session final : public Connection::Handler {
     if (outgoing_bytes() == 0) server_.handler_->on_session_drained(id_);
   }
 
-  void wait_for_next_turn() {
-    waits_for_turn_ = true;
-    connection_->pause_reading();
-    mark_dirty();
-    server_.loop_.continue_soon();
+  // Half of what was waiting is answered, and taken.
+  void read_on_if_room() {
+    if (paused_ && has_room()) wait_for_turn();
   }
 
-  // Reads on in a new turn, but not before half of what was waiting is answered, and taken.
-  void resume_if_room() {
-    if (paused_ && (unanswered_ > server_.options_.requests_max / 2 || holds_too_much(2))) return;
-    if (!paused_ && !waits_for_turn_) return;
-    paused_ = waits_for_turn_ = false;
+  // Its place in the line has come.
+  void resume() {
+    waits_for_turn_ = false;
+    if (paused_ && !has_room()) return;  // until what it was sent has been taken
+    paused_ = false;
+    if (held_) {
+      const wire::Frame frame = *std::exchange(held_, std::nullopt);
+      server_.held_bytes_ -= frame.body.size();
+      if (!take(frame) || waits_for_turn_ || paused_) return;
+    }
     connection_->resume_reading();
   }
 
@@ -109,6 +110,49 @@ class ClientServer::Session final : public Connection::Handler {
     const std::size_t own = outgoing_bytes();
     return own > server_.options_.unread_bytes_max / part ||
            (own > 0 && server_.outgoing_ > server_.options_.outgoing_bytes_max);
+  }
+
+  bool has_room() const {
+    return unanswered_ <= server_.options_.requests_max / 2 && !holds_too_much(2);
+  }
+
+  // False: the session has ended.
+  bool take(const wire::Frame& frame) {
+    ++unanswered_;
+    ClientServer& server = server_;
+    const SessionId id = id_;
+    server.begin_request();
+    dispatch(frame);
+    if (server.find(id) == nullptr) return false;
+    if (unanswered_ >= server.options_.requests_max || holds_too_much(1)) {
+      paused_ = true;
+      connection_->pause_reading();
+    }
+    if (!server.handler_->takes_more_this_turn() || !server.has_time_left()) wait_for_turn();
+    return true;
+  }
+
+  // A request for which this turn has no time; no more is read until it has had its turn.
+  void hold(wire::Frame&& frame) {
+    const std::size_t size = frame.body.size();
+    if (server_.held_bytes_ + size > server_.options_.frames.bytes_max) {
+      ++unanswered_;
+      server_.refuse(Asker{id_, frame.id},
+                     {ErrorCode::kOverloaded,
+                      "too many requests wait for this node (limits.incoming_frame_bytes); try "
+                      "again in a moment"});
+    } else {
+      server_.held_bytes_ += size;
+      held_ = std::move(frame);
+    }
+    wait_for_turn();
+  }
+
+  void wait_for_turn() {
+    connection_->pause_reading();
+    server_.loop_.continue_soon();
+    if (std::exchange(waits_for_turn_, true)) return;
+    server_.waiting_.push_back(id_);
   }
 
   void send_too_large(std::uint64_t request, std::size_t size) {
@@ -137,7 +181,21 @@ class ClientServer::Session final : public Connection::Handler {
     send(frame.id, FrameKind::kServerHello, encoder_.encode(server_.handler_->hello()));
   }
 
+  // A node has been told the wrong one of two addresses.
+  wire::Status is_for_clients() const {
+    const wire::ServerHello own = server_.handler_->hello();
+    std::string address = "another address";
+    for (const wire::MemberInfo& member : own.members) {
+      if (member.id == own.node) address = member.raft_address;
+    }
+    return wire::fail(ErrorCode::kInvalid,
+                      "that is the address for clients of node {} (api.listen_addr); other nodes "
+                      "reach it at {} (cluster.listen_addr)",
+                      to_string(own.node), address);
+  }
+
   wire::Status check_hello(const wire::Frame& frame) const {
+    if (frame.kind < FrameKind::kClientHello) return is_for_clients();
     if (frame.kind != FrameKind::kClientHello) {
       return wire::fail(ErrorCode::kInvalid, "the first frame must be a greeting");
     }
@@ -178,7 +236,8 @@ class ClientServer::Session final : public Connection::Handler {
   std::uint32_t unanswered_ = 0;
   bool greeted_ = false;
   bool paused_ = false;
-  bool waits_for_turn_ = false;
+  bool waits_for_turn_ = false;      // in the server's line
+  std::optional<wire::Frame> held_;  // while it waits, or is paused
   bool dirty_ = false;
   ReadProgress progress_;
 };
@@ -300,27 +359,40 @@ void ClientServer::begin_request() {
 }
 
 bool ClientServer::has_time_left() const {
-  return uv_hrtime() / 1000 - turn_began_us_ < options_.turn_us;
+  return turn_began_us_ == 0 || uv_hrtime() / 1000 - turn_began_us_ < options_.turn_us;
 }
 
 void ClientServer::flush() {
-  turn_began_us_ = 0;
-  // Resuming may make more dirty: take what there is now.
+  // Ending a session may make more dirty: take what there is now.
   std::vector<SessionId> dirty;
   dirty.swap(dirty_);
-  // The first session gets a full turn's budget, so who is first rotates.
-  if (!dirty.empty()) {
-    const auto first = static_cast<std::ptrdiff_t>(++flushes_ % dirty.size());
-    std::rotate(dirty.begin(), dirty.begin() + first, dirty.end());
-  }
   for (const SessionId id : dirty) {
     Session* session = find(id);
     if (session == nullptr) continue;
     session->flush();
-    session->resume_if_room();
+    session->read_on_if_room();
   }
-  if (!dirty_.empty()) loop_.continue_soon();
-  turn_began_us_ = 0;  // what comes next may come after a long sleep
+  resume_waiting();
+  if (!dirty_.empty() || !waiting_.empty()) loop_.continue_soon();
+}
+
+// Who has waited longest is first, and who has to wait again is last, so that each session in the
+// line has its turn before any has another. What comes while some still wait has what is left of
+// this turn's time, and then goes to the end of the line.
+void ClientServer::resume_waiting() {
+  turn_began_us_ = 0;
+  std::size_t left = waiting_.size();
+  for (; left > 0 && has_time_left(); --left) {
+    const SessionId id = waiting_.front();
+    waiting_.pop_front();
+    if (Session* session = find(id)) session->resume();
+  }
+  // All had their turn, and the first may have had more than the others: another one is first now.
+  if (left == 0 && waiting_.size() > 1) {
+    waiting_.push_back(waiting_.front());
+    waiting_.pop_front();
+  }
+  if (waiting_.empty()) turn_began_us_ = 0;  // what comes next may come after a long sleep
 }
 
 }  // namespace bib::engine

@@ -9,7 +9,8 @@
 // `unread_bytes_max`, beyond which its socket is not read. A session for which `slow_bytes_max`
 // wait is ended as too slow, and so is one that takes next to nothing of what waits for
 // `unread_timeout_ms`. While more than `outgoing_bytes_max` waits for all sessions together, only
-// those are read for whom nothing waits. A turn takes requests for `turn_us`. An
+// those are read for whom nothing waits. A turn takes requests for `turn_us`, and one in any case;
+// sessions whose requests are left wait in one line, and each takes its turn at the front of it. An
 // answer larger than a client takes is refused in its place. Connections that have not greeted have
 // room of their own, a short time, and no more than small frames; where the room is full, the
 // oldest makes room for the newest. The first frame that is no good greeting is answered, and ends
@@ -17,6 +18,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <set>
 #include <string>
@@ -49,9 +51,9 @@ struct ClientServerOptions {
   std::size_t unread_bytes_max = 4U << 20;      // of one session; its requests wait
   std::size_t slow_bytes_max = 128U << 20;      // of one session; it is closed
   std::size_t outgoing_bytes_max = 256U << 20;  // of all sessions
-  std::uint64_t turn_us = 20'000;               // of requests; each session that waits has one
-  IncomingFramesOptions frames;
-  std::uint64_t unread_timeout_ms = 30'000;  // and up to a quarter more
+  std::uint64_t turn_us = 20'000;               // of requests; one at least
+  IncomingFramesOptions frames;                 // its bytes are also those of requests in the line
+  std::uint64_t unread_timeout_ms = 30'000;     // and up to a quarter more
 };
 
 // Whether a client takes what waits for it. Looks and not time: a node that was paused has not seen
@@ -118,12 +120,14 @@ class ClientServer final : public ClientPort {
   void end_unread();
   void begin_request();
   bool has_time_left() const;
+  void resume_waiting();
 
   EventLoop& loop_;
   Logger& logger_;
   ClientServerOptions options_;
   Handler* handler_;
-  std::size_t outgoing_ = 0;  // kept by the connections of all sessions
+  std::size_t outgoing_ = 0;    // kept by the connections of all sessions
+  std::size_t held_bytes_ = 0;  // of requests that came when their turn had no time left
   LimitedLog refusals_;
   LimitedLog broken_;
   Timer log_timer_;  // for what these two hold back
@@ -132,8 +136,8 @@ class ClientServer final : public ClientPort {
   Door socket_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
   Timer unread_;
-  std::vector<SessionId> dirty_;
-  std::size_t flushes_ = 0;
+  std::vector<SessionId> dirty_;     // something was sent, or it may be read from again
+  std::deque<SessionId> waiting_;    // for a turn that has time; the first is next
   std::uint64_t turn_began_us_ = 0;  // with its first request; 0: there was none
   std::uint64_t next_session_ = 1;
 };

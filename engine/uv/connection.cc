@@ -345,7 +345,11 @@ void Connection::State::close() {
   if (is_ending()) return;
   phase = Phase::kClosing;
   forget_frame();
-  if (lookup != nullptr) lookup->asker = nullptr;
+  if (lookup != nullptr) {
+    lookup->asker = nullptr;
+    // One that has begun ends by itself; one that waits for a thread must not wait there for ever.
+    (void)uv_cancel(reinterpret_cast<uv_req_t*>(&lookup->request));
+  }
   uv_close(&stream.handle,
            [](uv_handle_t* handle) { static_cast<State*>(handle->data)->on_handle_closed(); });
 }
@@ -458,6 +462,19 @@ std::uint64_t Connection::taken_bytes() const {
 
 std::uint32_t Connection::sent_body_max() const {
   return state_->limits.sent_body_max;
+}
+
+std::string Connection::remote_address() const {
+  sockaddr_storage name{};
+  int size = sizeof name;
+  if (state_->phase != Phase::kOpen || state_->stream.handle.type != UV_TCP) return {};
+  auto* out = reinterpret_cast<sockaddr*>(&name);
+  return uv_tcp_getpeername(&state_->stream.tcp, out, &size) == 0 ? address_text(name)
+                                                                  : std::string();
+}
+
+bool Connection::is_resolving() const {
+  return state_->phase == Phase::kResolving;
 }
 
 }  // namespace bib::engine

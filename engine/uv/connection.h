@@ -89,6 +89,10 @@ class Connection {
   // still if the other side does not read.
   std::uint64_t taken_bytes() const;
   std::uint32_t sent_body_max() const;
+  // Of a TCP connection that is open, "host:port" of the other side; otherwise empty.
+  std::string remote_address() const;
+  // A dialled one: its name is still looked up, which takes as long as the system lets it.
+  bool is_resolving() const;
 
  private:
   struct State;

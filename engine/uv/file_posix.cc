@@ -30,6 +30,33 @@ namespace {
 
 constexpr std::size_t kPartsMax = 64;
 
+std::string advice_for(int error_number) {
+  switch (error_number) {
+    case ENOSPC:
+    case EDQUOT:
+      return ": free space on that disk, then start the node again";
+    case EACCES:
+    case EPERM:
+      return fmt::format(
+          ": the node's user (uid {}) must be able to read and write there. Nothing is damaged: "
+          "give "
+          "it the files and directories (chown), and start the node again",
+          ::geteuid());
+    case EROFS:
+      return ": that disk is mounted read-only; mount it for writing";
+    case EIO:
+      return ": the disk may be failing; look at the kernel's log";
+    case EBUSY:
+      return ": a disk is mounted there, so it cannot be moved. Mount it elsewhere, and set "
+             "data_dir "
+             "to a directory on it";
+    case ELOOP:
+      return ": symbolic links there lead to each other; correct them";
+    default:
+      return {};
+  }
+}
+
 tl::unexpected<wire::Error> io_error(const char* operation, const std::string& path,
                                      int error_number) {
   if (error_number == EMFILE || error_number == ENFILE) {
@@ -38,16 +65,49 @@ tl::unexpected<wire::Error> io_error(const char* operation, const std::string& p
                       "limit, or lower limits.client_connections",
                       operation, path, wire::errno_text(error_number));
   }
-  const char* advice = "";
-  if (error_number == ENOSPC || error_number == EDQUOT) {
-    advice = ": free space on that disk, then start the node again";
-  } else if (error_number == EACCES || error_number == EPERM || error_number == EROFS) {
-    advice = ": the node's user must be able to write there";
-  } else if (error_number == EIO) {
-    advice = ": the disk may be failing; look at the kernel's log";
-  }
   return wire::fail(ErrorCode::kIo, "cannot {} {}: {}{}", operation, path,
-                    wire::errno_text(error_number), advice);
+                    wire::errno_text(error_number), advice_for(error_number));
+}
+
+wire::FileKind kind_of(const struct stat& info) {
+  if (S_ISREG(info.st_mode)) return wire::FileKind::kRegular;
+  if (S_ISDIR(info.st_mode)) return wire::FileKind::kDirectory;
+  if (S_ISSOCK(info.st_mode)) return wire::FileKind::kSocket;
+  return S_ISLNK(info.st_mode) ? wire::FileKind::kLink : wire::FileKind::kOther;
+}
+
+struct Opened {
+  int descriptor = -1;  // the caller's; below 0: why not is in the others
+  int error_number = 0;
+  wire::FileKind found = wire::FileKind::kRegular;
+};
+
+// Regular files only: a FIFO would wait for its other end, a device may do anything, and a link's
+// file is not ours.
+Opened open_regular(const std::string& path, int flags) {
+  // O_NONBLOCK means nothing to a regular file.
+  const int descriptor =
+      ::open(path.c_str(), flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640);
+  const int outcome = descriptor < 0 ? errno : 0;
+  struct stat info {};
+  if (descriptor < 0) {
+    const bool is_there = outcome != EEXIST && ::lstat(path.c_str(), &info) == 0;
+    return {-1, outcome, is_there ? kind_of(info) : wire::FileKind::kRegular};
+  }
+  if (::fstat(descriptor, &info) != 0) info.st_mode = 0;
+  if (S_ISREG(info.st_mode)) return {descriptor, 0, wire::FileKind::kRegular};
+  ::close(descriptor);
+  return {-1, EINVAL, kind_of(info)};
+}
+
+tl::unexpected<wire::Error> not_opened(const char* operation, const std::string& path,
+                                       const Opened& opened) {
+  if (opened.found == wire::FileKind::kRegular) {
+    return io_error(operation, path, opened.error_number);
+  }
+  const auto standing = wire::foreign_file(
+      {.path = path, .found = opened.found, .expected = wire::FileKind::kRegular});
+  return wire::fail(ErrorCode::kIo, "{}", wire::refusal_of(standing).message);
 }
 
 // What direct I/O on this file wants, 4096 where the kernel does not say.
@@ -206,22 +266,25 @@ Result<std::unique_ptr<DirectoryLock>> lock_held(int descriptor, const std::stri
 class PosixFileSystem final : public FileSystem {
  public:
   Result<std::unique_ptr<File>> open(const std::string& path, OpenOptions options) override {
-    int flags = O_CLOEXEC;
-    if (options.mode == OpenMode::kRead) flags |= O_RDONLY;
-    if (options.mode == OpenMode::kReadWrite) flags |= O_RDWR;
-    if (options.mode == OpenMode::kCreate) flags |= O_RDWR | O_CREAT | O_EXCL;
+    int flags = 0;
+    if (options.mode == OpenMode::kRead) flags = O_RDONLY;
+    if (options.mode == OpenMode::kReadWrite) flags = O_RDWR;
+    if (options.mode == OpenMode::kCreate) flags = O_RDWR | O_CREAT | O_EXCL;
     const char* operation = options.mode == OpenMode::kCreate ? "create" : "open";
     if (options.direct) {
-      const int descriptor = ::open(path.c_str(), flags | O_DIRECT, 0640);
-      if (descriptor >= 0) {
-        return std::make_unique<PosixFile>(descriptor, path, direct_alignment_of(descriptor));
+      const Opened opened = open_regular(path, flags | O_DIRECT);
+      if (opened.descriptor >= 0) {
+        return std::make_unique<PosixFile>(opened.descriptor, path,
+                                           direct_alignment_of(opened.descriptor));
       }
-      if (errno != EINVAL) return io_error(operation, path, errno);
+      if (opened.error_number != EINVAL || opened.found != wire::FileKind::kRegular) {
+        return not_opened(operation, path, opened);
+      }
       flags &= ~O_EXCL;  // the refused call may have created it
     }
-    const int descriptor = ::open(path.c_str(), flags, 0640);
-    if (descriptor < 0) return io_error(operation, path, errno);
-    return std::make_unique<PosixFile>(descriptor, path, 1);
+    const Opened opened = open_regular(path, flags);
+    if (opened.descriptor < 0) return not_opened(operation, path, opened);
+    return std::make_unique<PosixFile>(opened.descriptor, path, 1);
   }
 
   Status make_directories(const std::string& path) override {
@@ -299,14 +362,12 @@ class PosixFileSystem final : public FileSystem {
 
   Result<wire::FileKind> kind(const std::string& path) override {
     struct stat info {};
-    if (::lstat(path.c_str(), &info) != 0) {
-      if (errno == ENOENT) return wire::FileKind::kAbsent;
-      return io_error("look up", path, errno);
-    }
-    if (S_ISREG(info.st_mode)) return wire::FileKind::kRegular;
-    if (S_ISDIR(info.st_mode)) return wire::FileKind::kDirectory;
-    if (S_ISSOCK(info.st_mode)) return wire::FileKind::kSocket;
-    return S_ISLNK(info.st_mode) ? wire::FileKind::kLink : wire::FileKind::kOther;
+    return kind_after(::lstat(path.c_str(), &info), info, path);
+  }
+
+  Result<wire::FileKind> target_kind(const std::string& path) override {
+    struct stat info {};
+    return kind_after(::stat(path.c_str(), &info), info, path);
   }
 
   Result<std::uint32_t> write_unit(const std::string& directory) override {
@@ -331,8 +392,9 @@ class PosixFileSystem final : public FileSystem {
 
   Result<std::unique_ptr<DirectoryLock>> lock(const std::string& directory) override {
     const std::string path = join_path(directory, wire::kLockName);
-    const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    if (descriptor < 0) return io_error("open", path, errno);
+    const Opened opened = open_regular(path, O_RDWR | O_CREAT);
+    if (opened.descriptor < 0) return not_opened("open", path, opened);
+    const int descriptor = opened.descriptor;
     int outcome = 0;
     do {
       outcome = ::flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
@@ -352,6 +414,13 @@ class PosixFileSystem final : public FileSystem {
   }
 
  private:
+  static Result<wire::FileKind> kind_after(int looked, const struct stat& info,
+                                           const std::string& path) {
+    if (looked == 0) return kind_of(info);
+    if (errno == ENOENT) return wire::FileKind::kAbsent;
+    return io_error("look up", path, errno);
+  }
+
   static std::string parent_of(const std::string& path) {
     const std::size_t end = path.find_last_not_of('/');
     if (end == std::string::npos) return "/";

@@ -12,6 +12,7 @@
 #include "engine/uv/stream_handle.h"
 #include "wire/base/address.h"
 #include "wire/base/check.h"
+#include "wire/config/node_config.h"
 
 namespace bib::engine {
 namespace {
@@ -29,18 +30,7 @@ std::string bound_address(const uv_tcp_t& tcp) {
   sockaddr_storage name{};
   int size = sizeof name;
   if (uv_tcp_getsockname(&tcp, reinterpret_cast<sockaddr*>(&name), &size) != 0) return {};
-  std::array<char, 64> host{};
-  std::uint16_t port = 0;
-  if (name.ss_family == AF_INET6) {
-    const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&name);
-    uv_ip6_name(v6, host.data(), host.size());
-    port = ntohs(v6->sin6_port);
-  } else {
-    const auto* v4 = reinterpret_cast<const sockaddr_in*>(&name);
-    uv_ip4_name(v4, host.data(), host.size());
-    port = ntohs(v4->sin_port);
-  }
-  return to_string(wire::Address{host.data(), port});
+  return address_text(name);
 }
 
 wire::Error cannot_listen(int status, const std::string& address) {
@@ -77,6 +67,8 @@ wire::Status bind_tcp(uv_tcp_t& tcp, const std::string& text) {
   if (status != 0) return tl::unexpected(cannot_listen(status, text));
   return {};
 }
+
+static_assert(sizeof(sockaddr_un::sun_path) == wire::kSocketPathMax + 1);
 
 wire::Status bind_socket(uv_pipe_t& pipe, const std::string& path) {
   if (path.size() >= sizeof(sockaddr_un::sun_path)) {

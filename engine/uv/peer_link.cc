@@ -1,15 +1,18 @@
 #include "engine/uv/peer_link.h"
 
-#include <algorithm>
 #include <utility>
+
+#include "engine/uv/wrong_port.h"
+#include "wire/log/data_directory.h"
 
 namespace bib::engine {
 namespace {
 
-constexpr std::uint64_t kBackOffMinMs = 5;
-constexpr std::uint64_t kBackOffMaxMs = 500;
-// The time from dialling to the answer to the greeting.
+// The time from dialling to the answer to the greeting; a name may take longer to be looked up.
 constexpr std::uint64_t kDialTimeoutMs = 2000;
+constexpr std::uint64_t kLookupTimeoutMs = 15'000;
+// A trouble that lasts is told of again.
+constexpr std::uint64_t kReminderMs = 60'000;
 
 }  // namespace
 
@@ -17,7 +20,7 @@ PeerNetwork::Link::Link(PeerNetwork& network, wire::Member member)
     : network_(network),
       member_(std::move(member)),
       retry_(network.loop_, [this] { dial(); }),
-      back_off_ms_(kBackOffMinMs) {
+      back_off_({.shortest_ms = 5, .longest_ms = 500, .lasting_ms = kLastingMs}) {
   dial();
 }
 
@@ -28,31 +31,64 @@ void PeerNetwork::Link::dial() {
                                 .outgoing_bytes_max = network_.options_.link_bytes_max +
                                                       2 * std::size_t{wire::kPeerFrameBodyMax},
                                 .frames = &network_.frames_};
+  asked_at_ms_ = dialled_at_ms_ = network_.loop_.now_ms();
+  dialling_ = network_.claims_.dialling();
   auto connection = Connection::dial(network_.loop_, member_.raft_address, limits, this);
-  if (!connection) return retry_later(connection.error());
+  if (!connection) return give_up(connection.error());
   connection_ = std::move(*connection);
-  dialled_at_ms_ = network_.loop_.now_ms();
 }
 
 void PeerNetwork::Link::redial() {
+  const std::uint64_t now_ms = network_.loop_.now_ms();
+  const bool has_lasted = back_off_.has_lasted(now_ms);
+  const std::uint64_t pause_ms = back_off_.ended(now_ms);
   retry_.stop();
   connection_.reset();
   established_ = false;
-  back_off_ms_ = kBackOffMinMs;
+  if (!has_lasted) return retry_.start(pause_ms, 0);
+  complained_at_ms_.reset();
+  told_made_ = false;
   dial();
 }
 
 void PeerNetwork::Link::give_up(const wire::Error& reason) {
+  const std::uint64_t now_ms = network_.loop_.now_ms();
+  if (back_off_.has_lasted(now_ms)) complained_at_ms_.reset();
+  retry_after(back_off_.ended(now_ms), reason);
+}
+
+void PeerNetwork::Link::refused(const wire::Error& reason) {
+  retry_after(back_off_.refused(), reason);
+}
+
+void PeerNetwork::Link::retry_after(std::uint64_t pause_ms, const wire::Error& reason) {
   connection_.reset();
   established_ = false;
-  retry_later(reason);
+  complain(reason);
+  retry_.start(pause_ms, 0);
+}
+
+void PeerNetwork::Link::complain(const wire::Error& reason) {
+  const std::uint64_t now_ms = network_.loop_.now_ms();
+  if (complained_at_ms_ && now_ms < *complained_at_ms_ + kReminderMs) return;
+  network_.news_.warn(now_ms, "{} connection to {} at {}: {}; trying again",
+                      complained_at_ms_ ? "still no lasting" : "no", to_string(member_.id),
+                      member_.raft_address, reason.message);
+  complained_at_ms_ = now_ms;
+  told_made_ = false;
+}
+
+bool PeerNetwork::Link::takes_too_long() {
+  if (!connection_) return false;
+  const std::uint64_t now_ms = network_.loop_.now_ms();
+  if (!connection_->is_resolving()) return now_ms >= dialled_at_ms_ + kDialTimeoutMs;
+  dialled_at_ms_ = now_ms;
+  return now_ms >= asked_at_ms_ + kLookupTimeoutMs;
 }
 
 void PeerNetwork::Link::probe() {
   if (!established_) {
-    if (connection_ && network_.loop_.now_ms() >= dialled_at_ms_ + kDialTimeoutMs) {
-      give_up({wire::ErrorCode::kTimeout, "no answer in time"});
-    }
+    if (takes_too_long()) give_up({wire::ErrorCode::kTimeout, "no answer in time"});
     return;
   }
   switch (probes_.turn()) {
@@ -66,17 +102,41 @@ void PeerNetwork::Link::probe() {
     case ProbeCount::Verdict::kGone:
       return give_up({wire::ErrorCode::kTimeout, "it no longer answers"});
   }
-  connection_->send(wire::FrameKind::kPeerProbe, next_probe_++, {});
+  connection_->send(wire::FrameKind::kPeerProbe, ++network_.last_probe_, {});
 }
 
-void PeerNetwork::Link::retry_later(const wire::Error& reason) {
-  if (!complained_) {
-    network_.news_.warn(network_.loop_.now_ms(), "no connection to {} at {}: {}; trying again",
-                        to_string(member_.id), member_.raft_address, reason.message);
-    complained_ = true;
+Claims::Reached PeerNetwork::Link::reached() const {
+  return {.address = member_.raft_address,
+          .boot = boot(),
+          .asked = network_.last_probe_,
+          .answered = answered_,
+          .is_silent = probes_.is_silent()};
+}
+
+wire::Error PeerNetwork::Link::refuse_another(const wire::PeerHello& hello,
+                                              const std::string& dials_from,
+                                              Claims::Verdict verdict) const {
+  const std::string id = to_string(member_.id);
+  const std::string& address = member_.raft_address;
+  if (verdict == Claims::Verdict::kNotYet) {
+    return {wire::ErrorCode::kRefused,
+            fmt::format("another run of node {} is connected, from {}: this one is let in once "
+                        "that one no longer answers",
+                        id, address)};
   }
-  retry_.start(back_off_ms_, 0);
-  back_off_ms_ = std::min(back_off_ms_ * 2, kBackOffMaxMs);
+  const std::string other =
+      hello.raft_address == address
+          ? fmt::format("dials from {} and gives the same address", dials_from)
+          : fmt::format("greets from {} (dialling from {})", hello.raft_address, dials_from);
+  return {wire::ErrorCode::kRefused,
+          fmt::format("node {} runs twice: one answers at {}, where the members reach it, and "
+                      "another {}. The data directory of one is a copy of the other's, and two "
+                      "must never run: stop the one that {}. If it is to be a member of its own, "
+                      "{}",
+                      id, address, other,
+                      hello.raft_address == address ? "dials from " + dials_from
+                                                    : "greets from " + hello.raft_address,
+                      wire::kHowToRejoin)};
 }
 
 void PeerNetwork::Link::on_connected() {
@@ -94,35 +154,42 @@ void PeerNetwork::Link::on_connected() {
 
 void PeerNetwork::Link::on_frame(wire::Frame&& frame) {
   probes_.heard();
-  if (established_ || frame.kind != wire::FrameKind::kPeerHelloReply) return;
-  const auto reply = wire::decode_peer_hello_reply(frame.body.view());
-  wire::Error refusal{wire::ErrorCode::kNone, {}};
-  if (!reply) {
-    refusal = reply.error();
-  } else if (reply->error.code != wire::ErrorCode::kNone) {
-    refusal = reply->error;
-  } else if (reply->from != member_.id || reply->cluster != network_.options_.cluster) {
-    refusal = {wire::ErrorCode::kInvalid, "another node or another cluster answers there"};
+  if (established_) {
+    if (frame.kind == wire::FrameKind::kPeerProbeReply) answered_ = frame.id;
+    return;
   }
-  if (refusal.code != wire::ErrorCode::kNone) {
-    connection_.reset();
-    back_off_ms_ = kBackOffMaxMs;
-    retry_later(refusal);
-    const bool is_ours =
-        reply && reply->from == member_.id && reply->cluster == network_.options_.cluster;
+  if (frame.kind != wire::FrameKind::kPeerHelloReply) {
+    return refused({wire::ErrorCode::kInvalid, what_answers(frame)});
+  }
+  const auto reply = wire::decode_peer_hello_reply(frame.body.view());
+  if (!reply) return refused(reply.error());
+  const bool is_ours = reply->from == member_.id && reply->cluster == network_.options_.cluster;
+  if (reply->error.code != wire::ErrorCode::kNone) {
+    refused(reply->error);
     if (is_ours && reply->refusal != wire::HelloRefusal::kNone) {
       network_.handler_->on_refused(member_.id, *reply);
     }
     return;
   }
+  if (!is_ours) {
+    return refused({wire::ErrorCode::kInvalid, "another node or another cluster answers there"});
+  }
+  on_established(reply->boot);
+}
+
+void PeerNetwork::Link::on_established(wire::BootId boot) {
   established_ = true;
-  boot_ = reply->boot;
+  boot_ = boot;
   probes_ = ProbeCount();
-  complained_ = false;
-  back_off_ms_ = kBackOffMinMs;
-  network_.news_.info(network_.loop_.now_ms(), "connected to {} at {}", to_string(member_.id),
-                      member_.raft_address);
+  answered_ = 0;
+  back_off_.made(network_.loop_.now_ms());
+  if (!told_made_) {
+    network_.news_.info(network_.loop_.now_ms(), "connected to {} at {}", to_string(member_.id),
+                        member_.raft_address);
+  }
+  told_made_ = true;
   network_.handler_->on_peer_connected(member_.id);
+  network_.on_reached(*this);
 }
 
 void PeerNetwork::Link::on_closed(const wire::Error& reason) {

@@ -16,6 +16,7 @@ constexpr std::uint64_t kLastWordsMs = 1000;
 constexpr std::uint64_t kJoinTimeoutMs = 15'000;
 // Lines about who comes and goes, each LimitedLog::kPeriodMs.
 constexpr std::uint32_t kNewsMax = 100;
+constexpr std::uint32_t kTwiceMax = 10;
 // The node that has dialled probes much more often than that.
 constexpr std::uint64_t kIncomingIdleMs = 60'000;
 
@@ -41,6 +42,8 @@ class PeerNetwork::Incoming final : public Connection::Handler {
   bool is_from(wire::NodeId peer, wire::BootId boot) const {
     return hello_ && hello_->from == peer && hello_->boot == boot;
   }
+  std::uint64_t heard_at_ms() const { return heard_at_ms_; }
+  std::string dials_from() const { return connection_->remote_address(); }
 
   void on_frame(wire::Frame&& frame) override {
     heard_at_ms_ = network_.loop_.now_ms();
@@ -60,7 +63,8 @@ class PeerNetwork::Incoming final : public Connection::Handler {
 
   void on_closed(const wire::Error& reason) override {
     if (hello_) {
-      network_.news_.info(now_ms(), "{} is gone: {}", to_string(hello_->from), reason.message);
+      LimitedLog& log = now_ms() < came_at_ms_ + kLastingMs ? network_.brief_ : network_.news_;
+      log.info(now_ms(), "{} is gone: {}", to_string(hello_->from), reason.message);
     } else if (reason.code != wire::ErrorCode::kIo) {
       return close_as_nonsense(reason.message);
     }
@@ -75,19 +79,22 @@ class PeerNetwork::Incoming final : public Connection::Handler {
   void on_hello(const wire::Frame& frame) {
     auto hello = wire::decode_peer_hello(frame.body.view());
     if (!hello) return close_as_nonsense(hello.error().message);
-    const wire::PeerHelloReply reply = network_.check_hello(*hello);
+    const wire::PeerHelloReply reply = network_.check_hello(*hello, this);
     connection_->send(wire::FrameKind::kPeerHelloReply, 0, wire::encode(reply));
     connection_->flush();
     if (reply.error.code != wire::ErrorCode::kNone) {
       network_.drop(PeerDrop::kRefused);
-      network_.refusals_.warn(now_ms(), "refused {}: {}", to_string(hello->from),
-                              reply.error.message);
+      if (reply.refusal != wire::HelloRefusal::kRunsTwice) {  // which is said once
+        network_.refusals_.warn(now_ms(), "refused {}: {}", to_string(hello->from),
+                                reply.error.message);
+      }
       return finish();
     }
     greeting_.stop();
     network_.ungreeted_.erase(number_);
     connection_->set_frame_body_max(wire::kPeerFrameBodyMax);
     hello_ = std::move(*hello);
+    came_at_ms_ = now_ms();
     network_.on_greeted(*this);
     network_.ensure_link(*hello_);
   }
@@ -201,6 +208,7 @@ class PeerNetwork::Incoming final : public Connection::Handler {
   Timer greeting_;  // or the answer to a request to join, or the last words
   bool is_joiner_ = false;
   std::optional<wire::PeerHello> hello_;
+  std::uint64_t came_at_ms_ = 0;  // it was let in
   std::uint64_t heard_at_ms_ = 0;
   Lifetime<Incoming> lifetime_{this};
 };
@@ -213,6 +221,8 @@ PeerNetwork::PeerNetwork(EventLoop& loop, Logger& logger, PeerNetworkOptions opt
       listener_(std::move(listener)),
       refusals_(logger, "peer", "connections were refused"),
       news_(logger, "peer", "lines about connections were held back", kNewsMax),
+      brief_(logger, "peer", "connections ended soon after they were made"),
+      twice_(logger, "peer", "nodes run twice", kTwiceMax),
       frames_(loop, options_.frames),
       probe_(loop, [this] { probe(); }) {
   const ConnectionLimits limits{.frame_body_max = wire::kGreetingFrameBodyMax,
@@ -234,8 +244,7 @@ void PeerNetwork::probe() {
   }
   for (const Incoming* incoming : idle) forget_incoming(incoming);
   if (++probes_ % options_.judge_every == 0) judge_guests();
-  refusals_.look(loop_.now_ms());
-  news_.look(loop_.now_ms());
+  for (LimitedLog* log : {&refusals_, &news_, &brief_, &twice_}) log->look(loop_.now_ms());
 }
 
 // A member that is removed while it does not run, or hears nobody, keeps its connections: it has to
@@ -245,7 +254,8 @@ void PeerNetwork::judge_guests() {
   for (const auto& [number, incoming] : incoming_) {
     const auto& hello = incoming->hello();
     if (!hello || is_member(hello->from)) continue;
-    if (check_hello(*hello).error.code != wire::ErrorCode::kNone) refused.push_back(incoming.get());
+    const wire::PeerHelloReply reply = check_hello(*hello, nullptr);
+    if (reply.error.code != wire::ErrorCode::kNone) refused.push_back(incoming.get());
   }
   for (const Incoming* incoming : refused) forget_incoming(incoming);
 }
@@ -302,6 +312,7 @@ void PeerNetwork::forget_incoming(const Incoming* incoming) {
   if (!is_member(peer)) {
     boots_.erase(present);
     links_.erase(peer);
+    claims_.forget(peer);
   }
   handler_->on_peer_disconnected(peer);
 }
@@ -336,7 +347,50 @@ bool PeerNetwork::is_member(wire::NodeId peer) const {
   return std::find(members_.begin(), members_.end(), peer) != members_.end();
 }
 
-wire::PeerHelloReply PeerNetwork::check_hello(const wire::PeerHello& hello) {
+// False: another run of the node is there, as far as is known; the reply says so.
+bool PeerNetwork::is_the_node(const wire::PeerHello& hello, const Incoming& greeting,
+                              wire::PeerHelloReply& reply) {
+  const auto link = links_.find(hello.from);
+  // With another log it is no copy: what it is, the handler knows.
+  if (link == links_.end() || !link->second->member().can_have_log(hello.log_id)) return true;
+  const Claims::Reached reached = link->second->reached();
+  const std::uint64_t recent_ms = ProbeCount::kSilentAfter * options_.probe_interval_ms;
+  const bool another_is_there =
+      std::any_of(incoming_.begin(), incoming_.end(), [&](const auto& entry) {
+        const auto& other = entry.second->hello();
+        return other && other->from == hello.from && other->boot != hello.boot &&
+               other->raft_address == reached.address &&
+               loop_.now_ms() < entry.second->heard_at_ms() + recent_ms;
+      });
+  const Claims::Verdict verdict = claims_.judge(hello, reached, another_is_there);
+  if (verdict == Claims::Verdict::kWelcome) return true;
+  reply.error = link->second->refuse_another(hello, greeting.dials_from(), verdict);
+  if (verdict != Claims::Verdict::kTwice) return false;
+  reply.refusal = wire::HelloRefusal::kRunsTwice;
+  if (claims_.is_news(hello.from, hello.boot)) {
+    twice_.error(loop_.now_ms(), "{}", reply.error.message);
+  }
+  return false;
+}
+
+// The node's address leads to this run: what has greeted from elsewhere has to greet again, and is
+// then told.
+void PeerNetwork::on_reached(const Link& link) {
+  const wire::NodeId peer = link.member().id;
+  claims_.answered(peer, link.boot(), link.member().raft_address, link.dialling());
+  const auto present = boots_.find(peer);
+  if (!is_member(peer) || present == boots_.end() || present->second == link.boot()) return;
+  const wire::BootId other = present->second;
+  if (!claims_.is_elsewhere(peer, other)) return;
+  std::vector<const Incoming*> elsewhere;
+  for (const auto& [number, incoming] : incoming_) {
+    if (incoming->is_from(peer, other)) elsewhere.push_back(incoming.get());
+  }
+  for (const Incoming* incoming : elsewhere) forget_incoming(incoming);
+}
+
+wire::PeerHelloReply PeerNetwork::check_hello(const wire::PeerHello& hello,
+                                              const Incoming* greeting) {
   wire::PeerHelloReply reply;
   reply.cluster = options_.cluster;
   reply.from = options_.self;
@@ -353,6 +407,11 @@ wire::PeerHelloReply PeerNetwork::check_hello(const wire::PeerHello& hello) {
     if (hello.to == options_.self && hello.cluster_name == options_.cluster_name) {
       handler_->on_claimed(hello);
     }
+  } else if (hello.cluster_name != options_.cluster_name) {
+    reply.error = {wire::ErrorCode::kForbidden,
+                   fmt::format("here the cluster is called '{}', in the greeting '{}': set "
+                               "cluster.cluster_name to the same on all nodes",
+                               options_.cluster_name, hello.cluster_name)};
   } else if (hello.to != options_.self) {
     reply.error = {
         wire::ErrorCode::kInvalid,
@@ -366,7 +425,7 @@ wire::PeerHelloReply PeerNetwork::check_hello(const wire::PeerHello& hello) {
                    fmt::format("{} nodes that are not its members are connected to this node, as "
                                "many as it takes; members always find room",
                                options_.guests_max)};
-  } else {
+  } else if (greeting == nullptr || is_the_node(hello, *greeting, reply)) {
     handler_->check_hello(hello, reply);
   }
   return reply;
@@ -381,12 +440,18 @@ void PeerNetwork::set_members(const std::vector<wire::Member>& members) {
     const auto found = links_.find(member.id);
     if (found != links_.end() && found->second->member().raft_address == member.raft_address) {
       kept[member.id] = std::move(found->second);
+      kept[member.id]->learn(member);
     } else {
       kept[member.id] = std::make_unique<Link>(*this, member);
     }
   }
   for (auto& [id, link] : links_) {
-    if (link && is_greeted_by(id) && !kept.contains(id)) kept[id] = std::move(link);
+    if (!link) continue;
+    if (is_greeted_by(id) && !kept.contains(id)) {
+      kept[id] = std::move(link);
+    } else {
+      claims_.forget(id);
+    }
   }
   links_ = std::move(kept);
 }
@@ -404,42 +469,6 @@ void PeerNetwork::ensure_link(const wire::PeerHello& hello) {
   member.id = hello.from;
   member.raft_address = hello.raft_address;
   links_[hello.from] = std::make_unique<Link>(*this, member);
-}
-
-PeerNetwork::Link* PeerNetwork::established_link(wire::NodeId peer) {
-  const auto link = links_.find(peer);
-  if (link != links_.end() && link->second->is_established()) return link->second.get();
-  drop(PeerDrop::kNotConnected);
-  return nullptr;
-}
-
-void PeerNetwork::send(const wire::PeerMessage& message) {
-  Link* link = established_link(message.to);
-  if (link != nullptr && !link->send(message)) drop(PeerDrop::kFull);
-}
-
-void PeerNetwork::send(const wire::SnapshotRequest& what) {
-  wire::SnapshotRequest request = what;
-  request.envelope = {options_.cluster, options_.boot};
-  request.from = options_.self;
-  Link* link = established_link(request.to);
-  if (link == nullptr) return;
-  const auto body = wire::encode_snapshot_request(request);
-  if (!link->send(wire::FrameKind::kSnapshotRequest, body, {})) drop(PeerDrop::kFull);
-}
-
-void PeerNetwork::send(const wire::SnapshotPart& what) {
-  wire::SnapshotPart part = what;
-  part.envelope = {options_.cluster, options_.boot};
-  part.from = options_.self;
-  Link* link = established_link(part.to);
-  if (link == nullptr) return;
-  const auto head = wire::encode_snapshot_part_head(part);
-  if (!link->send(wire::FrameKind::kSnapshotPart, head, {part.bytes})) drop(PeerDrop::kFull);
-}
-
-void PeerNetwork::flush() {
-  for (auto& [id, link] : links_) link->flush();
 }
 
 // Names that stay the same for the life of the process.

@@ -14,7 +14,8 @@
 // Bounded: connections that have not greeted have room of their own, a short time, and no more than
 // small frames; where the room is full, the oldest makes room for the newest. A refused greeting or
 // request is answered, and ends its connection. Members always get in; nodes that are no members,
-// and nodes that ask to join, have a number of places each.
+// and nodes that ask to join, have a number of places each. Of two runs of one node that are there
+// at the same time one is refused (claims.h).
 #pragma once
 
 #include <array>
@@ -25,6 +26,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/ports/claims.h"
 #include "engine/ports/limited_log.h"
 #include "engine/ports/logger.h"
 #include "engine/ports/peer_port.h"
@@ -128,13 +130,17 @@ class PeerNetwork final : public PeerPort {
   void forget_incoming(const Incoming* incoming);
   std::size_t guests_besides(wire::NodeId peer) const;
   std::size_t joiners() const;
-  wire::PeerHelloReply check_hello(const wire::PeerHello& hello);
+  // `greeting`: the connection on which it came now; null: of a guest who has been let in.
+  wire::PeerHelloReply check_hello(const wire::PeerHello& hello, const Incoming* greeting);
+  bool is_the_node(const wire::PeerHello& hello, const Incoming& greeting,
+                   wire::PeerHelloReply& reply);
   void drop(PeerDrop reason) { ++dropped_[static_cast<std::size_t>(reason)]; }
   bool is_member(wire::NodeId peer) const;
   // Null: there is none, and a message for it was dropped and counted.
   Link* established_link(wire::NodeId peer);
   void ensure_link(const wire::PeerHello& hello);
   bool is_greeted_by(wire::NodeId peer) const;
+  void on_reached(const Link& link);
   void on_greeted(const Incoming& incoming);
   void heard(wire::NodeId peer, wire::BootId boot);
 
@@ -143,7 +149,11 @@ class PeerNetwork final : public PeerPort {
   Handler* handler_;
   std::unique_ptr<Listener> listener_;
   LimitedLog refusals_;
-  LimitedLog news_;  // who comes and goes
+  LimitedLog news_;   // who comes and goes
+  LimitedLog brief_;  // who has gone soon after it came
+  LimitedLog twice_;  // who runs twice
+  Claims claims_;
+  std::uint64_t last_probe_ = 0;  // its number, over all links
   IncomingFrames frames_;
   std::map<wire::NodeId, std::unique_ptr<Link>> links_;
   std::map<std::uint64_t, std::unique_ptr<Incoming>> incoming_;  // by their numbers

@@ -3,7 +3,9 @@
 
 #include <uv.h>
 
+#include <array>
 #include <optional>
+#include <string>
 
 #include "wire/base/address.h"
 
@@ -25,6 +27,22 @@ inline std::optional<sockaddr_storage> numeric_address(const wire::Address& addr
     return numeric;
   }
   return std::nullopt;
+}
+
+// Of a TCP socket's name, "host:port".
+inline std::string address_text(const sockaddr_storage& name) {
+  std::array<char, 64> host{};
+  std::uint16_t port = 0;
+  if (name.ss_family == AF_INET6) {
+    const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&name);
+    uv_ip6_name(v6, host.data(), host.size());
+    port = ntohs(v6->sin6_port);
+  } else {
+    const auto* v4 = reinterpret_cast<const sockaddr_in*>(&name);
+    uv_ip4_name(v4, host.data(), host.size());
+    port = ntohs(v4->sin_port);
+  }
+  return to_string(wire::Address{host.data(), port});
 }
 
 }  // namespace bib::engine

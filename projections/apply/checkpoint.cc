@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "projections/apply/replay.h"
+#include "projections/apply/rows_owner.h"
 #include "projections/rules/projection.h"
 
 namespace bib::projections {
@@ -17,10 +18,16 @@ Result<StateMark> create_checkpoint(DurableStore& store, const std::string& dire
   return mark;
 }
 
-Result<StateMark> verify_checkpoint(const std::string& directory, const RocksOptions& options) {
+Result<StateMark> verify_checkpoint(const std::string& directory, const RocksOptions& options,
+                                    const std::optional<wire::ClusterId>& cluster) {
   RocksOptions read_only = options;
   read_only.read_only = true;
   BIB_TRY(const auto store, RocksStore::open(directory, read_only));
+  BIB_TRY(const auto owner, read_owner(*store));
+  if (cluster && owner && owner->cluster != *cluster) {
+    return wire::fail(ErrorCode::kCorrupt, "The rows in {} are those of another cluster, {}.",
+                      directory, to_string(owner->cluster));
+  }
   return verify_state(*store->view());
 }
 

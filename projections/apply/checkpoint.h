@@ -5,11 +5,13 @@
 // that may block. None of it holds more than a few rows in memory, whatever the state's size.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "projections/state/delta.h"
 #include "projections/state/rocks_state.h"
+#include "wire/base/ids.h"
 #include "wire/base/result.h"
 #include "wire/log/snapshot_manifest.h"
 
@@ -20,9 +22,11 @@ namespace bib::projections {
 wire::Result<StateMark> create_checkpoint(DurableStore& store, const std::string& directory);
 
 // Opens the files read-only, reads every row and recomputes the digests; nothing is changed.
-// kCorrupt names the projection that differs from what the files themselves say.
+// kCorrupt names the projection that differs from what the files themselves say, or says that the
+// rows are not those of `cluster` (nothing: of any).
 wire::Result<StateMark> verify_checkpoint(const std::string& directory,
-                                          const RocksOptions& options = {});
+                                          const RocksOptions& options = {},
+                                          const std::optional<wire::ClusterId>& cluster = {});
 
 // What a manifest says of the rows, and the comparison: kCorrupt unless the state is at the
 // manifest's entry with the same projections, digests and rows; kUnsupported for other versions.

@@ -14,7 +14,8 @@
 
 namespace bib::projections {
 
-// kMeta: applied index, digests, projection versions; it has no digest and no version itself.
+// kMeta: applied index, owner, digests, projection versions; it has no digest and no version
+// itself.
 #define BIB_FAMILIES(F)          \
   F(kMeta, 0, "meta", 0)         \
   F(kSessions, 1, "sessions", 1) \

@@ -29,6 +29,9 @@ constexpr std::size_t kSessionSize = kClientSize + 8;
 std::string_view applied() {
   return "applied";
 }
+std::string_view owner() {
+  return "owner";
+}
 std::string digest(std::string_view projection) {
   return join({"digest/", projection});
 }

@@ -8,6 +8,7 @@
 //   meta      "applied"                             u64 index, u64 term
 //             "digest/" projection                  u64 low, u64 high, u64 rows
 //             "version/" projection                 u32
+//             "owner"                               cluster id (16), u64 log id
 //   sessions  client (16) sequence (u64, big-endian) SessionRecord (sessions.h)
 //             client (16) 0 (u64)                   u64 floor: smaller sequences are acknowledged
 //   topics    path                                  row.h Topic
@@ -32,6 +33,7 @@
 namespace bib::projections::keys {
 
 std::string_view applied();
+std::string_view owner();
 std::string digest(std::string_view projection);
 std::string version(std::string_view projection);
 

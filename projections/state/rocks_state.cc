@@ -4,6 +4,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/sst_file_reader.h>
 #include <rocksdb/sst_file_writer.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/checkpoint.h>
@@ -11,17 +12,17 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "projections/state/rocks_report.h"
 #include "wire/base/check.h"
 
 namespace bib::projections {
 
 using wire::ByteView;
-using wire::ErrorCode;
-using wire::fail;
 using wire::Result;
 
 namespace {
@@ -36,26 +37,11 @@ std::string_view to_text(const rocksdb::Slice& slice) {
   return {slice.data(), slice.size()};
 }
 
-wire::Status check(const rocksdb::Status& status, std::string_view doing,
-                   const std::string& directory) {
-  if (status.ok()) return {};
-  if (status.IsCorruption()) {
-    return fail(
-        ErrorCode::kCorrupt,
-        "The state in {} is damaged ({}, while {}). It is a view of the log: stop the node, "
-        "remove that directory and start the node again to rebuild it.",
-        directory, status.ToString(), doing);
-  }
-  return fail(ErrorCode::kIo,
-              "The state in {} failed while {}: {}. Check the disk's space and health, then start "
-              "the node again.",
-              directory, doing, status.ToString());
-}
-
 // Of the files at one level of a family, so many smaller ones become one: at most 32 MiB are
 // written for it, on the store thread.
 constexpr std::size_t kSmallFilesMax = 16;
 constexpr std::uint64_t kSmallFileBytes = 1U << 20;
+constexpr std::size_t kVerifyReadBytes = 1U << 20;
 
 rocksdb::Options database_options(const RocksOptions& options) {
   rocksdb::Options result;
@@ -67,8 +53,8 @@ rocksdb::Options database_options(const RocksOptions& options) {
   result.allow_concurrent_memtable_write = false;  // one writer: the store thread
   result.max_background_jobs = 2;
   result.max_open_files = options.files_open_max;
-  result.keep_log_file_num = 2;
   result.info_log_level = rocksdb::WARN_LEVEL;
+  result.info_log = make_rocks_log(options.on_warning);
   result.stats_dump_period_sec = 0;
   result.stats_persist_period_sec = 0;
   return result;
@@ -99,24 +85,6 @@ rocksdb::ColumnFamilyOptions family_options(const RocksOptions& options,
   return result;
 }
 
-class RocksCursor final : public Cursor {
- public:
-  RocksCursor(std::unique_ptr<rocksdb::Iterator> iterator, const std::string& directory)
-      : iterator_(std::move(iterator)), directory_(directory) {}
-  void seek(std::string_view key) override { iterator_->Seek(to_slice(key)); }
-  void next() override { iterator_->Next(); }
-  bool valid() const override { return iterator_->Valid(); }
-  std::string_view key() const override { return to_text(iterator_->key()); }
-  ByteView value() const override { return wire::as_bytes(to_text(iterator_->value())); }
-  wire::Status status() const override {
-    return check(iterator_->status(), "listing rows", directory_);
-  }
-
- private:
-  std::unique_ptr<rocksdb::Iterator> iterator_;
-  const std::string& directory_;
-};
-
 // Files that are about to become part of the database. A name that RocksDB takes for none of its
 // own.
 std::string incoming_directory(const std::string& directory) {
@@ -136,6 +104,22 @@ rocksdb::Status clear_incoming(rocksdb::Env& env, const std::string& directory) 
     if (const auto status = env.DeleteFile(incoming + "/" + name); !status.ok()) return status;
   }
   return env.DeleteDir(incoming);
+}
+
+// Without CURRENT, RocksDB would begin a new state among the files of the old one.
+wire::Status check_current(rocksdb::Env& env, const std::string& directory) {
+  const rocksdb::Status current = env.FileExists(directory + "/CURRENT");
+  if (current.ok()) return {};
+  std::vector<std::string> names;
+  const rocksdb::Status listed = env.GetChildren(directory, &names);
+  if (!listed.ok()) return {};  // opening it says why, or makes it
+  const auto table = std::find_if(names.begin(), names.end(), [](const std::string& name) {
+    return name.starts_with("MANIFEST-") || name.ends_with(".sst");
+  });
+  if (table == names.end()) return {};
+  return wire::fail(wire::ErrorCode::kNotFound,
+                    "The state in {} cannot be read: it holds {}, but CURRENT is missing",
+                    directory, *table);
 }
 
 struct RowsOfFamily {
@@ -205,6 +189,10 @@ struct RocksStore::Impl {
   std::unique_ptr<rocksdb::DB> db;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;  // by family, then the default one
 
+  // Met by any thread.
+  mutable std::mutex damage_mutex;
+  mutable std::optional<wire::Error> damage;
+
   ~Impl() {
     for (auto* handle : handles) db->DestroyColumnFamilyHandle(handle);
   }
@@ -222,19 +210,29 @@ struct RocksStore::Impl {
     return most;
   }
 
+  wire::Status check(const rocksdb::Status& status, std::string_view doing) const {
+    wire::Status checked = projections::check(status, doing, directory);
+    if (!checked && checked.error().code == wire::ErrorCode::kCorrupt) {
+      const std::scoped_lock lock(damage_mutex);
+      if (!damage) damage = checked.error();
+    }
+    return checked;
+  }
   wire::Status merge_small_files(Family family) const;
 
   Result<RowPtr> find(const RowKey& key, const rocksdb::ReadOptions& read) const {
     rocksdb::PinnableSlice value;
     const auto status = db->Get(read, handle(key.family), to_slice(key.key), &value);
     if (status.IsNotFound()) return RowPtr();
-    BIB_TRY_VOID(check(status, "reading a row", directory));
+    BIB_TRY_VOID(check(status, "reading a row"));
     return StoredRow::make(key, wire::as_bytes(to_text(value)));
   }
 };
 
 // A file that is taken in goes as far down as nothing overlaps it: one with a few rows to the very
-// bottom, where RocksDB never looks at it again. It merges by level's bytes, not by its files.
+// bottom, where RocksDB never looks at it again. It merges by level's bytes, not by its files. A
+// merge that fails loses nothing, and the rows are in: only damage is an error. A full disk or a
+// merge of RocksDB's own is left for a later write to find, and the files for a later merge.
 wire::Status RocksStore::Impl::merge_small_files(Family family) const {
   rocksdb::ColumnFamilyMetaData found;
   db->GetColumnFamilyMetaData(handle(family), &found);
@@ -242,14 +240,29 @@ wire::Status RocksStore::Impl::merge_small_files(Family family) const {
     if (level.level == 0) continue;  // there it counts files
     const std::vector<std::string> run = small_files_in_a_row(level.files);
     if (run.size() < kSmallFilesMax) continue;
-    const auto status =
-        db->CompactFiles(rocksdb::CompactionOptions(), handle(family), run, level.level);
-    // It is merging some of them itself, or has just done so.
-    if (status.IsAborted() || status.IsInvalidArgument()) continue;
-    BIB_TRY_VOID(check(status, "merging small files", directory));
+    rocksdb::CompactionOptions options;
+    options.compression = rocksdb::kDisableCompressionOption;  // the level's own
+    const auto status = db->CompactFiles(options, handle(family), run, level.level);
+    if (status.IsCorruption()) return check(status, "merging small files");
   }
   return {};
 }
+
+class RocksStore::RowCursor final : public Cursor {
+ public:
+  RowCursor(std::unique_ptr<rocksdb::Iterator> iterator, const Impl& impl)
+      : iterator_(std::move(iterator)), impl_(impl) {}
+  void seek(std::string_view key) override { iterator_->Seek(to_slice(key)); }
+  void next() override { iterator_->Next(); }
+  bool valid() const override { return iterator_->Valid(); }
+  std::string_view key() const override { return to_text(iterator_->key()); }
+  ByteView value() const override { return wire::as_bytes(to_text(iterator_->value())); }
+  wire::Status status() const override { return impl_.check(iterator_->status(), "listing rows"); }
+
+ private:
+  std::unique_ptr<rocksdb::Iterator> iterator_;
+  const Impl& impl_;
+};
 
 class RocksStore::View final : public StateReader {
  public:
@@ -263,7 +276,7 @@ class RocksStore::View final : public StateReader {
   Result<RowPtr> find(const RowKey& key) const override { return impl_.find(key, read_); }
   std::unique_ptr<Cursor> cursor(Family family) const override {
     std::unique_ptr<rocksdb::Iterator> iterator(impl_.db->NewIterator(read_, impl_.handle(family)));
-    return std::make_unique<RocksCursor>(std::move(iterator), impl_.directory);
+    return std::make_unique<RowCursor>(std::move(iterator), impl_);
   }
 
  private:
@@ -282,6 +295,20 @@ Result<std::unique_ptr<RocksStore>> RocksStore::open(const std::string& director
   return std::unique_ptr<RocksStore>(new RocksStore(std::move(impl), directory, options));
 }
 
+wire::Status RocksStore::verify_table(const std::string& path, const RocksOptions& options) {
+  rocksdb::SstFileReader reader({database_options(options), family_options(options, nullptr)});
+  rocksdb::ReadOptions reading;
+  reading.readahead_size = kVerifyReadBytes;
+  rocksdb::Status status = reader.Open(path);
+  if (status.ok()) status = reader.VerifyChecksum(reading);
+  return check(status, "checking its blocks", path);
+}
+
+std::optional<wire::Error> RocksStore::damage() const {
+  const std::scoped_lock lock(impl_->damage_mutex);
+  return impl_->damage;
+}
+
 void RocksStore::close() {
   impl_.reset();
 }
@@ -298,8 +325,10 @@ Result<std::unique_ptr<RocksStore::Impl>> RocksStore::open_impl(const std::strin
   impl->directory = directory;
   impl->env = options.env != nullptr ? options.env : rocksdb::Env::Default();
   if (!options.read_only) {
+    BIB_TRY_VOID(check(impl->env->CreateDirIfMissing(directory), "making it", directory));
     BIB_TRY_VOID(check(clear_incoming(*impl->env, directory), "tidying it up", directory));
   }
+  BIB_TRY_VOID(check_current(*impl->env, directory));
   impl->cache = rocksdb::NewLRUCache(options.block_cache_bytes, 2);
   const rocksdb::Options database = database_options(options);
   const auto family = family_options(options, impl->cache);
@@ -348,12 +377,12 @@ wire::Status RocksStore::write_batch(std::span<const RowPtr> rows) {
     const auto status = row->is_tombstone()
                             ? batch.Delete(handle, to_slice(row->key()))
                             : batch.Put(handle, to_slice(row->key()), to_slice(row->value()));
-    BIB_TRY_VOID(check(status, "collecting rows", impl_->directory));
+    BIB_TRY_VOID(impl_->check(status, "collecting rows"));
   }
   rocksdb::WriteOptions write;
   write.disableWAL = true;
   impl_->memtables_have_rows = true;
-  return check(impl_->db->Write(write, &batch), "writing rows", impl_->directory);
+  return impl_->check(impl_->db->Write(write, &batch), "writing rows");
 }
 
 // The rows are in order already, so they can be written as the table files that a flush would
@@ -364,32 +393,37 @@ wire::Status RocksStore::ingest(std::span<const RowPtr> rows) {
   if (impl.memtables_have_rows) BIB_TRY_VOID(flush());
   const std::string incoming = incoming_directory(impl.directory);
   if (!impl.has_incoming_directory) {
-    BIB_TRY_VOID(check(impl.env->CreateDirIfMissing(incoming), "writing rows", impl.directory));
+    BIB_TRY_VOID(impl.check(impl.env->CreateDirIfMissing(incoming), "writing rows"));
     impl.has_incoming_directory = true;
   }
+  const std::vector<RowsOfFamily> parts = by_family(rows);
   std::vector<rocksdb::IngestExternalFileArg> files;
-  for (const RowsOfFamily& part : by_family(rows)) {
+  for (const RowsOfFamily& part : parts) {
     rocksdb::IngestExternalFileArg file;
     file.column_family = impl.handle(part.family);
     file.external_files = {fmt::format("{}/{}.sst", incoming, family_name(part.family))};
     file.options.move_files = true;
     file.options.write_global_seqno = false;
-    BIB_TRY_VOID(check(
+    BIB_TRY_VOID(impl.check(
         write_file(file.external_files.front(), impl.file_options, file.column_family, part.rows),
-        "writing rows", impl.directory));
+        "writing rows"));
     files.push_back(std::move(file));
   }
-  BIB_TRY_VOID(check(impl.db->IngestExternalFiles(files), "taking in rows", impl.directory));
-  for (const RowsOfFamily& part : by_family(rows)) {
+  BIB_TRY_VOID(impl.check(impl.db->IngestExternalFiles(files), "taking in rows"));
+  for (const RowsOfFamily& part : parts) {
     BIB_TRY_VOID(impl.merge_small_files(part.family));
   }
   return {};
 }
 
+wire::Status RocksStore::check_files() const {
+  return check(impl_->db->VerifyChecksum(), "reading all its files", impl_->directory);
+}
+
 wire::Status RocksStore::flush() {
   rocksdb::FlushOptions flush;
   flush.wait = true;
-  BIB_TRY_VOID(check(impl_->db->Flush(flush, impl_->handles), "flushing", impl_->directory));
+  BIB_TRY_VOID(impl_->check(impl_->db->Flush(flush, impl_->handles), "flushing"));
   impl_->memtables_have_rows = false;
   return {};
 }
@@ -397,10 +431,10 @@ wire::Status RocksStore::flush() {
 wire::Status RocksStore::checkpoint(const std::string& directory) {
   BIB_TRY_VOID(flush());
   rocksdb::Checkpoint* made = nullptr;
-  BIB_TRY_VOID(check(rocksdb::Checkpoint::Create(impl_->db.get(), &made), "preparing a checkpoint",
-                     impl_->directory));
+  BIB_TRY_VOID(
+      impl_->check(rocksdb::Checkpoint::Create(impl_->db.get(), &made), "preparing a checkpoint"));
   const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
-  return check(checkpoint->CreateCheckpoint(directory), "making a checkpoint", impl_->directory);
+  return impl_->check(checkpoint->CreateCheckpoint(directory), "making a checkpoint");
 }
 
 RocksStore::Memory RocksStore::memory() const {

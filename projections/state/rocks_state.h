@@ -8,8 +8,11 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "projections/state/state.h"
 
@@ -28,17 +31,23 @@ struct RocksOptions {
   // With so many files at the top of a family, writes go through the memtables, where RocksDB slows
   // them down until it has compacted: taking in files knows no such limit.
   unsigned top_files_max = 20;
-  bool read_only = false;       // for tools; write() is refused
+  bool read_only = false;  // for tools; write() is refused
+  // RocksDB's warnings, one line each; from any thread.
+  std::function<void(const std::string&)> on_warning = [](const std::string&) {};
   rocksdb::Env* env = nullptr;  // null: the system's; must outlive the store
 };
 
 class RocksStore final : public DurableStore {
  public:
-  // Creates the directory's last component if it is missing (not when read-only).
+  // Creates the directory's last component if it is missing (not when read-only). kNotFound: it
+  // holds files of rows, and no CURRENT that names those that count; nothing was changed.
   static wire::Result<std::unique_ptr<RocksStore>> open(const std::string& directory,
                                                         const RocksOptions& options = {});
   // Removes a store's files, so that it can be rebuilt from the log or a snapshot.
   static wire::Status destroy(const std::string& directory, const RocksOptions& options = {});
+  // Reads a table file and compares the checksums of all its blocks: not that the rows are the
+  // right ones, but that they are as they were written. Any thread that may block.
+  static wire::Status verify_table(const std::string& path, const RocksOptions& options = {});
   ~RocksStore() override;
 
   void close() override;
@@ -50,8 +59,13 @@ class RocksStore final : public DurableStore {
   std::shared_ptr<const StateReader> view() const override;
   wire::Status write(std::span<const RowPtr> rows) override;
 
+  // Reads every block of every table file and compares it with its checksum. kCorrupt names what
+  // differs. Any thread.
+  wire::Status check_files() const;
+
   wire::Status flush() override;
   wire::Status checkpoint(const std::string& directory) override;
+  std::optional<wire::Error> damage() const override;
 
   struct Memory {
     std::size_t memtables = 0;
@@ -62,6 +76,7 @@ class RocksStore final : public DurableStore {
 
  private:
   struct Impl;
+  class RowCursor;
   class View;
   wire::Status write_batch(std::span<const RowPtr> rows);
   wire::Status ingest(std::span<const RowPtr> rows);

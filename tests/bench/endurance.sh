@@ -290,10 +290,11 @@ wake_both() {
   sleep_until $((SECONDS + 20))
   printf '\nTwenty seconds after they were let run again, the feed %s' \
     "$(kill -0 "${feed_pid[1]}" 2>/dev/null && echo 'runs' || echo 'has ended')"
-  printf ' (its last words: %s),\nand the removed learner %s; the end of its log:\n\n' \
+  printf ' (its last words: %s),\nand the removed learner %s; what its log says of that:\n\n' \
     "$(tail -n 1 "$scratch/feed1.log")" \
     "$(kill -0 "${node_pid[4]}" 2>/dev/null && echo 'runs' || echo 'has ended')"
-  tail -n 3 "$scratch/node4.log" | cut -c 1-160 | sed 's/^/    /'
+  { grep -E 'refuses this node|was removed' "$scratch/node4.log" || echo 'nothing'; } |
+    tail -n 3 | cut -c 1-160 | sed 's/^/    /'
 }
 
 run_stopped() {

@@ -2,7 +2,8 @@
 // every timeout at its default, while one client writes all the time.
 //
 // A gap begins when the leader is killed, cut off or asked to stop, and ends with the first write
-// that another leader acknowledges. Each round waits until the node is back and has caught up.
+// that another leader acknowledges; where all nodes are killed and started again at once, it begins
+// when they start. Each round waits until the node is back and has caught up.
 // failover.sh builds and starts this; --help lists the modes. One line of JSON a round to --out.
 
 #include <fmt/format.h>
@@ -95,8 +96,26 @@ class Writer {
   std::thread thread_;
 };
 
+// Values that do not compress, in the log before the first round.
+void preload(const Cluster& cluster, std::size_t mebibytes) {
+  cli::ClientOptions options;
+  options.servers = cluster.servers();
+  options.timeout = 60s;
+  cli::Client client(options);
+  wire::Prng random(11);
+  for (std::size_t i = 0; i < 2 * mebibytes; ++i) {
+    const std::string value = hex_text(random, 1U << 20);  // half of it, compressed
+    const std::string key = fmt::format("preload/{}", i % 16);
+    wire::SetConfig set;
+    set.key = key;
+    set.value = value;
+    if (!client.call(wire::CommandBody(set)).reply) throw std::runtime_error("a preload failed");
+  }
+}
+
 struct Options {
   std::string mode = "kill";
+  std::size_t preload_mib = 0;
   std::size_t nodes = 3;
   std::size_t rounds = 200;
   std::string out;
@@ -104,9 +123,11 @@ struct Options {
 
 class Bench {
  public:
-  Bench(const Options& options, std::vector<Place> places) : options_(options) {
+  Bench(const Options& options, std::vector<Place> places)
+      : options_(options), cluster_(environment_of(options)) {
     cluster_.use_places(std::move(places));
     cluster_.form(options.nodes);
+    preload(cluster_, options.preload_mib);
     for (std::size_t i = 0; i < cluster_.size(); ++i) ids_.push_back(cluster_.id(i));
     writer_ = std::make_unique<Writer>(cluster_);
     if (!options.out.empty()) out_.open(options.out, std::ios::app);
@@ -117,6 +138,8 @@ class Bench {
     for (std::size_t round = 1; round <= options_.rounds; ++round) {
       if (options_.mode == "partition-follower") {
         partition_follower(round);
+      } else if (options_.mode == "restart-all") {
+        restart_all(round);
       } else {
         lose_leader(round);
       }
@@ -126,6 +149,14 @@ class Bench {
   }
 
  private:
+  // Preloaded entries stay in the log.
+  static Environment environment_of(const Options& options) {
+    if (options.preload_mib == 0) return {};
+    return {{"BIBD_CLUSTER_SNAPSHOT_THRESHOLD", "1000000000"},
+            {"BIBD_CLUSTER_SNAPSHOT_BYTES_MAX", "64GiB"},
+            {"BIBD_CLUSTER_SNAPSHOT_INTERVAL", "24h"}};
+  }
+
   static void require(const std::function<bool()>& condition, const std::string& what) {
     if (!support::wait_until(condition, 60s)) throw std::runtime_error("in vain: " + what);
   }
@@ -188,6 +219,19 @@ class Bench {
     record(round, in_ms(next->at - begin), node);
     bring_back(node);
     wait_until_caught_up(node, place_of(next->by));
+  }
+
+  void restart_all(std::size_t round) {
+    wait_a_little();
+    for (std::size_t node = 0; node < cluster_.size(); ++node) cluster_.kill_9(node);
+    const Clock::time_point begin = Clock::now();
+    for (std::size_t node = 0; node < cluster_.size(); ++node) cluster_.start(node);
+    require([&] { return writer_->last().at > begin; }, "a write after all have started again");
+    const Writer::Acknowledged next = writer_->last();
+    record(round, in_ms(next.at - begin), place_of(next.by));
+    for (std::size_t node = 0; node < cluster_.size(); ++node) {
+      wait_until_caught_up(node, place_of(next.by));
+    }
   }
 
   void partition_follower(std::size_t round) {
@@ -258,8 +302,11 @@ std::vector<Place> places_in_namespaces(std::size_t nodes) {
 int run_bench(int argc, char** argv) {
   Options options;
   CLI::App app("How long clients wait when a leader goes away");
-  app.add_option("--mode", options.mode, "kill, pause, drop, handover or partition-follower")
-      ->check(CLI::IsMember({"kill", "pause", "drop", "handover", "partition-follower"}));
+  app.add_option("--mode", options.mode,
+                 "kill, pause, drop, handover, partition-follower or restart-all")
+      ->check(CLI::IsMember(
+          {"kill", "pause", "drop", "handover", "partition-follower", "restart-all"}));
+  app.add_option("--preload-mib", options.preload_mib, "of log before the first round");
   app.add_option("--rounds", options.rounds, "how often")->check(CLI::PositiveNumber);
   app.add_option("--nodes", options.nodes, "in the cluster")->check(CLI::Range(3, 7));
   app.add_option("--out", options.out, "a file for one line of JSON a round");

@@ -19,6 +19,8 @@ Usage: tests/bench/failover.sh [mode] [options]
   --drop                 its packets vanish, no connection closes
   --handover             SIGTERM: it hands over and ends
   --partition-follower   a follower is cut off and comes back; nothing else may change
+  --restart-all          kill -9 of all nodes, which start again at once
+  --preload-mib N        so much log before the first round                  (0)
   --rounds N             how often                                         (200)
   --nodes N              in the cluster                                      (3)
   --out FILE             one line of JSON for each round
@@ -38,8 +40,8 @@ inside=
 pass=()
 while (($# > 0)); do
   case $1 in
-    --kill | --pause | --drop | --handover | --partition-follower) mode=${1#--} ;;
-    --rounds | --out) pass+=("$1" "$2"); shift ;;
+    --kill | --pause | --drop | --handover | --partition-follower | --restart-all) mode=${1#--} ;;
+    --rounds | --out | --preload-mib) pass+=("$1" "$2"); shift ;;
     --nodes) nodes=$2; pass+=("$1" "$2"); shift ;;
     --build) build=$2; shift ;;
     --no-build) with_build= ;;

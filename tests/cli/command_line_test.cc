@@ -236,6 +236,20 @@ TEST_CASE("the quorum's verdict says what it can bear") {
   REQUIRE(verdict(0, {true, true, true}).find("unknown") != std::string::npos);
 }
 
+TEST_CASE("cluster status says whose rows differ, and that nobody can tell whose") {
+  wire::StatusReply reply = three_members(1, {true, true, true});
+  reply.members[0].rows = reply.members[1].rows = wire::RowsVerdict::kEqual;
+  REQUIRE(to_json(to_view(reply))["members"][1]["rows"] == "equal");
+  REQUIRE(to_json(to_view(reply))["members"][2]["rows"].is_null());
+  REQUIRE(state_text(to_view(reply)) == "healthy");
+  reply.members[2].rows = wire::RowsVerdict::kDifferent;
+  REQUIRE(state_text(to_view(reply)) == "degraded");
+  REQUIRE(to_text(to_view(reply)).find("rows differ") != std::string::npos);
+  REQUIRE(to_json(to_view(reply))["members"][2]["rows"] == "different");
+  for (wire::MemberStatus& member : reply.members) member.rows = wire::RowsVerdict::kDisputed;
+  REQUIRE(to_text(to_view(reply)).find("Rows: DISPUTED") != std::string::npos);
+}
+
 TEST_CASE("cluster status prints members and quorum, and its exit code tells a lost quorum") {
   wire::StatusReply status = three_members(1, {true, true, true});
   FakeNode node(1, [&](const Received&) { return status_answer(status); });

@@ -335,6 +335,16 @@ const std::vector<Mistake> kMistakes = {
      "4:16",
      "api.listen_addr",
      {"is the same as cluster.listen_addr", "a port each"}},
+    {"a socket's path that is too long",
+     in_cluster("api:\n  socket: /" + std::string(107, 's') + "\n"),
+     "4:11",
+     "api.socket",
+     {"is 108 bytes long", "the system takes 107", "set api.socket to a shorter path"}},
+    {"a data directory in which the socket's path is too long",
+     in_cluster("  data_dir: /" + std::string(97, 'd') + "\n"),
+     "3:13",
+     "api.socket",
+     {"/bibd.sock' is 108 bytes long"}},
     // ---- YAML itself
     {"a tab as indentation", "cluster:\n\tnode_id: a1b2c3d4e5f60718\n", "2:9", "", {"is not YAML"}},
     {"a quote that is not closed",
@@ -348,9 +358,32 @@ const std::vector<Mistake> kMistakes = {
      "4:1",
      "",
      {"a second YAML document begins here"}},
+    {"a value that is nested too deep",
+     in_cluster("  data_dir: " + std::string(1000, '[') + std::string(1000, ']') + "\n"),
+     "3:2013",
+     "",
+     {"is nested more than", "the configuration has three"}},
 };
 
 }  // namespace
+
+TEST_CASE("what a file calls its keys steers no terminal, and a hundred mistakes are enough") {
+  support::TempDir dir;
+  ConfigSources sources;
+  sources.path = (dir / "config.yaml").string();
+  std::string text = in_cluster("\"a\\e[31m\\x07\": 1\n");
+  for (int i = 0; i < 50'000; ++i) text += "k" + std::to_string(i) + ": 1\n";
+  support::write_file(sources.path, text);
+  const Environment environment(std::map<std::string, std::string>{{"HOME", "/home/someone"}});
+  const LoadedConfig loaded = load_config(sources, environment);
+  CHECK(loaded.problems.size() == 50'001);
+  const std::string message = config_error(loaded).message;
+  CHECK(message.find('\x1b') == std::string::npos);
+  CHECK(message.find('\x07') == std::string::npos);
+  CHECK(message.find("a\\x1b[31m\\x07: is not a key") != std::string::npos);
+  CHECK(message.find("and 49901 more") != std::string::npos);
+  CHECK(message.size() < 100'000);
+}
 
 TEST_CASE("every mistake in a configuration names its place, its key and what is allowed") {
   support::TempDir dir;

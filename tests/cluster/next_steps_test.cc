@@ -11,6 +11,7 @@
 
 #include "cluster.h"
 #include "wire/base/prng.h"
+#include "wire/log/commit_note.h"
 
 using namespace bib;
 using namespace bib::cluster;
@@ -121,6 +122,14 @@ Environment short_logs() {
   return environment;
 }
 
+// How far the node has noted that its log is committed.
+wire::LogIndex noted_commit(const Cluster& cluster, std::size_t node) {
+  const fs::path path = cluster.data(node) / "log" / wire::kCommitNoteFileName;
+  if (!fs::exists(path)) return {};
+  const auto note = wire::decode_commit_note(wire::as_bytes(support::read_file(path)));
+  return note ? note->committed.index : wire::LogIndex();
+}
+
 bool has_cut_log(const Cluster& cluster, std::size_t node) {
   const auto seen = cluster.view(node);
   return seen && seen->first > wire::LogIndex(1);
@@ -224,4 +233,148 @@ TEST_CASE("a node whose rows know more than its log joins again as it is told") 
   const std::string said = refused(cluster, node, 1);
   CHECK_THAT(said, Contains("entries that were durable are missing"));
   join_again_as_told(cluster, node, said, id);
+}
+
+TEST_CASE("a node that has what the others lost says so, ends, and joins again as it is told") {
+  Cluster cluster(quick_timeouts());
+  cluster.form(3);
+  const support::TempDir scratch;
+  const auto save = [&](std::size_t node) {
+    fs::copy(cluster.data(node), scratch / "saved", fs::copy_options::recursive);
+  };
+  const auto put_back = [&](std::size_t node) {
+    fs::remove_all(cluster.data(node));
+    fs::rename(scratch / "saved", cluster.data(node));
+  };
+  write_entries(cluster, 1);
+  stop(cluster, 2);
+  save(2);
+  cluster.start(2);
+  require_well(cluster);
+  const wire::NodeId id = cluster.id(0);
+  stop(cluster, 1);
+  for (int i = 0; i < 5; ++i)
+    must_bib(cluster, {"config", "set", "lost/" + std::to_string(i), "x"});
+  SECTION("it was stopped") {
+    stop(cluster, 0);
+  }
+  SECTION("it was killed") {
+    const auto seen = cluster.view(0);
+    REQUIRE(seen);
+    REQUIRE(support::wait_until([&] { return noted_commit(cluster, 0) >= seen->commit; }, 20s));
+    cluster.kill_9(0);
+  }
+  stop(cluster, 2);
+  put_back(2);
+  cluster.start(1);
+  cluster.start(2);
+  (void)leader_of(cluster);
+  must_bib(cluster, {"config", "set", "k", "after"});
+
+  const std::string said = refused(cluster, 0, 11);
+  CHECK_THAT(said, Contains("lost entries that were acknowledged"));
+  CHECK_THAT(said, Contains("raft-inspect log " + cluster.data(0).string()));
+  for (const std::size_t other : {1U, 2U}) {
+    const auto seen = cluster.view(other);
+    REQUIRE(seen);
+    CHECK(std::any_of(seen->members.begin(), seen->members.end(), [&](const cli::MemberView& one) {
+      return one.id == id && one.report.find("this cluster has lost") != std::string::npos;
+    }));
+    CHECK_THAT(cluster.node_log(other), Contains("reports that it has entries"));
+  }
+  // What it holds is still there.
+  const std::string log = support::read_file(cluster.log_path(0));
+  CHECK_THAT(log, Contains("answers no reads"));
+  join_again_as_told(cluster, 0, said, id);
+}
+
+TEST_CASE("a node whose log is lost founds and asks nothing, and joins again as it is told") {
+  Cluster cluster(quick_timeouts());
+  cluster.form(3);
+  write_entries(cluster, 1);
+  const std::size_t node = GENERATE(0, 1);  // the founder; one that joined
+  const wire::NodeId id = cluster.id(node);
+  stop(cluster, node);
+  fs::remove_all(cluster.data(node) / "log");
+  if (node == 0) fs::create_directories(cluster.data(node) / "log");  // a mount point, not mounted
+  const std::string said = refused(cluster, node, 1);
+  CHECK_THAT(said, Contains("there is no segment of the log"));
+  CHECK_FALSE(fs::exists(cluster.data(node) / "JOINING"));
+  join_again_as_told(cluster, node, said, id);
+}
+
+TEST_CASE("a node that is given the rows of another one says so, and is well once it has its own") {
+  Cluster cluster(quick_timeouts());
+  cluster.form(3);
+  write_entries(cluster, 1);
+  const std::size_t node = a_follower(cluster);
+  const fs::path state = cluster.data(node) / "state";
+  const fs::path away = cluster.data(node).string() + ".state";
+  const fs::path wrong = cluster.data(node).string() + ".wrong";
+  stop(cluster, node);
+  SECTION("a member's: put back") {
+    const std::size_t other = (node + 1) % 3;
+    stop(cluster, other);
+    fs::rename(state, away);
+    fs::copy(cluster.data(other) / "state", state, fs::copy_options::recursive);
+    cluster.start(other);
+    const std::string said = refused(cluster, node, 1);
+    CHECK_THAT(said,
+               Contains("the rows are another node's") && Contains("put this node's own back"));
+    fs::rename(state, wrong);
+    fs::rename(away, state);
+  }
+  SECTION("another cluster's: moved away") {
+    Cluster other(quick_timeouts());
+    other.form(1);
+    stop(other, 0);
+    fs::rename(state, away);
+    fs::copy(other.data(0) / "state", state, fs::copy_options::recursive);
+    const std::string said = refused(cluster, node, 1);
+    CHECK_THAT(said, Contains("the rows are those of another cluster") &&
+                         Contains("move this one away and start the node again"));
+    fs::rename(state, wrong);
+  }
+  cluster.start(node);
+  require_well(cluster);
+}
+
+TEST_CASE("a node whose rows lie behind a link is well once the directory itself is there") {
+  Cluster cluster(quick_timeouts());
+  cluster.form(3);
+  const std::size_t node = a_follower(cluster);
+  const fs::path state = cluster.data(node) / "state";
+  const fs::path elsewhere = cluster.data(node).string() + ".state";
+  stop(cluster, node);
+  fs::rename(state, elsewhere);
+  fs::create_directory_symlink(elsewhere, state);
+  const std::string said = refused(cluster, node, 3);
+  CHECK_THAT(said, Contains("put the directory itself here", Catch::CaseSensitive::No));
+  CHECK_FALSE(fs::is_empty(elsewhere));
+  fs::remove(state);
+  fs::rename(elsewhere, state);
+  cluster.start(node);
+  require_well(cluster);
+}
+
+TEST_CASE("a node whose rows are damaged or lost restores them at its next start by itself") {
+  Cluster cluster(quick_timeouts());
+  cluster.form(3);
+  write_entries(cluster, 5);
+  const std::size_t node = a_follower(cluster);
+  const fs::path state = cluster.data(node) / "state";
+  stop(cluster, node);
+  SECTION("damaged") {
+    for (const auto& file : fs::directory_iterator(state)) {
+      if (!file.path().filename().string().starts_with("MANIFEST-")) continue;
+      std::string bytes = support::read_file(file.path());
+      bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+      support::write_file(file.path(), bytes);
+    }
+  }
+  SECTION("without CURRENT") {
+    fs::remove(state / "CURRENT");
+  }
+  cluster.start(node);
+  require_well(cluster);
 }

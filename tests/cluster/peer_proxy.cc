@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <deque>
 #include <optional>
 #include <stdexcept>
 
@@ -20,6 +21,8 @@
 
 namespace bib::cluster {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kHeldMax = 1U << 20;
 
@@ -49,21 +52,36 @@ struct PeerProxy::Stream {
   struct End {
     int socket = -1;
     std::vector<std::uint8_t> held;
+    // How many of the held bytes may leave when, where they take their time; the rest may at once.
+    std::deque<std::pair<Clock::time_point, std::size_t>> due;
+    bool is_open = true;  // what comes for it may be written to it
 
-    short wanted(std::size_t held_by_other) const {
-      const int reads = held_by_other < kHeldMax ? POLLIN : 0;
-      return static_cast<short>(held.empty() ? reads : reads | POLLOUT);
+    short wanted(const End& other, bool may_read) const {
+      const int reads = may_read && other.held.size() < kHeldMax ? POLLIN : 0;
+      return static_cast<short>(is_open && ready() > 0 ? reads | POLLOUT : reads);
+    }
+    std::size_t ready() const {
+      std::size_t late = 0;
+      for (const auto& [when, size] : due) late += when > Clock::now() ? size : 0;
+      return held.size() - late;
     }
     // False: the connection is over.
-    bool read_into(std::vector<std::uint8_t>& other) const {
+    bool read_into(End& other, std::chrono::milliseconds delay) const {
       std::array<std::uint8_t, 65536> bytes;
       const ssize_t size = ::recv(socket, bytes.data(), bytes.size(), 0);
-      if (size > 0) other.insert(other.end(), bytes.begin(), bytes.begin() + size);
+      if (size > 0) {
+        other.held.insert(other.held.end(), bytes.begin(), bytes.begin() + size);
+        if (delay.count() > 0) {
+          other.due.emplace_back(Clock::now() + delay, static_cast<std::size_t>(size));
+        }
+      }
       return size > 0 || (size < 0 && (errno == EAGAIN || errno == EINTR));
     }
     bool write_held() {
-      if (held.empty()) return true;
-      const ssize_t size = ::send(socket, held.data(), held.size(), MSG_NOSIGNAL);
+      while (!due.empty() && due.front().first <= Clock::now()) due.pop_front();
+      const std::size_t count = ready();
+      if (count == 0) return true;
+      const ssize_t size = ::send(socket, held.data(), count, MSG_NOSIGNAL);
       if (size > 0) held.erase(held.begin(), held.begin() + size);
       return size >= 0 || errno == EAGAIN || errno == EINTR;
     }
@@ -83,13 +101,14 @@ struct PeerProxy::Stream {
     is_known = true;
     if (!frame || (*frame)->kind != wire::FrameKind::kPeerHello) return;
     const auto hello = wire::decode_peer_hello((*frame)->body.view());
-    if (hello) ends = std::minmax(hello->from, hello->to);
+    if (hello) ends = std::pair(hello->from, hello->to);
   }
 
   End dialler;
   End node;
   bool is_known = false;
-  std::optional<std::pair<wire::NodeId, wire::NodeId>> ends;
+  std::optional<std::pair<wire::NodeId, wire::NodeId>> ends;  // who dialled whom
+  Clock::time_point made = Clock::now();
   bool is_over = false;
 };
 
@@ -133,7 +152,20 @@ std::string PeerProxy::open_door(int port) {
 
 void PeerProxy::cut(wire::NodeId a, wire::NodeId b) {
   const std::lock_guard lock(mutex_);
-  cut_.insert(std::minmax(a, b));
+  cut_.insert({a, b});
+  cut_.insert({b, a});
+  wake();
+}
+
+void PeerProxy::cut_one_way(wire::NodeId from, wire::NodeId to) {
+  const std::lock_guard lock(mutex_);
+  cut_.insert({from, to});
+  wake();
+}
+
+void PeerProxy::set_weather(Weather weather) {
+  const std::lock_guard lock(mutex_);
+  weather_ = weather;
   wake();
 }
 
@@ -150,11 +182,24 @@ void PeerProxy::mend_all() {
   wake();
 }
 
-bool PeerProxy::is_cut(const Stream& stream) const {
-  if (!stream.ends) return false;
+// What goes to the node that was dialled, or back.
+bool PeerProxy::passes(const Stream& stream, bool to_node) const {
+  if (!stream.ends) return true;
   const std::lock_guard lock(mutex_);
-  return cut_.contains(*stream.ends) || isolated_.contains(stream.ends->first) ||
-         isolated_.contains(stream.ends->second);
+  if (weather_.stall_every.count() > 0) {
+    const auto age =
+        std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - stream.made);
+    if (age % weather_.stall_every >= weather_.stall_every - weather_.stall_for) return false;
+  }
+  const auto& [dialler, node] = *stream.ends;
+  const auto way = to_node ? std::pair(dialler, node) : std::pair(node, dialler);
+  return !cut_.contains(way) && !isolated_.contains(dialler) && !isolated_.contains(node);
+}
+
+// Where nothing takes its time, only events wake the proxy.
+int PeerProxy::wait_ms() const {
+  const std::lock_guard lock(mutex_);
+  return weather_.delay.count() > 0 || weather_.stall_every.count() > 0 ? 5 : -1;
 }
 
 void PeerProxy::accept(const Door& door) {
@@ -173,19 +218,23 @@ void PeerProxy::accept(const Door& door) {
 
 void PeerProxy::serve(Stream& stream, short dialler_events, short node_events) {
   constexpr short kReadable = POLLIN | POLLHUP | POLLERR;
+  std::chrono::milliseconds delay{0};
+  {
+    const std::lock_guard lock(mutex_);
+    delay = weather_.delay;
+  }
   bool goes_on = true;
-  if ((dialler_events & kReadable) != 0) goes_on = stream.dialler.read_into(stream.node.held);
+  if ((dialler_events & kReadable) != 0) goes_on = stream.dialler.read_into(stream.node, delay);
   if ((node_events & kReadable) != 0) {
-    goes_on = stream.node.read_into(stream.dialler.held) && goes_on;
+    goes_on = stream.node.read_into(stream.dialler, delay) && goes_on;
   }
   if (!stream.is_known) stream.look_for_greeting();
   if (!stream.is_known) {
     stream.is_over = !goes_on;
     return;
   }
-  if (is_cut(stream)) return;
-  goes_on = stream.node.write_held() && goes_on;
-  goes_on = stream.dialler.write_held() && goes_on;
+  if (passes(stream, true)) goes_on = stream.node.write_held() && goes_on;
+  if (passes(stream, false)) goes_on = stream.dialler.write_held() && goes_on;
   stream.is_over = !goes_on;
 }
 
@@ -201,17 +250,22 @@ void PeerProxy::run() {
     for (const Door& door : doors) items.push_back({door.listener, POLLIN, 0});
     const std::size_t count = streams_.size();
     for (const auto& stream : streams_) {
-      const bool cut = is_cut(*stream);
-      const auto item = [&](const Stream::End& end, const Stream::End& other) {
+      Stream::End& dialler = stream->dialler;
+      Stream::End& node = stream->node;
+      // What may not pass is not read either: a network would hold it back, too.
+      node.is_open = stream->is_known && passes(*stream, true);
+      dialler.is_open = stream->is_known && passes(*stream, false);
+      const bool reads_dialler = node.is_open || !stream->is_known;
+      const bool reads_node = dialler.is_open || !stream->is_known;
+      const auto item = [&](const Stream::End& end, const Stream::End& other, bool may_read) {
+        const short wanted = end.wanted(other, may_read);
         // A negative descriptor is not looked at.
-        items.push_back({cut ? -1 : end.socket, end.wanted(other.held.size()), 0});
+        items.push_back({wanted == 0 ? -1 : end.socket, wanted, 0});
       };
-      item(stream->dialler, stream->node);
-      // Before the greeting there is nothing to write.
-      item(stream->node, stream->dialler);
-      if (!stream->is_known) items.back().events = POLLIN;
+      item(dialler, node, reads_dialler);
+      item(node, dialler, reads_node);
     }
-    ::poll(items.data(), items.size(), -1);
+    ::poll(items.data(), items.size(), wait_ms());
     std::uint64_t woken = 0;
     if (items[0].revents != 0 && ::read(wake_, &woken, sizeof woken) < 0) continue;
     for (std::size_t i = 0; i < count; ++i) {

@@ -409,7 +409,9 @@ void MemoryCluster::deliver(NodeId from, NodeId to, std::size_t place, bool keep
 }
 
 void MemoryCluster::accept(MemoryNode& node, const Packet& packet) {
+  const std::size_t fresh = node.raft->count_new_entries(packet.message);
   const Accepted accepted = node.raft->step(packet.message);
+  if (accepted.appended > fresh) violated("entries were accepted that nobody had to read");
   if (accepted.appended > 0) {
     const LogIndex first = packet.message.log_index + accepted.already_present + 1;
     if (accepted.already_present + accepted.appended != packet.contents.size()) {

@@ -129,6 +129,37 @@ TEST_CASE("A node that was told nothing never campaigns, and accepts appends") {
   CHECK(effects.membership->index == LogIndex(1));
 }
 
+TEST_CASE("Of an append only what may enter the log has to be read") {
+  Raft raft = follower();
+  PeerMessage append = from_leader(MessageKind::kAppend);
+  append.log_index = LogIndex(2);
+  append.log_term = Term(1);
+  for (std::uint64_t i = 3; i <= 6; ++i) {
+    append.entries.push_back({LogIndex(i), Term(3), 100, std::nullopt});
+  }
+  CHECK(raft.count_new_entries(append) == 2);
+  const auto without = [&](auto change) {
+    PeerMessage other = append;
+    change(other);
+    return raft.count_new_entries(other);
+  };
+  CHECK(without([](PeerMessage& m) { m.kind = MessageKind::kHeartbeat; }) == 0);
+  CHECK(without([](PeerMessage& m) { m.to = NodeId(9); }) == 0);
+  CHECK(without([&](PeerMessage& m) { m.term = raft.term() - 1; }) == 0);
+  CHECK(without([](PeerMessage& m) { m.log_term = Term(2); }) == 0);       // differs there
+  CHECK(without([](PeerMessage& m) { m.log_index = LogIndex(1); }) == 0);  // not in order
+  CHECK(without([](PeerMessage& m) { m.entries.resize(2); }) == 0);        // is all there
+  REQUIRE(raft.step(append).appended == 2);
+  CHECK(raft.count_new_entries(append) == 0);
+  // This term's leader is known now.
+  PeerMessage of_another = append;
+  of_another.from = NodeId(3);
+  of_another.entries.push_back({LogIndex(7), Term(3), 100, std::nullopt});
+  CHECK(raft.count_new_entries(of_another) == 0);
+  of_another.from = append.from;
+  CHECK(raft.count_new_entries(of_another) == 1);
+}
+
 TEST_CASE("What was accepted of an append is said to the driver") {
   Raft raft = follower();
   PeerMessage append = from_leader(MessageKind::kAppend);
@@ -269,7 +300,8 @@ TEST_CASE("Random messages of random fields never trip an assertion") {
         m.entries.push_back({index, term, 100, std::nullopt});
       }
       const LogIndex before = raft.commit();
-      raft.step(m);
+      const std::size_t fresh = raft.count_new_entries(m);
+      REQUIRE(raft.step(m).appended <= fresh);
       if (random.below(3) == 0) raft.tick();
       drain(raft);
       REQUIRE(raft.commit() >= before);

@@ -212,6 +212,16 @@ TEST_CASE("A node whose disk stalls does not campaign") {
   CHECK_FALSE(may_campaign({.self = kA, .in_effect = all, .before = all, .disk_is_stalled = true}));
 }
 
+TEST_CASE("A node that stands back campaigns only when others have had the time to") {
+  const wire::Membership all = voters({kA, kB});
+  Candidacy candidacy{.self = kA, .in_effect = all, .before = all, .stands_back = true};
+  CHECK_FALSE(may_campaign(candidacy));
+  candidacy.passed = kPassesMax - 1;
+  CHECK_FALSE(may_campaign(candidacy));
+  candidacy.passed = kPassesMax;
+  CHECK(may_campaign(candidacy));
+}
+
 TEST_CASE("A learner is promoted when it is near enough to count") {
   const Learner ready{
       .is_learner = true, .is_replicating = true, .is_in_reach = true, .has_nearly_all = true};

@@ -15,6 +15,7 @@
 //   silent A->B                          A is told that B does not answer
 //   stall N   unstall N   sync N [count] a stalled disk syncs only when told
 //   notice-stall N   notice-recovery N   N is told of its disk
+//   stand-back N   stand-forward N       N is told that it is not fit to lead, or is again
 //   crash N [writes] [parts]   kill N (a crash, and the others see it)   restart N
 //   propose N [count]   change N (voter|learner|remove ID)...   transfer N [TO]
 //   read N TOKEN   compact N INDEX
@@ -421,6 +422,10 @@ const std::map<std::string, Story::Verb> Story::kVerbs = {
      [](Story& s, const Words& w) { s.cluster_->notice_stall(node_id(w.at(0)), true); }},
     {"notice-recovery",
      [](Story& s, const Words& w) { s.cluster_->notice_stall(node_id(w.at(0)), false); }},
+    {"stand-back",
+     [](Story& s, const Words& w) { s.cluster_->raft(node_id(w.at(0))).stand_back(true); }},
+    {"stand-forward",
+     [](Story& s, const Words& w) { s.cluster_->raft(node_id(w.at(0))).stand_back(false); }},
     {"propose", &Story::propose},
     {"change",
      [](Story& s, const Words& w) {

@@ -213,7 +213,7 @@ class Checker {
 };
 
 bool is_name_of_file(const std::string& name) {
-  static const std::set<std::string> kFiles = {"log.start", "state.new", "state.old"};
+  static const std::set<std::string> kFiles = {"log.commit", "log.start", "state.new", "state.old"};
   return kFiles.count(name) != 0 ||
          std::regex_search(name, std::regex("\\.(h|cc|md|txt|sh|fbs|yaml|tmp)$"));
 }

@@ -14,7 +14,7 @@ namespace {
 
 // Set by the build or by the program that starts the reader, and by no person.
 bool is_internal(const std::string& name) {
-  return name == "BIB_BIB_HISTORY" || name == "BIB_SLOW_DISK";
+  return name == "BIB_BIB_HISTORY" || name == "BIB_SLOW_DISK" || name == "BIB_STALL_DIR";
 }
 
 void find_all(const std::string& text, const std::regex& form, std::set<std::string>& names) {

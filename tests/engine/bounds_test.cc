@@ -348,6 +348,54 @@ TEST_CASE("commands that wait for a new leader to be ready are bounded") {
   CHECK(outcome.answered == 0);
 }
 
+TEST_CASE("commands that wait for a new leader to be ready are bounded by their bytes") {
+  RigLimits limits;
+  limits.applies = false;
+  limits.commands.parked_bytes_max = 3000;
+  Rig rig(limits);
+  const Outcome outcome = run(rig, 3, 0, writes(5, 1000));
+  CHECK(outcome.overloads == 3);
+  CHECK(outcome.answered == 0);
+  CHECK(outcome.last_error.find("not ready yet") != std::string::npos);
+}
+
+TEST_CASE(
+    "rows that the store does not have yet are bounded: the leader refuses, and then goes on") {
+  RigLimits limits;
+  limits.commands.unwritten_bytes_max = 20'000;
+  Rig rig(limits);
+  rig.turn();
+  // Each is applied before the next one is taken, and none is written to the store.
+  const auto write = [&](std::uint64_t sequence) {
+    wire::Command command;
+    command.client.bytes[0] = 7;
+    command.sequence = wire::RequestSequence(sequence);
+    const std::string key = "k" + std::to_string(sequence);
+    const std::string value(5000, 'x');
+    command.body = wire::SetConfig{.key = key, .value = value};
+    const std::uint64_t before = rig.commands->overloaded();
+    rig.commands->on_command({}, command);
+    rig.turn();
+    CHECK(rig.commands->waiting() == 0);
+    return rig.commands->overloaded() == before;
+  };
+  std::uint64_t sequence = 0;
+  while (sequence < 100 && write(++sequence)) continue;
+  CHECK(sequence > 3);
+  CHECK(sequence < 10);
+  CHECK(rig.projector->sizes().unwritten_bytes() > limits.commands.unwritten_bytes_max);
+  CHECK_FALSE(write(++sequence));
+  const auto deltas = rig.projector->take_for_store();
+  REQUIRE(projections::store_deltas(deltas, rig.store));
+  rig.projector->written(deltas.back()->mark().applied_index);
+  CHECK(write(++sequence));
+  rig.queries.reset();
+  rig.commands.reset();
+  rig.clients.reset();
+  rig.loop.stop();
+  REQUIRE(rig.loop.run());
+}
+
 TEST_CASE("writes that are not on the leader's own disk yet are bounded, and then go on") {
   RigLimits limits;
   limits.commands.uncommitted_bytes_max = 100'000;

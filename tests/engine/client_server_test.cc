@@ -5,7 +5,9 @@
 #include <array>
 #include <catch2/catch.hpp>
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -29,8 +31,12 @@ struct Node final : ClientServer::Handler {
   std::size_t requests = 0;
   std::size_t requests_per_turn = SIZE_MAX;
   std::size_t this_turn = 0;
+  std::vector<SessionId> order;   // whose requests were taken
   std::size_t most_outgoing = 0;  // when a request was taken
   std::size_t ended = 0;
+  std::size_t answers_each = 1;
+  bool answers_later = false;
+  std::vector<Asker> held;  // not answered yet
   SessionId session{};
 
   wire::ServerHello hello() override { return {}; }
@@ -39,10 +45,15 @@ struct Node final : ClientServer::Handler {
   void on_query(Asker, const wire::Query&) override {}
   void on_read_events(Asker, const wire::ReadEvents&) override {}
   void on_status(Asker asker) override {
+    if (answers_later) return held.push_back(asker);
+    for (std::size_t i = 1; i < answers_each; ++i) {
+      clients->answer_partly(asker, FrameKind::kStatusReply, body);
+    }
     session = asker.session;
     most_outgoing = std::max(most_outgoing, clients->outgoing_bytes(asker.session));
     ++requests;
     ++this_turn;
+    order.push_back(asker.session);
     clients->answer(asker, FrameKind::kStatusReply, body);
   }
   void on_change_membership(Asker, const wire::ChangeMembership&) override {}
@@ -63,6 +74,7 @@ struct Client final : Connection::Handler {
   std::size_t answers = 0;
   std::size_t refusals = 0;
   wire::Error refusal{wire::ErrorCode::kNone, {}};
+  std::size_t request_bytes = 0;
   bool reads_at_once = false;
   bool greeted = false;
   bool closed = false;
@@ -87,7 +99,8 @@ struct Client final : Connection::Handler {
     hello.client.bytes[0] = 1;
     wire::ClientEncoder encoder;
     connection->send(FrameKind::kClientHello, 0, encoder.encode(hello));
-    for (std::size_t i = 1; i <= kRequests; ++i) connection->send(FrameKind::kStatus, i, {});
+    const std::vector<std::uint8_t> body(request_bytes);
+    for (std::size_t i = 1; i <= kRequests; ++i) connection->send(FrameKind::kStatus, i, body);
     connection->flush();
   }
 };
@@ -221,6 +234,7 @@ struct Served {
     tick->start(5, 5);
     loop.set_turn_handler([&] {
       if (!node.clients) return;
+      most_in_turn = std::max(most_in_turn, std::exchange(node.this_turn, 0));
       node.clients->flush();
       if (!until()) return;
       timed_out = false;
@@ -235,6 +249,7 @@ struct Served {
   Node node;
   std::vector<Client> clients;
   std::size_t sum_at_end = 0;
+  std::size_t most_in_turn = 0;  // requests; a turn begins with flush()
 };
 
 }  // namespace
@@ -254,19 +269,62 @@ TEST_CASE("a client that takes nothing of what waits for it is closed, and one t
   CHECK(most > options.unread_bytes_max);
 }
 
-TEST_CASE("a turn takes requests for so long, and of each session that waits one") {
+TEST_CASE("a turn takes requests for so long, and one at least, from however many clients") {
   ClientServerOptions options;
   options.turn_us = 0;
-  Served served(options, 3);
+  Served served(options, 20);
   served.node.body.resize(8);
   for (Client& client : served.clients) client.reads_at_once = true;
-  std::size_t most = 0;
+  served.run([&] { return served.node.requests == served.clients.size() * kRequests; });
+  CHECK(served.most_in_turn == 1);
+}
+
+TEST_CASE("of clients that wait for a turn with time each has its turn before any has another") {
+  constexpr std::size_t kClients = 7;
+  ClientServerOptions options;
+  options.turn_us = 0;
+  Served served(options, kClients);
+  served.node.body.resize(8);
+  for (Client& client : served.clients) client.reads_at_once = true;
+  served.run([&] { return served.node.requests == kClients * kRequests; });
+  const std::vector<SessionId>& order = served.node.order;
+  REQUIRE(order.size() == kClients * kRequests);
+  // From when all are there, until one is done.
+  std::map<SessionId, std::size_t> taken;
+  std::size_t windows = 0;
+  for (std::size_t i = 0; i < order.size() && taken[order[i]] < kRequests - 1; ++i) {
+    if (++taken[order[i]] == 1 || taken.size() < kClients || i < 2 * kClients) continue;
+    const std::set<SessionId> latest(order.begin() + static_cast<std::ptrdiff_t>(i + 1 - kClients),
+                                     order.begin() + static_cast<std::ptrdiff_t>(i + 1));
+    const auto has_begun = [](const auto& one) { return one.second > 1; };
+    if (!std::all_of(taken.begin(), taken.end(), has_begun)) continue;
+    CHECK(latest.size() == kClients);
+    ++windows;
+  }
+  CHECK(windows > kClients * kRequests / 2);
+}
+
+TEST_CASE("requests that wait for a turn with time have room together, and beyond it are refused") {
+  ClientServerOptions options;
+  options.turn_us = 0;
+  options.frames.bytes_max = 100;
+  Served served(options, 20);
+  served.node.body.resize(8);
+  for (Client& client : served.clients) {
+    client.reads_at_once = true;
+    client.request_bytes = 60;
+  }
+  const auto sum_of = [&](std::size_t Client::*counter) {
+    std::size_t sum = 0;
+    for (const Client& client : served.clients) sum += client.*counter;
+    return sum;
+  };
   served.run([&] {
-    most = std::max(most, std::exchange(served.node.this_turn, 0));
-    return served.node.requests == served.clients.size() * kRequests;
+    return sum_of(&Client::answers) + sum_of(&Client::refusals) ==
+           served.clients.size() * kRequests;
   });
-  // One when its bytes come, and one when it is its turn again.
-  CHECK(most <= 2 * served.clients.size());
+  CHECK(sum_of(&Client::refusals) > 0);
+  CHECK(sum_of(&Client::answers) > 0);
 }
 
 TEST_CASE("while too much waits for all clients, those are read for whom nothing waits") {
@@ -288,6 +346,43 @@ TEST_CASE("while too much waits for all clients, those are read for whom nothing
   // One answer each, and what the session took before all together had so much.
   CHECK(most <= options.outgoing_bytes_max + (kStopped + 1) * (kAnswer + 1024));
   CHECK_FALSE(served.clients[0].closed);
+}
+
+TEST_CASE("of a client no more requests are taken than may be in flight") {
+  ClientServerOptions options;
+  options.requests_max = 10;
+  Served served(options, 1);
+  Node& node = served.node;
+  node.body.resize(8);
+  node.answers_later = true;
+  served.clients[0].reads_at_once = true;
+  std::size_t most = 0;
+  served.run([&] {
+    most = std::max(most, node.held.size());
+    if (node.held.size() >= options.requests_max) {
+      for (const Asker asker : std::exchange(node.held, {})) {
+        node.clients->answer(asker, FrameKind::kStatusReply, node.body);
+      }
+    }
+    return served.clients[0].answers == kRequests;
+  });
+  CHECK(most == options.requests_max);
+}
+
+TEST_CASE("a client for whom too much waits at once is closed, and keeps nothing") {
+  ClientServerOptions options;
+  options.slow_bytes_max = 8U << 20;
+  options.requests_max = 1;
+  Served served(options, 1);
+  served.node.answers_each = 100;  // 25 MiB; its socket takes some of it
+  std::size_t most = 0;
+  served.run([&] {
+    most = std::max(most, served.node.clients->outgoing_bytes());
+    return served.node.ended == 1;
+  });
+  CHECK(served.node.requests == 1);
+  CHECK(most <= options.slow_bytes_max + kAnswer + 1024);
+  CHECK(served.sum_at_end == 0);
 }
 
 TEST_CASE("a few bytes now and then are no progress") {

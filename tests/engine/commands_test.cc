@@ -247,6 +247,21 @@ TEST_CASE("while the disk is nearly full commands are refused, and what is under
   CHECK(leader.commands->waiting() == 1);
 }
 
+TEST_CASE("a leader that stands back takes no command and decides none of its own") {
+  Leader leader;
+  leader.driver->stand_back(true);
+  const wire::LogIndex last = leader.driver->raft().last_index();
+  leader.set_config("first");
+  leader.settle();
+  CHECK(leader.commands->waiting() == 0);
+  CHECK_FALSE(leader.commands->has_parked_work());
+  CHECK_FALSE(leader.commands->decide_own(wire::SetConfig{"own", "value"}));
+  CHECK(leader.driver->raft().last_index() == last);
+  leader.driver->stand_back(false);
+  leader.set_config("second");
+  CHECK(leader.commands->waiting() == 1);
+}
+
 TEST_CASE("what an earlier try has done is answered by a leader that takes no new commands") {
   Leader leader;
   leader.set_config("first");
@@ -373,6 +388,25 @@ TEST_CASE("parked commands are decided in order, as many in a turn as fit its ti
   CHECK(leader.commands->waiting() == 6);
   leader.settle();
   CHECK(leader.commands->waiting() == 0);
+}
+
+TEST_CASE("a command that was parked is known again by the bytes that its client sent") {
+  Leader leader;
+  leader.driver->decide_only_after_log();
+  leader.set_config("first");
+  leader.commands->propose_open_batch();
+  leader.driver->decide_only_after_log();  // not ready before that entry is applied
+  wire::Command command;
+  command.client.bytes[0] = 3;
+  command.sequence = wire::RequestSequence(1);
+  command.digest = 77;  // of another layout than this program's encoder makes
+  command.body = wire::SetConfig{"key", "value"};
+  leader.commands->on_command({}, command);
+  leader.settle();
+  REQUIRE(leader.commands->has_parked_work());
+  leader.commands->decide_parked();
+  leader.settle();
+  CHECK(leader.projector->find_answer(command).value());
 }
 
 TEST_CASE("a leader that was deposed without knowing does not acknowledge what its rows say") {

@@ -62,6 +62,13 @@ class Node final : public LogSink, public PeerSender, public QuietApplier, publi
   void on_install_durable(LogPosition last) override { durable.push_back(last); }
 
   void run() { REQUIRE(driver->run_effects()); }
+  void ends_with(const std::string& text) {
+    const wire::Status status = driver->run_effects();
+    REQUIRE_FALSE(status);
+    CHECK(status.error().code == wire::ErrorCode::kCorrupt);
+    CAPTURE(status.error().message);
+    CHECK(status.error().message.find(text) != std::string::npos);
+  }
   void sync() {
     while (!writes.empty()) {
       const std::uint64_t sequence = writes.front().append_sequence;
@@ -237,6 +244,32 @@ TEST_CASE("a node that comes to lead while its state is exchanged waits for the 
   node.sync();
   CHECK(node.durable.size() == 1);
   CHECK_FALSE(node.driver->begin_install(at(20)));  // a leader needs nobody's snapshot
+}
+
+TEST_CASE(
+    "a snapshot of what was never committed ends the node that leads without it, and says so") {
+  for (const std::uint64_t index : {6U, 50U}) {  // within its log in another term, and beyond it
+    Node node;
+    node.append(1, 8, 2);
+    node.sync();
+    const LogPosition false_one{LogIndex(index), index == 6 ? Term(2) : Term(1)};
+    REQUIRE(node.driver->begin_install(false_one));
+    node.come_to_lead();
+    node.driver->finish_install(false_one, kMembership);
+    node.ends_with("was not committed");
+  }
+}
+
+TEST_CASE("so does one that contradicts what a later leader has committed meanwhile") {
+  Node node;
+  node.append(1, 4, 2);
+  node.sync();
+  const LogPosition false_one{LogIndex(6), Term(2)};
+  REQUIRE(node.driver->begin_install(false_one));
+  node.append(5, 9, 9);
+  node.sync();
+  node.driver->finish_install(false_one, kMembership);
+  node.ends_with("entry 6 of term 2");
 }
 
 }  // namespace bib::engine

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "consensus/rules.h"
 #include "raft_rig.h"
 
 using namespace bib;
@@ -149,6 +150,25 @@ TEST_CASE(
   rolled_back.term = now.term;
   CHECK(verdict(guard, rolled_back) == HelloRefusal::kLogLost);
   CHECK(verdict(guard, hello_of(rig, 1)) == HelloRefusal::kNone);
+}
+
+TEST_CASE("a far term that this node has not entered is not held against who named it") {
+  test::RaftRig rig(3);
+  rig.elect(1);
+  MemberGuard guard(rig.at(2));
+  const wire::PeerHello hello = hello_of(rig, 3);
+  guard.admitted(hello);
+  wire::PeerMessage slip;
+  slip.kind = wire::MessageKind::kHeartbeatReply;
+  slip.from = NodeId(3);
+  slip.to = NodeId(2);
+  slip.term = hello.term + consensus::rules::kFarStep + 1;
+  guard.on_message(slip);
+  CHECK(verdict(guard, hello) == HelloRefusal::kNone);
+  rig.at(2).step(slip);  // now it has
+  REQUIRE(rig.at(2).term() == slip.term);
+  guard.on_message(slip);
+  CHECK(verdict(guard, hello) == HelloRefusal::kLogLost);
 }
 
 TEST_CASE("a pre-vote shows no term that its sender could not forget") {

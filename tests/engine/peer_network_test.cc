@@ -190,12 +190,32 @@ TEST_CASE("a node of another cluster of the same name that claims this one is no
   CHECK(stage.node.claims == 1);
 }
 
+TEST_CASE("a member whose configuration calls the cluster otherwise is refused, with both names") {
+  Stage stage;
+  Dialler& peer = stage.dial();
+  peer.cluster_name = "books";
+  bool greeted = false;
+  stage.step = [&] {
+    if (!greeted && peer.connected) {
+      greeted = true;
+      peer.greet(BootId(7));
+    }
+    return !peer.replies.empty();
+  };
+  stage.run();
+  REQUIRE(peer.replies.size() == 1);
+  CHECK(peer.replies[0].error.code == wire::ErrorCode::kForbidden);
+  CHECK(peer.replies[0].error.message.find("called 'papers', in the greeting 'books'") !=
+        std::string::npos);
+}
+
 namespace {
 
 // Greets and probes in one write, and is gone before any answer is read.
 void greet_and_leave(const std::string& address) {
   wire::PeerHello hello;
   hello.cluster = kCluster;
+  hello.cluster_name = "papers";
   hello.from = kPeer;
   hello.boot = BootId(7);
   hello.to = kSelf;

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -61,6 +62,7 @@ struct Dialler final : Connection::Handler {
   std::vector<wire::PeerHelloReply> replies;
   bool closed = false;
   bool connected = false;
+  std::string cluster_name = "papers";  // of the greetings to come
   std::function<void()> on_change = [] {};
 
   void on_frame(wire::Frame&& frame) override {
@@ -77,13 +79,15 @@ struct Dialler final : Connection::Handler {
     on_change();
   }
 
-  void greet(BootId boot, wire::ClusterId cluster = kCluster, NodeId to = kSelf) const {
+  void greet(BootId boot, wire::ClusterId cluster = kCluster, NodeId to = kSelf,
+             const std::string& address = {}) const {
     wire::PeerHello hello;
     hello.cluster = cluster;
-    hello.cluster_name = "papers";
+    hello.cluster_name = cluster_name;
     hello.from = kPeer;
     hello.boot = boot;
     hello.to = to;
+    hello.raft_address = address;
     connection->send(wire::FrameKind::kPeerHello, 0, wire::encode(hello));
     connection->flush();
   }
@@ -138,7 +142,10 @@ struct Stage {
   void look() { loop.continue_soon(); }
   void run() {
     loop.set_turn_handler([this] {
-      if (!network || !step()) return;
+      if (!network) return;
+      const bool is_over = step();
+      network->flush();  // as a node does
+      if (!is_over) return;
       timed_out = false;
       end();
     });

@@ -18,6 +18,7 @@ namespace {
 void greet(Stranger& node, NodeId from, wire::ClusterId cluster = kCluster) {
   wire::PeerHello hello;
   hello.cluster = cluster;
+  hello.cluster_name = "papers";
   hello.from = from;
   hello.boot = BootId(7);
   hello.to = kSelf;

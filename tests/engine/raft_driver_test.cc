@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "driver_sides.h"
+#include "engine/node/received_entries.h"
+#include "wire/model/event.h"
 
 namespace bib::engine {
 namespace {
@@ -66,6 +68,11 @@ class Leader final : public LogSink, public QuietPeers, public QuietApplier, pub
     return {};
   }
 
+  void on_read_ready(ReadAsker, std::uint64_t) override {
+    ++reads_answered;
+    clock.steady_us += read_us;
+  }
+
   const consensus::Raft& raft() const { return driver->raft(); }
   bool learner_has_vote() const { return raft().membership().is_voter(kLearner); }
 
@@ -78,7 +85,9 @@ class Leader final : public LogSink, public QuietPeers, public QuietApplier, pub
     asked = {token, first};
   }
   void send(const PeerMessage& message) override {
+    if (message.kind == MessageKind::kHeartbeat) round = message.context;
     if (message.kind != MessageKind::kAppend || message.to != kLearner) return;
+    if (!message.entries.empty()) appends.push_back(message);
     for (const wire::EntryInfo& entry : message.entries) sent.push_back(entry.index.value());
   }
 
@@ -117,6 +126,21 @@ class Leader final : public LogSink, public QuietPeers, public QuietApplier, pub
   void has_all(std::uint64_t follower) {
     reply(follower, MessageKind::kAppendReply, raft().term(), raft().last_index());
   }
+  void ask_for_reads(int count) {
+    for (int i = 0; i < count; ++i) driver->request_read(ReadAsker::kQueries);
+    run();
+  }
+  // One more turn of effects.
+  void confirm_reads() {
+    PeerMessage message;
+    message.kind = MessageKind::kHeartbeatReply;
+    message.from = NodeId(2);
+    message.to = kSelf;
+    message.term = raft().term();
+    message.context = round;
+    driver->on_message(std::move(message));
+    REQUIRE(driver->run_effects());
+  }
   void propose() {
     const auto place = driver->raft().next_proposal();
     REQUIRE(driver->propose(make_entry(place.index.value(), place.term.value(), 100)));
@@ -127,9 +151,13 @@ class Leader final : public LogSink, public QuietPeers, public QuietApplier, pub
   std::deque<std::uint64_t> writes;
   int room = 1000;             // entries that may still be applied
   std::uint64_t apply_us = 0;  // that one takes
+  std::uint64_t read_us = 0;
+  std::uint64_t round = 0;  // of reads, as the last heartbeat has it
+  int reads_answered = 0;
   unsigned reads = 0;
   std::pair<std::uint64_t, LogIndex> asked;
   std::vector<std::uint64_t> sent;  // the entries that went to the learner
+  std::vector<PeerMessage> appends;
   std::unique_ptr<RaftDriver> driver;
 };
 
@@ -303,6 +331,34 @@ TEST_CASE("appends whose entries were cut from the file while they were read are
   CHECK(leader.sent == std::vector<std::uint64_t>{2, 3, 4, 5, 6, 7});
 }
 
+TEST_CASE("an append that would be too much when decompressed leaves in several") {
+  constexpr std::size_t kValue = 600U << 10;
+  constexpr std::size_t kEntries = 2 * (kAppendDecodedBytesMax / kValue);
+  wire::EventEncoder encoder;
+  const std::string value(kValue, 'x');
+  Leader leader({.promote_every_ticks = 1000}, kEntries);
+  leader.has_all(2);
+  leader.has_all(4);
+  leader.appends.clear();
+  leader.sent.clear();
+  for (std::size_t i = 0; i < kEntries; ++i) {
+    const auto place = leader.driver->raft().next_proposal();
+    wire::EntryBuilder builder;
+    builder.add_event(encoder.encode({.body = wire::ConfigSet{.key = "k", .value = value}}));
+    REQUIRE(
+        leader.driver->propose(builder.seal({test_options().cluster, place.term, place.index, 1})));
+  }
+  leader.run();
+  CHECK(leader.appends.size() == 2);
+  for (const PeerMessage& append : leader.appends) {
+    REQUIRE(append.payload.size() == append.entries.size());
+    CHECK(entries_in_one_append(append.payload) == append.payload.size());
+    CHECK(append.log_index + 1 == append.entries.front().index);
+  }
+  REQUIRE(leader.sent.size() == kEntries);
+  CHECK(std::is_sorted(leader.sent.begin(), leader.sent.end()));
+}
+
 TEST_CASE("what there is no room for is logged and committed, and applied when there is room") {
   Leader leader({.promote_every_ticks = 1000});
   leader.has_all(2);
@@ -337,6 +393,40 @@ TEST_CASE("a turn applies for so long, one entry at least, and the next one goes
   leader.apply_us = 0;
   leader.run();
   CHECK(leader.raft().applied() == before + 5);
+  CHECK_FALSE(leader.driver->has_more_work());
+}
+
+TEST_CASE("a turn answers confirmed reads for so long, one at least, and the next one goes on") {
+  Leader leader({.reads_us_per_turn = 1000, .promote_every_ticks = 1000});
+  leader.has_all(2);
+  leader.ask_for_reads(5);
+  CHECK(leader.reads_answered == 0);
+  leader.read_us = 500;
+  leader.confirm_reads();
+  CHECK(leader.reads_answered == 2);
+  CHECK(leader.driver->has_more_work());
+  leader.read_us = 10'000;
+  REQUIRE(leader.driver->run_effects());  // nothing has come since
+  CHECK(leader.reads_answered == 3);
+  leader.read_us = 0;
+  REQUIRE(leader.driver->run_effects());
+  CHECK(leader.reads_answered == 5);
+  CHECK_FALSE(leader.driver->has_more_work());
+}
+
+TEST_CASE("reads that a turn has left are answered although nothing can be applied") {
+  Leader leader({.reads_us_per_turn = 1000, .promote_every_ticks = 1000});
+  leader.has_all(2);
+  leader.ask_for_reads(5);
+  leader.read_us = 10'000;
+  leader.confirm_reads();
+  CHECK(leader.reads_answered == 1);
+  leader.room = 0;
+  leader.propose();
+  leader.has_all(2);
+  CHECK(leader.raft().commit() > leader.raft().applied());
+  for (int i = 0; i < 5; ++i) REQUIRE(leader.driver->run_effects());
+  CHECK(leader.reads_answered == 5);
   CHECK_FALSE(leader.driver->has_more_work());
 }
 

@@ -31,6 +31,14 @@ TEST_CASE("a refusal is believed when a majority of the other voters says the sa
   CHECK(say(5, HelloRefusal::kRemoved) == Verdict::kBelieved);
 }
 
+TEST_CASE("that a node runs twice is believed of no single node, either") {
+  test::RaftRig rig(3);
+  Refusals refusals;
+  CHECK(refusals.note(rig.at(1), NodeId(2), HelloRefusal::kRunsTwice) == Verdict::kNews);
+  CHECK(refusals.note(rig.at(1), NodeId(2), HelloRefusal::kRunsTwice) == Verdict::kKnown);
+  CHECK(refusals.note(rig.at(1), NodeId(3), HelloRefusal::kRunsTwice) == Verdict::kBelieved);
+}
+
 TEST_CASE("a refusal is believed when the leader says it, whom this node follows") {
   test::RaftRig rig(5);
   rig.elect(3);

@@ -6,6 +6,7 @@
 #include "engine/storage/snapshot_files.h"
 #include "engine/storage/state_install.h"
 #include "engine/storage/state_recovery.h"
+#include "projections/apply/rows_owner.h"
 #include "snapshot_fixture.h"
 
 namespace bib::engine {
@@ -87,11 +88,20 @@ TEST_CASE("a snapshot with a damaged manifest, a wrong name or another cluster i
     CHECK(found.snapshots.empty());
     REQUIRE(found.problems.size() == 1);
     CHECK(found.problems[0].find("checksum") != std::string::npos);
+    CHECK(found.problems[0].find("it is set aside as 30-1.damaged") != std::string::npos);
+    CHECK(found.set_aside == std::vector{wire::LogPosition{LogIndex(30), Term(1)}});
+    CHECK(find(files).problems.empty());
+    CHECK(find(files).set_aside == found.set_aside);
+  }
+  SECTION("without a manifest") {
+    files.forget("/data/snapshots/30-1/manifest");
+    CHECK(find(files).set_aside.size() == 1);
   }
   SECTION("under another's name") {
     must(files.rename("/data/snapshots/30-1", "/data/snapshots/31-1"));
-    CHECK(find(files).snapshots.empty());
-    CHECK(find(files).problems.size() == 1);
+    const FoundSnapshots found = find(files);
+    CHECK(found.snapshots.empty());
+    CHECK(found.problems.size() == 1);
   }
   SECTION("of another cluster") {
     wire::ClusterId other;
@@ -187,6 +197,14 @@ wire::Status install(FileSystem& files, const wire::SnapshotManifest& snapshot) 
   BIB_TRY_VOID(prepare_install(files, places, snapshot));
   BIB_TRY_VOID(decide_install(files, places, snapshot));
   BIB_TRY_VOID(swap_state(files, places));
+  {
+    const auto env = make_rocks_env(files);
+    projections::RocksOptions rocks;
+    rocks.env = env.get();
+    BIB_TRY(const auto store, projections::RocksStore::open(places.state, rocks));
+    const wire::LogIdentity& own = log.store->identity();
+    BIB_TRY_VOID(projections::adopt_rows(*store, {own.cluster, own.log_id}));
+  }
   LogStoreWrite write;
   write.reset = LogReset{{snapshot.index, snapshot.term},
                          snapshot.membership_index,
@@ -205,6 +223,9 @@ Outcome check_start(FileSystem& files) {
   must(projections::verify_state(*started->state.store->view()));
   const std::uint64_t applied = started->state.projector->applied_index().value();
   const auto& log = started->log.log;
+  const wire::LogIdentity& own = started->log.store->identity();
+  CHECK(must(projections::read_owner(*started->state.store)) ==
+        wire::RowsOwner{own.cluster, own.log_id});
   CHECK(log.base().index.value() <= applied);
   CHECK(log.last_index().value() >= applied);
   CHECK(must(files.list("/data/state.new")).empty());
@@ -241,7 +262,8 @@ TEST_CASE("a crash at any moment of an installation leaves the old state or the 
   }
   int old_states = 0;
   int new_states = 0;
-  for (std::uint64_t crash_after = 1; crash_after <= operations; ++crash_after) {
+  for (std::uint64_t crash_after = 1; crash_after <= operations;
+       crash_after = next_crash(crash_after, operations)) {
     for (std::uint64_t variant = 0; variant < 3; ++variant) {
       CAPTURE(crash_after, operations, variant);
       wire::Prng prng(crash_after * 10 + variant);
@@ -328,7 +350,7 @@ TEST_CASE("lost rows of a log that was cut come back from the newest snapshot th
     make_snapshot(files, kSnapshotRoot, log, 55);  // beyond the log's end: of no use
     const auto started = must(start(files));
     CHECK(started.state.projector->applied_index() == LogIndex(40));
-    CHECK(started.state.snapshots.size() == 3);
+    CHECK(started.state.snapshots.snapshots.size() == 3);
   }
   SECTION("there is none") {
     const auto started = start(files);

@@ -1,6 +1,7 @@
 #include "snapshot_fixture.h"
 
 #include "engine/storage/data_directory.h"
+#include "projections/apply/rows_owner.h"
 #include "wire/client/client_message.h"
 #include "wire/log/entry.h"
 
@@ -39,6 +40,10 @@ RocksOptions small_store(rocksdb::Env& env) {
   return options;
 }
 
+wire::RowsOwner owner_of(std::uint64_t log_id) {
+  return {test_options().cluster, log_id};
+}
+
 StateMark apply_to(RocksStore& store, const std::vector<wire::Bytes>& log, std::uint64_t up_to) {
   const auto projector = must(Projector::open(store));
   for (std::uint64_t i = projector->applied_index().value(); i < up_to; ++i) {
@@ -68,6 +73,7 @@ wire::SnapshotManifest make_snapshot(FileSystem& files, const std::string& root,
                                      const std::vector<wire::Bytes>& log, std::uint64_t index) {
   const auto env = make_rocks_env(files);
   const auto store = must(RocksStore::open("/scratch", small_store(*env)));
+  must(projections::write_owner(owner_of(kMakersLog), *store));
   apply_to(*store, log, index);
   must(begin_partial_snapshot(files, root, kMakingName));
   const StateMark mark =
@@ -106,6 +112,12 @@ wire::Result<Started> start(FileSystem& files) {
     rocks.env = env;
     return projections::RocksStore::open(directory, rocks);
   };
+  options.verify_rows = [env = started.env.get()](const std::string& directory) {
+    projections::RocksOptions rocks;
+    rocks.env = env;
+    return projections::verify_checkpoint(directory, rocks);
+  };
+  options.on_news = [&started](const std::string& news) { started.news += news + "\n"; };
   BIB_TRY(started.state, recover_state(files, options, started.log));
   return started;
 }

@@ -48,6 +48,8 @@ projections::StateMark fill_state(FileSystem& files, const std::string& director
 // The mark of a state whose rows have the digests that it claims.
 projections::StateMark verified_state(FileSystem& files, const std::string& directory);
 
+// The log of the node that made the snapshots.
+inline constexpr std::uint64_t kMakersLog = 0xfeed;
 // A snapshot at `index`, durable under its name.
 wire::SnapshotManifest make_snapshot(FileSystem& files, const std::string& root,
                                      const std::vector<wire::Bytes>& log, std::uint64_t index);
@@ -66,11 +68,18 @@ struct Started {
   LogStore::Recovered log;
   std::unique_ptr<rocksdb::Env> env;
   RecoveredState state;
+  std::string news;  // what it has said, a line each
 };
 wire::Result<Started> start(FileSystem& files);
 // What a node is told that must not start: its directory is moved away, and it joins from an empty
 // one, with a new log.
 void join_from_empty_directory(FileSystem& files);
+
+// The next moment to crash at: every one in the beginning and at the end, some of those in between,
+// most of which are RocksDB's.
+inline std::uint64_t next_crash(std::uint64_t last, std::uint64_t operations) {
+  return last + (last > 40 && last + 20 < operations ? 9 : 1);
+}
 
 // Jobs wait until they are let go: all of them, or one at a time.
 class ManualExecutor final : public Executor {

@@ -56,11 +56,12 @@ class Transfer {
   explicit Transfer(std::uint64_t entries = 40, SnapshotFetcherOptions options = {})
       : log(log_of(entries)), manifest(make_snapshot(source_files, kSnapshotRoot, log, entries)) {
     store = std::make_unique<SnapshotStore>(source_files, source_jobs, kSnapshotRoot,
-                                            std::vector<wire::SnapshotManifest>{manifest}, 1U,
+                                            FoundSnapshots{{manifest}, {}, {}}, 1U,
                                             [](const wire::Error& error) { FAIL(error.message); });
     sender = std::make_unique<SnapshotSender>(
         SnapshotSenderOptions{.reads_max = 4, .peers_max = 8, .silent_ticks = 50}, *store,
-        source_jobs, source_port, [this](NodeId, bool ok) { sent = ok; });
+        source_jobs, source_port, [this](NodeId, bool ok) { sent = ok; },
+        [this](const SnapshotPtr&, const SnapshotDoubt& doubt) { doubts.push_back(doubt); });
     options.root = kSnapshotRoot;
     options.cluster = test_options().cluster;
     options.chunk_bytes = 1000;
@@ -68,10 +69,10 @@ class Transfer {
     options.give_up_ticks = 40;
     options.still_busy_ticks = 10;
     env = make_rocks_env(target_files);
-    options.verify_rows = [this](const std::string& directory) {
+    options.verify_rows = [this](const std::string& directory, const wire::ClusterId& cluster) {
       projections::RocksOptions rocks;
       rocks.env = env.get();
-      return projections::verify_checkpoint(directory, rocks);
+      return projections::verify_checkpoint(directory, rocks, cluster);
     };
     fetcher = std::make_unique<SnapshotFetcher>(
         options, target_files, target_jobs, target_port,
@@ -139,6 +140,7 @@ class Transfer {
   std::array<std::size_t, 8> requests_by_kind{};
   std::optional<wire::Result<wire::SnapshotManifest>> ended;
   std::optional<bool> sent;
+  std::vector<SnapshotDoubt> doubts;  // of the source
 };
 
 void check_arrived(Transfer& transfer) {
@@ -255,8 +257,10 @@ TEST_CASE("a fetch ends when the source no longer has the snapshot") {
   REQUIRE_FALSE(transfer.ended);
   must(transfer.source_files.rename("/data/snapshots/40-1", "/data/away"));
   transfer.run();
-  CHECK(failure_of(transfer).find("no longer has snapshot") != std::string::npos);
+  CHECK(failure_of(transfer).find("cannot read its snapshot 40-1") != std::string::npos);
   CHECK(transfer.sent == false);
+  REQUIRE_FALSE(transfer.doubts.empty());
+  CHECK(transfer.doubts.front().by == NodeId());
   check_nothing_left(transfer);
 
   SECTION("and another may be begun") {
@@ -309,6 +313,12 @@ TEST_CASE("files that are not what the manifest says are not taken") {
   CHECK(failure_of(transfer).find(file.name) != std::string::npos);
   CHECK(transfer.sent == false);
   check_nothing_left(transfer);
+  // The source is told what came, and looks for itself.
+  REQUIRE(transfer.doubts.size() == 1);
+  CHECK(transfer.doubts[0].by == kTarget);
+  CHECK(transfer.doubts[0].problem == wire::SnapshotProblem::kFile);
+  CHECK(transfer.doubts[0].file == 0);
+  CHECK(transfer.doubts[0].checksum != file.checksum);
 }
 
 TEST_CASE("rows that are not what the manifest says are not taken, though the files are") {
@@ -324,6 +334,8 @@ TEST_CASE("rows that are not what the manifest says are not taken, though the fi
   transfer.run();
   CHECK(failure_of(transfer).find("digests") != std::string::npos);
   check_nothing_left(transfer);
+  REQUIRE(transfer.doubts.size() == 1);
+  CHECK(transfer.doubts[0].problem == wire::SnapshotProblem::kRows);
 }
 
 TEST_CASE("a manifest of another snapshot or cluster is not taken") {
@@ -346,7 +358,17 @@ TEST_CASE("a manifest of another snapshot or cluster is not taken") {
   CHECK(failure_of(transfer).find("manifest of snapshot") != std::string::npos);
 }
 
-TEST_CASE("a chunk that is shorter than what was asked for ends the fetch") {
+TEST_CASE("a manifest that came damaged is told to its source") {
+  Transfer transfer;
+  transfer.source_files.flip_bit("/data/snapshots/40-1/manifest", 60, 1);
+  transfer.begin();
+  transfer.run();
+  CHECK(failure_of(transfer).find("checksum") != std::string::npos);
+  REQUIRE(transfer.doubts.size() == 1);
+  CHECK(transfer.doubts[0].problem == wire::SnapshotProblem::kManifest);
+}
+
+TEST_CASE("a file that was cut short is noticed where it is read, and ends the fetch") {
   Transfer transfer;
   const auto& file = transfer.manifest.files.back();
   const std::string path = join_path(snapshot_state_directory(kSnapshotRoot, "40-1"), file.name);
@@ -355,7 +377,9 @@ TEST_CASE("a chunk that is shorter than what was asked for ends the fetch") {
   transfer.source_files.set_content(path, content);
   transfer.begin();
   transfer.run();
-  CHECK(failure_of(transfer).find("gave") != std::string::npos);
+  CHECK(failure_of(transfer).find("cannot read its snapshot") != std::string::npos);
+  REQUIRE_FALSE(transfer.doubts.empty());
+  CHECK(transfer.doubts.front().file == transfer.manifest.files.size() - 1);
 }
 
 TEST_CASE("a full or failing disk ends a fetch and leaves the node as it was") {
@@ -433,7 +457,7 @@ TEST_CASE("the newest snapshots are kept, and those that somebody fetches") {
     made.push_back(make_snapshot(files, kSnapshotRoot, log, index));
   }
   ManualExecutor jobs;
-  SnapshotStore store(files, jobs, kSnapshotRoot, made, 2,
+  SnapshotStore store(files, jobs, kSnapshotRoot, FoundSnapshots{made, {}, {}}, 2,
                       [](const wire::Error& error) { FAIL(error.message); });
   const auto indices = [&] {
     std::vector<std::uint64_t> result;

@@ -1,11 +1,17 @@
 // A log that a node writes while it is looked at.
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <filesystem>
 #include <functional>
+#include <sstream>
+#include <utility>
 
 #include "inspect/log_source.h"
+#include "inspect/run.h"
+#include "inspect/survey.h"
 #include "log_writer.h"
 #include "support/test_support.h"
+#include "wire/log/log_start.h"
 
 namespace bib::inspect {
 namespace {
@@ -93,6 +99,104 @@ TEST_CASE("an end that looks damaged elsewhere each time is given up after some 
   CHECK(onlooker.found_damage());
   CHECK(onlooker.reads > 1);
   CHECK(onlooker.reads < 20);
+}
+
+namespace {
+
+// As a node that compacts its log does: the note of the new start, then the segments go.
+void let_go_before(const LogWriter& log, std::uint64_t first) {
+  const std::string bytes = support::read_file(log.path(first));
+  const auto header = wire::read_segment_header(wire::as_bytes(bytes));
+  REQUIRE(header);
+  const auto note = wire::encode_log_start(
+      {header->log_id, first, header->previous_index, header->previous_term});
+  support::write_file(log.path(first).parent_path() / wire::kLogStartFileName,
+                      std::string(wire::as_text(note)));
+  for (std::uint64_t number = 1; number < first; ++number) {
+    std::filesystem::remove(log.path(number));
+  }
+}
+
+// A log of six segments with two entries each.
+LogWriter log_of_segments(const std::filesystem::path& directory) {
+  LogWriter log(directory);
+  for (int segment = 0; segment < 6; ++segment) {
+    if (segment > 0) log.roll();
+    log.noop().block().noop().block();
+  }
+  log.watermark();
+  return log;
+}
+
+// Lets the node compact when the walk has come to this segment for the first time.
+class Compacting final : public wire::LogVisitor {
+ public:
+  Compacting(const LogWriter& log, std::uint64_t at, std::uint64_t first)
+      : log_(log), at_(at), first_(first) {}
+  void begin(const wire::WalkedSegment& segment, const wire::LogState&) override {
+    if (segment.number == at_ && !std::exchange(done_, true)) let_go_before(log_, first_);
+  }
+
+ private:
+  const LogWriter& log_;
+  const std::uint64_t at_;
+  const std::uint64_t first_;
+  bool done_ = false;
+};
+
+// Lets the node compact as soon as something was printed.
+class CompactingOutput final : public std::stringbuf {
+ public:
+  explicit CompactingOutput(std::function<void()> meanwhile) : meanwhile_(std::move(meanwhile)) {}
+
+ private:
+  std::streamsize xsputn(const char* text, std::streamsize size) override {
+    if (!std::exchange(done_, true)) meanwhile_();
+    return std::stringbuf::xsputn(text, size);
+  }
+
+  std::function<void()> meanwhile_;
+  bool done_ = false;
+};
+
+}  // namespace
+
+TEST_CASE("a log that is compacted while it is walked is walked again, from its new beginning") {
+  support::TempDir dir;
+  const LogWriter log = log_of_segments(dir / "log");
+  Compacting compacting(log, 2, 5);
+  int walks = 0;
+  const auto survey = survey_log((dir / "log").string(), [&] {
+    ++walks;
+    return &compacting;
+  });
+  REQUIRE(survey);
+  CHECK(walks == 2);
+  CHECK(survey->log.base().index == wire::LogIndex(8));
+  CHECK(survey->log.last().index == wire::LogIndex(12));
+  CHECK(is_whole(survey->findings));
+}
+
+TEST_CASE("what a node lets go of while its log is shown is named, and the rest is shown") {
+  support::TempDir dir;
+  const LogWriter log = log_of_segments(dir / "log");
+  CompactingOutput buffer([&] { let_go_before(log, 4); });
+  std::ostream out(&buffer);
+  std::ostringstream err;
+  const std::vector<std::string> arguments{"log", dir.path()};
+  CHECK(run(arguments, {.out = out, .err = err}) == 1);
+  const std::string shown = buffer.str();
+  const std::string said = err.str();
+  INFO(shown);
+  INFO(said);
+  CHECK(shown.find("\n    2 ") != std::string::npos);  // was being shown
+  CHECK(shown.find("\n    3 ") == std::string::npos);
+  CHECK(shown.find("\n    7 ") != std::string::npos);
+  CHECK(shown.find("\n   12 ") != std::string::npos);
+  CHECK(said.find("has compacted its log meanwhile") != std::string::npos);
+  CHECK(said.find("entries 3 to 4") != std::string::npos);
+  CHECK(said.find("entries 5 to 6") != std::string::npos);
+  CHECK(said.find("No such file") == std::string::npos);
 }
 
 }  // namespace bib::inspect

@@ -93,7 +93,9 @@ TEST_CASE("rows that are what the log says verify, by digest and by replay") {
   make_node(dir);
   const Outcome outcome = run_inspect({"verify", dir.path(), "--state", "--replay"});
   CHECK(outcome.code == 0);
-  CHECK(has(outcome.out, "Rows        applied to 20: digests recomputed from the rows\n"));
+  CHECK(has(outcome.out,
+            "Rows        applied to 20: checksums of all files, digests recomputed "
+            "from the rows\n"));
   CHECK(has(outcome.out, "Replay      digests recomputed from entries 1 to 20\n"));
   CHECK(outcome.out.ends_with("\nclean\n"));
 }

@@ -12,12 +12,31 @@ using wire::LogIndex;
 using wire::NodeId;
 using wire::Term;
 
+namespace {
+
+// A leader finds out that it was deposed an election timeout after a majority's last answers reach
+// it. How long they take is not bounded where partitions hold them back; elsewhere by this.
+constexpr unsigned kLatencyTicksMax = 100;
+
+std::size_t deposed_ticks(const Plan& plan) {
+  if (plan.network.delivers_late || plan.network.lie_ppm != 0) return 0;
+  return plan.raft.election_ticks_min + kLatencyTicksMax;
+}
+
+}  // namespace
+
+// Clocks that run at different speeds differ by a factor of two at most (SimCluster::found).
+Oracle::Oracle(const Plan& plan, Trace& trace)
+    : plan_(plan),
+      trace_(trace),
+      levels_({.nodes = plan.voters + plan.spares,
+               .clock_factor = plan.faults.clock_rates ? 2U : 1U,
+               .deposed_ticks = deposed_ticks(plan)}) {}
+
 void Oracle::add_node(SimNode& node) {
   nodes_.push_back(&node);
   facts_.emplace_back();
   for (Facts& facts : facts_) facts.ticks_since_heard.resize(nodes_.size());
-  acknowledged_.resize(nodes_.size());
-  shown_.resize(nodes_.size());
 }
 
 Oracle::Facts& Oracle::facts(const SimNode& node) {
@@ -80,6 +99,7 @@ void Oracle::after_step(SimNode& node) {
   if (raft->commit() != known.commit) check_commit(node, *raft, known);
   check_membership(node, *raft, known);
   check_leader(node, *raft, known);
+  check_verdict(node);
   known.pre_votes_in_turn = 0;
 }
 

@@ -17,13 +17,18 @@
 //   digest       equal digests at equal index
 //   snapshot     one is of a committed entry, with the rows, term and membership of that place;
 //                installing one takes nothing back; no log is cut beyond a durable one
-//   once         each request is in the log at most once, and answered by its own event
-//   history      answers to clients fit one order, which respects real time; rows are no older
-//                than their node says
+//   once         each request is in the log at most once, as its client has sent it, at the
+//   revision
+//                that it expects, and is answered by its own event; what was acknowledged is not
+//                carried out any more
+//   history      answers to clients fit one order, which respects real time, as the level of each
+//                read promises; rows are no older than their node says
 //   members      a change of members that is done is committed, and those asked for later follow it
 //   join         who is told that it is a member is one, as of a committed entry
-//   feed         events reach their readers in order, without a gap
+//   feed         events reach their readers in order, without a gap, as far as their level promises
 //   frame        no answer is larger than what a client takes
+//   rows         whose rows were changed notices, answers no reads of them and does not lead; no
+//                other node takes its rows for different
 //   stopped      no node ends by itself where its disk is whole
 //   timing       check-quorum, transfers, the election timer and suspicion end when they must; a
 //                leader takes nothing while it hands over, and hands over when its disk stalls
@@ -41,8 +46,10 @@
 
 #include "consensus/raft.h"
 #include "engine/storage/log_locations.h"
+#include "level_judge.h"
 #include "plan.h"
 #include "projections/apply/projector.h"
+#include "request_judge.h"
 #include "sim_network.h"
 #include "trace.h"
 #include "wire/client/client_message.h"
@@ -57,7 +64,7 @@ class SimNode;
 
 class Oracle {
  public:
-  Oracle(const Plan& plan, Trace& trace) : plan_(plan), trace_(trace) {}
+  Oracle(const Plan& plan, Trace& trace);
 
   void add_node(SimNode& node);
 
@@ -66,6 +73,9 @@ class Oracle {
   // A node that asked to join was told that it is a member.
   void on_welcomed(const SimNode& node) const;
   void on_boot(SimNode& node, wire::HardState hard_state);
+  // Somebody may come to be in it though nobody campaigns: one node was told of it, and may
+  // believe.
+  void expect_term(wire::Term term) { campaigned_.insert(term); }
   void before_message(SimNode& node, const wire::PeerMessage& message);
   void after_message(SimNode& node, const wire::PeerMessage& message);
   // The peer's connection has closed, or it has fallen silent.
@@ -96,6 +106,11 @@ class Oracle {
                     const projections::StateMark& after);
   // Raft figure 13, step 6: what follows the snapshot's last entry stays.
   void on_log_reset(const SimNode& node, wire::LogPosition position) const;
+  // A row of this node is changed while it is down; and it has the rows of the log again.
+  void on_rows_changed(const SimNode& node);
+  void on_rows_rebuilt() { changed_rows_.reset(); }
+  // It has applied what others have, and its digests are other ones.
+  bool has_other_rows(const SimNode& node) const;
   void count_snapshot() { ++snapshots_; }
   void count_cut() { ++cuts_; }
   // A message of its sender's present run has come.
@@ -104,23 +119,26 @@ class Oracle {
   void on_called_lost(const SimNode& node, wire::NodeId peer, const wire::Error& error) const;
 
   // ---- clients
+  using Question = judges::LevelJudge::Question;
+  using Seen = judges::LevelJudge::Seen;
   // What was completed before: everything that begins now comes after it.
-  wire::LogIndex completed() const { return completed_; }
-  void on_write_answered(Time now, wire::LogIndex began, wire::ClientId client,
-                         wire::RequestSequence sequence, const wire::CommandReply& reply);
-  struct Seen {
-    std::string key;
-    std::optional<std::string> value;
-    wire::LogIndex applied;
-    bool age_known = false;
-  };
-  // What a read of that level, at that node, must show if it comes there now (docs/consistency.md).
-  wire::LogIndex floor_of(const SimNode& node, wire::Consistency level) const;
-  // `floor`: as it was when the read came to the node that answers it.
-  void on_read_answered(Time now, NodeIndex node, std::uint32_t run, wire::LogIndex floor,
-                        wire::Consistency level, const Seen& seen);
-  // The node has told a client of everything up to there.
-  void on_acknowledged(NodeIndex node, wire::LogIndex index);
+  wire::LogIndex completed() const { return levels_.completed(); }
+  // A command is about to be sent, for the first time.
+  void on_command(const wire::Command& command) { requests_.sent(command); }
+  // It was carried out. `began`: completed() when it was first sent.
+  void on_write_answered(Time now, NodeIndex node, wire::LogIndex began,
+                         const wire::Command& command, const wire::CommandReply& reply);
+  // It was refused because its sequence is another one's, or late.
+  void on_reused(const wire::Command& command) const;
+  // It was answered, however: what it acknowledges is not carried out from now on.
+  void on_acknowledged(const wire::Command& command) {
+    requests_.acknowledged(command.client, command.acknowledged_below);
+  }
+  // What a read must show if it comes to that node now (docs/consistency.md).
+  Question ask(Time now, const SimNode& node, wire::Consistency level, Time max_age) const;
+  // `question`: as it was when the read came to the node that answers it.
+  void on_read_answered(Time now, std::uint32_t run, const Question& question, const Seen& seen);
+  void on_unset_answered(const Question& question, const std::string& key) const;
   // A feed sent `event` to a reader that has everything before `from`: it is the next one.
   void check_feed(const std::string& who, wire::Position from, wire::Position event) const;
   // Its reader has everything before `from`, and is told to continue at `to`: nothing is between.
@@ -130,12 +148,8 @@ class Oracle {
   // A command was answered without an event: because nothing would change, or another revision was
   // expected. Some state since the command began must have been so.
   void on_unchanged(wire::LogIndex began, const std::string& key,
-                    const std::optional<std::string>& value);
-  // The client was told no, and has gone on: this request is never carried out.
-  void on_refused(wire::ClientId client, wire::RequestSequence sequence) {
-    refused_.insert({client, sequence});
-  }
-  void on_conflict(wire::LogIndex began, const std::string& key, wire::Revision current);
+                    const std::optional<std::string>& value) const;
+  void on_conflict(wire::LogIndex began, const std::string& key, wire::Revision current) const;
   // A change of members is asked for, and said to be done: committed, and of no time before.
   void on_change_requested(std::uint64_t request) { changes_requested_[request] = change_done_; }
   void on_change_answered(const SimNode& node, std::uint64_t request,
@@ -160,11 +174,6 @@ class Oracle {
     wire::Term term;
     wire::Term committed_in;  // no later than this term
   };
-  struct Version {
-    wire::LogIndex index;
-    std::optional<std::string> value;
-    wire::Revision revision;
-  };
   struct Facts {  // of one node
     wire::LogIndex commit;
     wire::Term term;
@@ -184,14 +193,10 @@ class Oracle {
     wire::NodeId asker;
     std::vector<unsigned> ticks_since_heard;
   };
-  struct Request {
-    wire::ClientId client;
-    wire::RequestSequence sequence;
-    auto operator<=>(const Request&) const = default;
-  };
 
+  // Terms may be far, where a member lies; runs are not so long.
   static std::uint64_t place(wire::LogIndex index, wire::Term term) {
-    return index.value() << 24 | term.value();
+    return index.value() << 40 | term.value();
   }
   Facts& facts(const SimNode& node);
   void check_base(const SimNode& node, const consensus::Raft& raft) const;
@@ -206,18 +211,15 @@ class Oracle {
   void check_stalled(const SimNode& node, const consensus::Raft& raft, Facts& facts) const;
   void check_promotion(const SimNode& node, const consensus::Raft& raft, wire::LogIndex index,
                        const wire::Membership& membership) const;
-  void complete(Time now, wire::LogIndex index);
   void check_acknowledgement(const SimNode& node, const wire::PeerMessage& message) const;
   void check_vote(const SimNode& node, const wire::PeerMessage& message);
   bool quorum_has_durably(const wire::Membership& membership, wire::LogIndex index,
                           wire::Term term) const;
   bool has_in(const engine::LogLocations* log, const SimNode& node, wire::LogIndex index,
               wire::Term term) const;
+  void check_verdict(const SimNode& node) const;
   void take_committed_entry(const wire::Bytes& entry);
   void take_event(const wire::Event& event, wire::Position position);
-  const Version* version_at(const std::string& key, wire::LogIndex index) const;
-  template <typename Predicate>
-  bool some_version(const std::string& key, wire::LogIndex from, Predicate&& predicate) const;
 
   const Plan& plan_;
   Trace& trace_;
@@ -225,30 +227,20 @@ class Oracle {
   std::vector<Facts> facts_;
 
   std::unordered_map<std::uint64_t, Known> known_;
-  std::vector<Committed> committed_;  // of entry 1 + i
-  std::vector<std::uint64_t> digests_;
+  std::vector<Committed> committed_;                   // of entry 1 + i
+  std::vector<std::optional<std::uint64_t>> digests_;  // absent: known of changed rows only
+  std::optional<NodeIndex> changed_rows_;
   std::vector<consensus::MembershipAt> memberships_;  // of the committed log, in order
   std::map<wire::Term, wire::NodeId> leaders_;
   std::set<wire::Term> campaigned_;
   std::set<std::pair<wire::Term, wire::NodeId>> campaigners_;
   std::map<std::tuple<wire::Term, wire::NodeId, std::uint64_t>, wire::NodeId> votes_;  // by log id
-  std::map<Request, std::pair<wire::Position, wire::Revision>> requests_;
-  std::map<std::string, std::vector<Version>, std::less<>> versions_;
-  std::set<Request> refused_;
+  judges::LevelJudge levels_;
+  judges::RequestJudge requests_;
   std::vector<wire::Position> positions_;  // of the committed log's events, in order
   wire::LogIndex change_done_;  // the latest membership that somebody was told of as done
   std::map<std::uint64_t, wire::LogIndex> changes_requested_;  // what it was when they were asked
   std::set<wire::NodeId> promotions_asked_;
-  std::vector<wire::LogIndex> acknowledged_;  // by each node, in all its runs
-  struct Shown {
-    std::uint32_t run = 0;
-    wire::LogIndex index;   // in this run
-    wire::LogIndex before;  // in earlier ones
-  };
-  void on_stale_read(NodeIndex node, std::uint32_t run, const Seen& seen);
-  std::vector<Shown> shown_;  // by each node's stale reads
-  wire::LogIndex completed_;
-  std::vector<std::pair<Time, wire::LogIndex>> completions_;  // both ascending
   std::uint64_t events_ = 0;
   std::uint64_t snapshots_ = 0;
   std::uint64_t installations_ = 0;

@@ -130,9 +130,11 @@ void Oracle::on_tick(SimNode& node) {
   Facts& known = facts(node);
   const Raft& raft = *node.raft();
   const unsigned limit = plan_.raft.election_ticks_min;
+  levels_.tick(node.index());
   ++known.ticks_since_timer;
   ++known.ticks_since_asked;
-  if (node.disk_is_stalled()) known.ticks_since_timer = 0;  // it may not campaign
+  // It may not campaign.
+  if (node.disk_is_stalled() || node.rows_differ()) known.ticks_since_timer = 0;
   if (raft.role() != Role::kLeader) {
     known.ticks_transferring = 0;
     known.ticks_stalled = 0;
@@ -154,8 +156,8 @@ void Oracle::on_tick(SimNode& node) {
     violated("timing", "{} still leads term {} without a quorum", node.name(), raft.term().value());
   }
   // A stalled leader may begin the next attempt in the tick that ends one.
-  const bool is_one_attempt =
-      raft.is_transferring() && !node.disk_is_stalled() && known.ticks_since_asked >= 160;
+  const bool is_one_attempt = raft.is_transferring() && !node.disk_is_stalled() &&
+                              !node.rows_differ() && known.ticks_since_asked >= 160;
   known.ticks_transferring = is_one_attempt ? known.ticks_transferring + 1 : 0;
   if (known.ticks_transferring > limit + 1) {
     violated("timing", "{} has been handing over for {} ticks", node.name(),

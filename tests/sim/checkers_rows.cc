@@ -29,7 +29,7 @@ std::uint64_t digest_of(const projections::StateMark& mark) {
 // ---- snapshots
 
 void Oracle::check_rows_at(const SimNode& node, const projections::StateMark& mark) const {
-  if (mark.applied_index == LogIndex()) return;
+  if (mark.applied_index == LogIndex() || changed_rows_ == node.index()) return;
   if (mark.applied_index > applied() ||
       digests_[mark.applied_index.value() - 1] != digest_of(mark)) {
     violated("snapshot", "{} has rows at entry {} that are not those of the committed log",
@@ -76,6 +76,25 @@ void Oracle::on_log_reset(const SimNode& node, wire::LogPosition position) const
            node.name(), log->last().index.value(), position.index.value());
 }
 
+// ---- rows that differ
+
+void Oracle::on_rows_changed(const SimNode& node) {
+  changed_rows_ = node.index();
+}
+
+bool Oracle::has_other_rows(const SimNode& node) const {
+  if (!node.is_running()) return false;
+  const projections::StateMark& mark = *node.mark();
+  if (mark.applied_index == LogIndex() || mark.applied_index > applied()) return false;
+  const auto& known = digests_[mark.applied_index.value() - 1];
+  return known && *known != digest_of(mark);
+}
+
+void Oracle::check_verdict(const SimNode& node) const {
+  if (!node.rows_differ() || changed_rows_ == node.index()) return;
+  violated("rows", "{} takes its rows for different, and they are those of the log", node.name());
+}
+
 // ---- the committed log
 
 void Oracle::on_applied(SimNode& node, const wire::Bytes& entry,
@@ -83,21 +102,24 @@ void Oracle::on_applied(SimNode& node, const wire::Bytes& entry,
   const LogIndex index = mark.applied_index;
   const std::uint64_t digest = digest_of(mark);
   trace_.note(node.index(), index.value(), digest);
+  const bool has_true_rows = changed_rows_ != node.index();
   if (index <= applied()) {
-    if (digests_[index.value() - 1] == digest) return;
+    std::optional<std::uint64_t>& known = digests_[index.value() - 1];
+    if (!known && has_true_rows) known = digest;
+    if (known == digest || !has_true_rows) return;
     violated("digest", "{} differs from the others after entry {}", node.name(), index.value());
   }
   if (index != applied() + 1) {
     violated("digest", "{} applies entry {}, known is up to {}", node.name(), index.value(),
              applied().value());
   }
-  digests_.push_back(digest);
+  digests_.push_back(has_true_rows ? std::optional(digest) : std::nullopt);
   take_committed_entry(entry);
 }
 
 void Oracle::on_stored(const SimNode& node, const projections::StateMark& mark) const {
   const LogIndex index = mark.applied_index;
-  if (index == LogIndex() || index > applied()) return;
+  if (index == LogIndex() || index > applied() || changed_rows_ == node.index()) return;
   if (digests_[index.value() - 1] == digest_of(mark)) return;
   violated("durability", "{} brings rows to its store that are not those after entry {}",
            node.name(), index.value());
@@ -124,25 +146,22 @@ void Oracle::take_committed_entry(const wire::Bytes& entry) {
 }
 
 void Oracle::take_event(const wire::Event& event, wire::Position position) {
-  if (event.origin && !projections::is_mark(event)) {
-    const Request request{event.origin->client, event.origin->sequence};
-    if (refused_.contains(request)) {
-      violated("once",
-               "request {} of one client was refused, and is carried out at {} all the same",
-               request.sequence.value(), to_string(position));
-    }
-    const auto [at, is_new] = requests_.try_emplace(request, position, event.revision);
-    if (!is_new) {
-      violated("once", "request {} of one client is in the log at {} and at {}",
-               request.sequence.value(), to_string(at->second.first), to_string(position));
-    }
-  }
+  std::optional<wire::Revision> before;  // of a key
+  judges::Complaint wrong;
+  const auto add = [&](std::string_view name, std::optional<std::string> value) {
+    const std::string key(name);
+    before = levels_.revision_at(key, position.index);
+    wrong = levels_.add(key, {position.index, std::move(value), event.revision});
+  };
   if (const auto* set = std::get_if<wire::ConfigSet>(&event.body)) {
-    versions_[std::string(set->key)].push_back(
-        {position.index, std::string(set->value), event.revision});
+    add(set->key, std::string(set->value));
   } else if (const auto* unset = std::get_if<wire::ConfigUnset>(&event.body)) {
-    versions_[std::string(unset->key)].push_back({position.index, std::nullopt, event.revision});
+    add(unset->key, std::nullopt);
   }
+  if (!wrong && event.origin && !projections::is_mark(event)) {
+    wrong = requests_.carried_out(*event.origin, position, event.revision, before);
+  }
+  if (wrong) violated("once", "{}", *wrong);
 }
 
 }  // namespace bib::sim

@@ -78,6 +78,9 @@ void Feeds::on_event(std::uint32_t code, std::uint64_t argument) {
         feed.follows
             ? 0
             : static_cast<std::uint32_t>(random_.between(1, random_.below(2) == 0 ? 3 : 100));
+    feed.limit = request.limit;
+    feed.sent = 0;
+    feed.question = oracle_.ask(queue_.now(), node, feed.consistency, 0);
     request.consistency = feed.consistency;
     wire::ClientEncoder encoder;
     const wire::ByteView body = encoder.encode(request);
@@ -120,6 +123,7 @@ void Feeds::take(const Answer& answer) {
   for (const wire::LoggedEvent& event : reply->events) {
     oracle_.check_feed(name(answer.feed), feed.next, event.position);
     feed.next = {event.position.index, event.position.offset + 1};
+    ++feed.sent;
   }
   if (reply->next < feed.next) {
     violated("feed", "{} is sent back from {} to {}", name(answer.feed), to_string(feed.next),
@@ -127,7 +131,17 @@ void Feeds::take(const Answer& answer) {
   }
   oracle_.check_feed_goes_on(name(answer.feed), feed.next, reply->next);
   feed.next = reply->next;
+  check_end(answer.feed, *reply);
   if (!answer.more) again(answer.feed, random_.below(kSecond));
+}
+
+// A list that ends by itself has everything that its level promises.
+void Feeds::check_end(std::size_t index, const wire::EventsReply& reply) const {
+  const Feed& feed = feeds_[index];
+  if (!reply.end || feed.follows || feed.sent >= feed.limit) return;
+  if (reply.next.index > feed.question.floor) return;
+  violated("feed", "{}, at level {}, ends at {}, and entry {} had to be in it", name(index),
+           judges::name_of(feed.consistency), to_string(reply.next), feed.question.floor.value());
 }
 
 void Feeds::check_size(std::size_t index, const wire::EventsReply& reply) const {

@@ -44,6 +44,9 @@ class Feeds final : public EventTarget {
     std::uint64_t heard = 0;  // answers to it
     wire::Consistency consistency = wire::Consistency::kStale;
     bool follows = false;
+    std::uint32_t limit = 0;
+    std::uint64_t sent = 0;  // events, in answer to it
+    Oracle::Question question;
   };
   struct Answer {
     std::size_t feed = 0;
@@ -56,6 +59,7 @@ class Feeds final : public EventTarget {
 
   void ask(std::size_t index);
   void take(const Answer& answer);
+  void check_end(std::size_t index, const wire::EventsReply& reply) const;
   void check_size(std::size_t index, const wire::EventsReply& reply) const;
   void take_error(std::size_t index, const Answer& answer);
   void again(std::size_t index, Time delay);

@@ -222,6 +222,14 @@ void draw_lies(Drawer& draw, Plan& plan) {
   plan.network.liar = static_cast<std::uint32_t>(draw.between(0, plan.voters - 1));
 }
 
+// Not where a node knows no voter yet: it may end for it.
+void draw_damage(Drawer& draw, Plan& plan) {
+  FaultPlan& faults = plan.faults;
+  if (!plan.snapshots.exist || faults.cuts_off_leaders || !draw.one_in(3)) return;
+  faults.snapshot_rot = draw.between(kSecond, 6 * kSecond);
+  if (plan.network.lie_ppm == 0) faults.rows_rot = draw.mean(3 * kSecond, 15 * kSecond, 2);
+}
+
 // Nodes stop while their log has no room for what they have.
 void draw_full_queues(Drawer& draw, Plan& plan) {
   if (!draw.one_in(6) || plan.faults.stop == 0 || plan.raft.election_ticks_min < 250) return;
@@ -263,9 +271,19 @@ Plan draw_plan(std::uint64_t seed) {
   draw_lies(draw, plan);
   draw_pinned(draw, plan);
   draw_full_queues(draw, plan);
+  draw_damage(draw, plan);
+  if (!plan.faults.cuts_off_leaders) plan.faults.copy = draw.mean(kSecond, 5 * kSecond, 4);
   // A disk that takes one write at a time is outrun by elections that come as fast as its writes.
   if (plan.raft.election_ticks_min < 100) {
     plan.disk.queue_writes_max = std::max<std::size_t>(plan.disk.queue_writes_max, 64);
+  }
+  // What a node makes of such rows in a snapshot, or a liar of their digests, is another matter.
+  const bool may_change_rows = plan.voters >= 3 && !plan.snapshots.exist && !plan.on_rocksdb &&
+                               plan.network.lie_ppm == 0 && plan.work.sessions_max == 0;
+  plan.changes_rows = draw.one_in(3) && may_change_rows;
+  if (draw.one_in(4) && plan.work.pinned == 0 && plan.work.sessions_max == 0) {
+    // They keep records of requests that are not acknowledged.
+    plan.work.sequences = static_cast<unsigned>(draw.between(1, 3));
   }
   return plan;
 }
@@ -280,9 +298,8 @@ std::string describe(const Plan& plan) {
       "{}\n"
       "  network: {} to {} us, loss {:.1f} %, repeated {:.1f} %, reordered {:.1f} %{}{}{}{}\n"
       "  disk: {} to {} us, unit {}, segments {} KiB, {} writes queued\n"
-      "  clients: {}{}, keys {}, patience {:.2f} s, {} attempts, feeds {}, records kept {:.0f} s, "
-      "at "
-      "most {}\n"
+      "  clients: {}{}, keys {}, patience {:.2f} s, {} attempts, feeds {}, {} that misuse "
+      "sequences, records kept {:.0f} s, at most {}\n"
       "  faults, mean seconds between:",
       plan.seed, plan.voters, plan.grows ? " one after another" : "", plan.spares,
       plan.spares_join ? " that ask to join" : "", seconds(plan.duration),
@@ -297,7 +314,7 @@ std::string describe(const Plan& plan) {
       plan.disk.queue_writes_max, plan.work.clients,
       plan.work.pinned != 0 ? fmt::format(" ({} stay with one node)", plan.work.pinned) : "",
       plan.work.keys, seconds(plan.work.patience), plan.work.attempts_max, plan.work.feeds,
-      seconds(plan.work.session_retention), plan.work.sessions_max);
+      plan.work.sequences, seconds(plan.work.session_retention), plan.work.sessions_max);
   const auto fault = [&](const char* name, Time mean) {
     if (mean != 0) text += fmt::format(" {} {:.1f}", name, seconds(mean));
   };
@@ -313,7 +330,10 @@ std::string describe(const Plan& plan) {
   fault("disk full", faults.disk_full);
   fault("no descriptors", faults.descriptors);
   fault("rot", faults.rot);
+  fault("snapshot damage", faults.snapshot_rot);
+  fault("damage of rows", faults.rows_rot);
   fault("wipe", faults.wipe);
+  fault("copy", faults.copy);
   fault("stop", faults.stop);
   fault("membership", faults.membership);
   fault("transfer", faults.transfer);
@@ -329,6 +349,7 @@ std::string describe(const Plan& plan) {
   text += fmt::format(" in-turn {} ppm, on-change {} ppm, in-start {} ppm{}\n",
                       faults.die_in_turn_ppm, faults.die_on_change_ppm, faults.die_in_start_ppm,
                       faults.clock_rates ? ", clock rates" : "");
+  if (plan.changes_rows) text += "  in the end a row of one node is changed\n";
   return text;
 }
 

@@ -64,7 +64,7 @@ struct SnapshotPlan {
 struct FaultPlan {
   Time kill = 0;                  // a process; its connections close
   Time power = 0;                 // a machine; nobody is told, and unsynced writes are lost in part
-  Time blackout = 0;              // power, all machines at once
+  Time blackout = 0;              // ... or a kill, of all at once
   std::uint32_t relapse_ppm = 0;  // power is lost again soon after it came back
   Time partition = 0;             // of any shape
   bool cuts_off_leaders = false;  // ... mostly of a leader, whose last entry only the others commit
@@ -74,11 +74,14 @@ struct FaultPlan {
   Time disk_stall = 0;
   Time sync_failure = 0;
   Time disk_full = 0;
-  Time descriptors = 0;  // a process has none left
-  Time rot = 0;          // damage in what was durable; found at the next start: the node is lost
-  Time wipe = 0;         // a disk is emptied; its node comes back under its old id
-  Time stop = 0;         // SIGTERM: a node ends as it should, and is started again
-  Time membership = 0;   // a change is asked for
+  Time descriptors = 0;   // a process has none left
+  Time rot = 0;           // damage in what was durable; found at the next start: the node is lost
+  Time snapshot_rot = 0;  // damage in a leader's newest snapshot
+  Time rows_rot = 0;      // damage in a file of rows, and in the snapshots that share it
+  Time copy = 0;          // a machine is copied, and the copy greets under the node's id
+  Time wipe = 0;          // a disk is emptied; its node comes back under its old id
+  Time stop = 0;          // SIGTERM: a node ends as it should, and is started again
+  Time membership = 0;    // a change is asked for
   Time transfer = 0;
   bool clock_rates = false;             // ticks of different lengths
   std::uint32_t die_in_turn_ppm = 0;    // a node dies between two effects of one turn
@@ -101,6 +104,7 @@ struct WorkloadPlan {
   std::uint32_t late_ppm = 0;         // refused ones that arrive again when their client went on
   std::uint32_t slow_ppm = 0;         // answers that their client takes late
   unsigned pinned = 0;                // clients that stay with one node, and change nothing
+  unsigned sequences = 0;             // clients that misuse sequences (sequences.h)
   unsigned feeds = 0;                 // clients that list and follow the log's events
   std::size_t reply_bytes_max = 0;    // of a feed's events in one reply; one may be larger
   std::uint32_t value_bytes_max = 16;
@@ -121,6 +125,7 @@ struct Plan {
   Time housekeeping = 0;
   bool coalesces = false;             // several inputs in one turn
   bool leaves_minority_dead = false;  // healing is first shown with a bare majority
+  bool changes_rows = false;          // in the end a row of one node is changed while it is down
   consensus::RaftConfig raft;
   engine::RaftDriverOptions driver;
   NetworkPlan network;

@@ -37,6 +37,7 @@ SimCluster::SimCluster(const Plan& plan, bool print_trace)
       trace_(queue_, print_trace),
       oracle_(plan_, trace_),
       network_(queue_, random_, trace_, plan.network),
+      copies_(queue_, random_, trace_, network_),
       workload_(queue_, random_, trace_, plan_, oracle_, network_),
       world_{queue_,  random_,  trace_,    plan_,
              oracle_, network_, workload_, make_cluster_id(random_)} {

@@ -10,6 +10,7 @@
 
 #include "checkers.h"
 #include "plan.h"
+#include "sim_copies.h"
 #include "sim_network.h"
 #include "sim_node.h"
 #include "violation.h"
@@ -58,7 +59,10 @@ class SimCluster final : public EventTarget {
     kDiskFull,
     kDescriptors,
     kRot,
+    kSnapshotRot,
+    kRowsRot,
     kWipe,
+    kCopy,
     kStop,
     kMembership,
     kTransfer,
@@ -78,6 +82,7 @@ class SimCluster final : public EventTarget {
 
   void found();
   void stop_node(SimNode& node, Death death);
+  void stop_all();
   void start_partition();
   void isolate(NodeIndex one);
   // Now if it would do; otherwise looks again that many times.
@@ -85,9 +90,12 @@ class SimCluster final : public EventTarget {
   void block(NodeIndex from, NodeIndex to) { network_.block(from, to); }
   void pause_some_node();
   void rot_some_disk();
+  void damage_some_snapshot();
+  void damage_some_rows();
   void wipe_some_disk();
   void change_membership();
   void ask_for_change();
+  void ask_to_hand_over();
   bool may_lose_a_disk() const;
   void send(SimNode& node, wire::FrameKind kind, wire::ByteView body);
   NodeIndex node_to_change(const wire::Membership& membership);
@@ -111,6 +119,13 @@ class SimCluster final : public EventTarget {
   std::uint64_t progress_of_all() const;
   std::string why_not_converged(bool all) const;
   void check_rows() const;
+  // sim_cluster_rows.cc
+  void change_rows();
+  SimNode* node_to_change() const;
+  bool can_compare(const SimNode& node) const;
+  void write_key(const std::string& key);
+  bool await_difference(SimNode& node, bool digest_too);
+  void check_refusals(SimNode& node);
 
   const Plan plan_;
   EventQueue queue_;
@@ -118,11 +133,13 @@ class SimCluster final : public EventTarget {
   Trace trace_;
   Oracle oracle_;
   SimNetwork network_;
+  SimCopies copies_;
   Workload workload_;
   World world_;
   std::vector<std::unique_ptr<SimNode>> nodes_;
   wire::ClientEncoder encoder_;
   std::uint64_t requests_ = 0;
+  std::uint64_t key_writes_ = 0;
   Time last_change_ = 0;
   Time last_loss_ = 0;       // of a disk
   wire::Term term_of_loss_;  // and the latest term then

@@ -37,8 +37,14 @@ Time SimCluster::mean_of(std::uint32_t fault) const {
       return faults.descriptors;
     case kRot:
       return faults.rot;
+    case kSnapshotRot:
+      return faults.snapshot_rot;
+    case kRowsRot:
+      return faults.rows_rot;
     case kWipe:
       return faults.wipe;
+    case kCopy:
+      return faults.copy;
     case kMembership:
       return faults.membership;
     case kTransfer:
@@ -92,9 +98,7 @@ void SimCluster::do_fault(std::uint32_t fault) {
       return;
     }
     case kBlackout:
-      trace_.line("", "all machines lose their power");
-      for (const auto& each : nodes_) stop_node(*each, Death::kPower);
-      return;
+      return stop_all();
     case kPartition:
       return plan_.faults.cuts_off_leaders ? cut_off_leader(kSecond / kMillisecond)
                                            : start_partition();
@@ -124,27 +128,34 @@ void SimCluster::do_fault(std::uint32_t fault) {
       return node->take_descriptors();
     case kRot:
       return rot_some_disk();
+    case kSnapshotRot:
+      return damage_some_snapshot();
+    case kRowsRot:
+      return damage_some_rows();
     case kWipe:
       return wipe_some_disk();
+    case kCopy:
+      return copies_.start(static_cast<NodeIndex>(random_.below(nodes_.size())));
     case kStop:
       return node->stop(random_.between(5 * kMillisecond, 3 * kSecond));
     case kMembership:
       return random_.below(2) == 0 ? change_membership() : ask_for_change();
-    default: {
-      if (SimNode* leader = some_leader()) {
-        // Mostly to whom it likes; else to anybody, also to who is no voter or not there.
-        std::optional<NodeId> target;
-        if (random_.below(3) == 0)
-          target = id_of(static_cast<NodeIndex>(random_.below(nodes_.size())));
-        trace_.line(leader->name(), "is asked to hand over to n{}",
-                    target.value_or(NodeId()).value());
-        wire::TransferLeadership request;
-        request.target = target.value_or(NodeId());
-        oracle_.on_transfer_asked(*leader);
-        send(*leader, wire::FrameKind::kTransferLeadership, encoder_.encode(request));
-      }
-    }
+    default:
+      return ask_to_hand_over();
   }
+}
+
+// Mostly to whom the leader likes; else to anybody, also to who is no voter or not there.
+void SimCluster::ask_to_hand_over() {
+  SimNode* leader = some_leader();
+  if (leader == nullptr) return;
+  std::optional<NodeId> target;
+  if (random_.below(3) == 0) target = id_of(static_cast<NodeIndex>(random_.below(nodes_.size())));
+  trace_.line(leader->name(), "is asked to hand over to n{}", target.value_or(NodeId()).value());
+  wire::TransferLeadership request;
+  request.target = target.value_or(NodeId());
+  oracle_.on_transfer_asked(*leader);
+  send(*leader, wire::FrameKind::kTransferLeadership, encoder_.encode(request));
 }
 
 void SimCluster::fill_disk(SimNode& node) {
@@ -176,10 +187,20 @@ void SimCluster::stop_node(SimNode& node, Death death) {
   const Time down = random_.below(3) == 0 ? random_.between(kSecond, 8 * kSecond)
                                           : random_.between(5 * kMillisecond, kSecond);
   node.die(death, down);
+  // Its machine is replaced, and the connections of the old one seem to be there.
+  if (plan_.faults.copy != 0 && death == Death::kPower && random_.below(4) == 0) {
+    copies_.start(node.index());
+  }
   if (death == Death::kPower && random_.chance_ppm(plan_.faults.relapse_ppm)) {
     queue_.after(down + random_.between(kMillisecond, 100 * kMillisecond), *this, kRelapse,
                  node.index());
   }
+}
+
+void SimCluster::stop_all() {
+  const bool power = random_.below(2) == 0;
+  trace_.line("", "{}", power ? "all machines lose their power" : "all processes are killed");
+  for (const auto& each : nodes_) stop_node(*each, power ? Death::kPower : Death::kKilled);
 }
 
 void SimCluster::start_partition() {

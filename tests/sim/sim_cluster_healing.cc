@@ -16,6 +16,7 @@ void SimCluster::heal() {
   healing_ = true;
   world_.faults_are_on = false;
   network_.heal();
+  copies_.heal();
   for (const auto& node : nodes_) {
     node->heal();
     node->start();
@@ -37,6 +38,7 @@ void SimCluster::heal() {
   }
   converge(true, "the whole cluster");
   check_rows();
+  if (plan_.changes_rows) change_rows();
 }
 
 // As long as nodes get on with catching up, they may take their time, up to a point.

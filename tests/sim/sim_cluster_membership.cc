@@ -98,6 +98,17 @@ void SimCluster::rot_some_disk() {
   (void)node->rot();
 }
 
+void SimCluster::damage_some_snapshot() {
+  if (SimNode* leader = some_leader()) leader->damage_snapshot();
+}
+
+// It goes on until it finds out.
+void SimCluster::damage_some_rows() {
+  SimNode* node = some_running();
+  if (!may_lose_a_disk() || !may_be_without({node->index()})) return;
+  if (node->damage_rows()) note_loss();
+}
+
 void SimCluster::wipe_some_disk() {
   SimNode* node = some_running();
   if (node->is_wiped() || !may_lose_a_disk() || !may_be_without({node->index()})) return;
@@ -166,7 +177,8 @@ bool SimCluster::may_lose_a_disk() const {
 }
 
 void SimCluster::send(SimNode& node, wire::FrameKind kind, wire::ByteView body) {
-  const engine::Asker asker{static_cast<engine::SessionId>(2000), ++requests_};
+  constexpr std::uint64_t kPersonsSession = 4000;  // no client's, feed's or sequence's
+  const engine::Asker asker{static_cast<engine::SessionId>(kPersonsSession), ++requests_};
   node.on_request(asker, kind, {body.begin(), body.end()});
 }
 

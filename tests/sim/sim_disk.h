@@ -68,6 +68,11 @@ class SimDisk final : public engine::FileSystem {
   void limit_space(std::optional<std::uint64_t> more);
   // Flips one bit of what is durable between two offsets of a file; false when nothing is there.
   bool rot(const std::string& path, std::uint64_t from, std::uint64_t to, wire::Prng& random);
+  // The same of one name of a file that may have several: the others keep what was there. It is
+  // durable.
+  bool rot_one_link(const std::string& path, wire::Prng& random);
+  // The name is gone, durably.
+  bool lose(const std::string& path);
   // One write unit, with which a write began that went to `from`, has gone to `to` as well, over
   // what is durable there; false when either is not there, or when both hold the same.
   struct Spot {

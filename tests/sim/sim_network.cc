@@ -35,6 +35,10 @@ void describe_entries(PeerMessage& message) {
 
 }  // namespace
 
+std::string peer_address(NodeIndex node) {
+  return fmt::format("127.0.0.{}:7000", node + 1);
+}
+
 void SimNetwork::add_host(Host& host) {
   BIB_CHECK(hosts_.size() < kMax);
   hosts_.push_back(&host);
@@ -57,34 +61,20 @@ std::optional<SimNetwork::Flight> SimNetwork::begin_flight(NodeIndex from, wire:
 }
 
 void SimNetwork::send(NodeIndex from, const PeerMessage& message) {
-  if (plan_.lie_ppm != 0 && from == plan_.liar && random_.chance_ppm(plan_.lie_ppm)) {
-    lie(from, message);
+  if (liar_speaks(from, 1)) lie(from, message);
+  if (message.kind == wire::MessageKind::kReadIndex && from != plan_.liar &&
+      message.to != id_of(plan_.liar) && liar_speaks(plan_.liar, 10)) {
+    call_later([this, from, asked = message.context] { confirm_falsely(from, asked); });
   }
-  post(from, message, false);
-}
-
-// What a broken build or memory says before it says the truth, and nobody may believe: a term that
-// is too far ahead; an entry that nobody can apply, with a right checksum; that it has more entries
-// than there are.
-void SimNetwork::lie(NodeIndex from, const PeerMessage& truth) {
-  PeerMessage untrue = truth;
-  if (!untrue.payload.empty()) {
-    const wire::EntryInfo& last = untrue.entries.back();
-    wire::EntryBuilder builder;
-    builder.add_event(wire::as_bytes("no event"));
-    untrue.payload.back() = builder.seal(
-        {.cluster = hosts_[from]->cluster(), .term = last.term, .index = last.index, .time_us = 1});
-    untrue.entries.back().size = static_cast<std::uint32_t>(untrue.payload.back().size());
-  } else if (untrue.kind == wire::MessageKind::kHeartbeat ||
-             untrue.kind == wire::MessageKind::kHeartbeatReply) {
-    untrue.term = wire::Term(~std::uint64_t{0} >> random_.below(31));  // at least 2^34 - 1
-  } else if (untrue.kind == wire::MessageKind::kAppendReply && !untrue.rejected) {
-    untrue.match = untrue.match + 1'000'000;
-  } else {
-    return;
+  const bool is_liar = plan_.lie_ppm != 0 && from == plan_.liar;
+  if (!is_liar || message.kind != wire::MessageKind::kHeartbeatReply ||
+      message.digests.values.empty()) {
+    return post(from, message, false);
   }
-  trace_.line(fmt::format("n{}", from + 1), "lies: {}", to_text(untrue));
-  post(from, untrue, true);
+  // Of its rows it never says the truth.
+  PeerMessage untrue = message;
+  ++untrue.digests.values.front();
+  post(from, untrue, false);
 }
 
 void SimNetwork::post(NodeIndex from, const PeerMessage& message, bool untrue) {
@@ -106,6 +96,9 @@ void SimNetwork::post(NodeIndex from, const PeerMessage& message, bool untrue) {
 }
 
 void SimNetwork::send(NodeIndex from, const wire::SnapshotRequest& request) {
+  if (plan_.lie_ppm != 0 && from == plan_.liar && random_.below(8) == 0) {
+    lie(from, request);
+  }
   auto flight = begin_flight(from, request.to);
   if (!flight) return;
   wire::SnapshotRequest out = request;
@@ -250,6 +243,7 @@ void SimNetwork::deliver(std::uint32_t slot) {
   const Host& sender = *hosts_[flight.from];
   if (sender.is_running() && sender.boot() == flight.connection_boot) host.on_arrival(message);
   host.on_peer_message(std::move(received->message));
+  if (liar_speaks(flight.from, 1)) lie_beside(flight.to);
 }
 
 bool SimNetwork::fits(const Flight& flight, const wire::Envelope& envelope, wire::NodeId from,
@@ -293,6 +287,7 @@ void SimNetwork::started(NodeIndex node) {
 }
 
 void SimNetwork::stopped(NodeIndex node, bool seen) {
+  ended_[node] = {hosts_[node]->boot(), queue_.now()};
   for (NodeIndex other = 0; other < hosts_.size(); ++other) {
     if (other == node) continue;
     const Time notice = seen ? latency() : random_.between(kSecond, 10 * kSecond);
@@ -320,6 +315,19 @@ void SimNetwork::hang_up(NodeIndex from, NodeIndex to) {
   dial_later(from, to, random_.below(kDialAgain));
 }
 
+bool SimNetwork::ran_after(NodeIndex node, wire::BootId boot, Time time) const {
+  if (hosts_[node]->is_running() && hosts_[node]->boot() == boot) return true;
+  return ended_[node].boot == boot && ended_[node].at >= time;
+}
+
+void SimNetwork::give_place(NodeIndex from, NodeIndex to, bool says_it_is_there) {
+  if (pair(from, to).up) {
+    close(from, to, latency());
+    dial_later(from, to, latency() + random_.below(kDialAgain));
+  }
+  if (says_it_is_there && pair(to, from).up) hang_up(to, from);
+}
+
 // The connection from -> to ends; its receiver sees that later.
 void SimNetwork::close(NodeIndex from, NodeIndex to, Time notice_after) {
   Pair& connection = pair(from, to);
@@ -341,12 +349,23 @@ void SimNetwork::dial(NodeIndex from, NodeIndex to) {
   if (dialler.is_paused() || other.is_paused() || connection.blocked || pair(to, from).blocked) {
     return dial_later(from, to, random_.between(kDialAgain / 2, 2 * kDialAgain));
   }
+  const wire::PeerHello hello = dialler.hello();
+  if (const auto verdict = other.judge(hello); verdict != engine::Claims::Verdict::kWelcome) {
+    trace_.line(fmt::format("n{}", to + 1), "does not let n{} in yet", from + 1);
+    if (verdict == engine::Claims::Verdict::kTwice) {
+      violated("copies", "n{} tells n{} itself that it runs twice", to + 1, from + 1);
+    }
+    return dial_later(from, to, random_.between(kDialAgain, 10 * kDialAgain));
+  }
   if (plan_.greets) {
-    if (const auto refusal = other.check_hello(dialler.hello())) {
+    if (const auto refusal = other.check_hello(hello)) {
       trace_.note(from, to);
       trace_.line(fmt::format("n{}", to + 1), "refuses n{}: {}", from + 1, *refusal);
       return dial_later(from, to, random_.between(kDialAgain, 10 * kDialAgain));
     }
+  }
+  if (refuse_falsely(from, to)) {
+    return dial_later(from, to, random_.between(kDialAgain, 10 * kDialAgain));
   }
   connection.up = true;
   ++connection.epoch;
@@ -357,6 +376,7 @@ void SimNetwork::dial(NodeIndex from, NodeIndex to) {
   connection.from_boot = dialler.boot();
   connection.to_boot = other.boot();
   connection.last_arrival = queue_.now();
+  connection.made_at = queue_.now();
   dialler.on_peer_connected(id_of(to));
 }
 

@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "consensus/raft.h"
+#include "engine/ports/claims.h"
 #include "event_queue.h"
 #include "plan.h"
 #include "trace.h"
@@ -32,6 +34,8 @@ inline wire::NodeId id_of(NodeIndex index) {
 inline NodeIndex index_of(wire::NodeId id) {
   return static_cast<NodeIndex>(id.value() - 1);
 }
+// Where it is dialled by the others.
+std::string peer_address(NodeIndex node);
 
 class SimNetwork final : public EventTarget {
  public:
@@ -43,16 +47,26 @@ class SimNetwork final : public EventTarget {
     virtual bool is_paused() const = 0;
     virtual wire::BootId boot() const = 0;
     virtual wire::ClusterId cluster() const = 0;
+    // Null: not running.
+    virtual const consensus::Raft* raft() const = 0;
     // One of the sender's present run.
     virtual void on_arrival(const wire::PeerMessage& message) = 0;
     virtual void on_peer_message(wire::PeerMessage&& message) = 0;
     virtual void on_snapshot_request(wire::SnapshotRequest&& request) = 0;
     virtual void on_snapshot_part(wire::SnapshotPart&& part) = 0;
     virtual void on_peer_connected(wire::NodeId peer) = 0;
+    // Whether this run is the node, as far as this one knows.
+    virtual engine::Claims::Verdict judge(const wire::PeerHello& hello) = 0;
+    // So many probes in a row, and on the connection that there is.
+    virtual unsigned answered_in_a_row(NodeIndex peer) const = 0;
     virtual void on_peer_disconnected(wire::NodeId peer) = 0;
     virtual wire::PeerHello hello() const = 0;
     // Why this one is not let in; nullopt: welcome.
     virtual std::optional<std::string> check_hello(const wire::PeerHello& hello) = 0;
+    // The one that it dialled does not let it in.
+    virtual void on_refused(wire::NodeId by, const wire::PeerHelloReply& reply) = 0;
+    // It is about to be told of this term, in which nobody campaigns, and may believe it.
+    virtual void expect_term(wire::Term term) = 0;
     virtual void on_join_request(const wire::JoinRequest& request,
                                  std::function<void(const wire::JoinReply&)> reply) = 0;
   };
@@ -78,6 +92,23 @@ class SimNetwork final : public EventTarget {
   bool answers(NodeIndex from, NodeIndex to) const;
   // `from` takes its connection to `to` for dead, and dials again.
   void hang_up(NodeIndex from, NodeIndex to);
+
+  // ---- copies of nodes (sim_copies.h)
+  std::size_t size() const { return hosts_.size(); }
+  Host& host(NodeIndex node) { return *hosts_[node]; }
+  bool takes_greetings(NodeIndex node) const {
+    return hosts_[node]->is_running() && !hosts_[node]->is_paused();
+  }
+  // The run to which the connection leads; none: there is none.
+  wire::BootId reached(NodeIndex from, NodeIndex to) const {
+    const Pair& connection = pairs_[from * kMax + to];
+    return connection.up ? connection.to_boot : wire::BootId();
+  }
+  Time made_at(NodeIndex from, NodeIndex to) const { return pairs_[from * kMax + to].made_at; }
+  bool ran_after(NodeIndex node, wire::BootId boot, Time time) const;
+  // The receiver closes the connection from -> to for another run of the sender, and takes its own
+  // to it for dead where that run `says_it_is_there`.
+  void give_place(NodeIndex from, NodeIndex to, bool says_it_is_there);
 
   // ---- faults
   void block(NodeIndex from, NodeIndex to) { pair(from, to).blocked = true; }
@@ -106,6 +137,7 @@ class SimNetwork final : public EventTarget {
     wire::BootId from_boot;
     wire::BootId to_boot;
     Time last_arrival = 0;
+    Time made_at = 0;
     // What was sent while nothing got through, or was on its way when that began: the kernels
     // repeat it until it arrives, or the connection is another one.
     std::vector<std::uint32_t> held;
@@ -129,7 +161,18 @@ class SimNetwork final : public EventTarget {
   Pair& pair(NodeIndex from, NodeIndex to) { return pairs_[from * kMax + to]; }
   Time latency() { return random_.between(plan_.latency_min, plan_.latency_max); }
   void post(NodeIndex from, const wire::PeerMessage& message, bool untrue);
+
+  // ---- sim_network_lies.cc
+  bool liar_speaks(NodeIndex from, std::uint32_t times);
   void lie(NodeIndex from, const wire::PeerMessage& truth);
+  void lie(NodeIndex from, const wire::SnapshotRequest& truth);
+  void lie_beside(NodeIndex to);
+  void contradict(Host& host);
+  void name_far_terms(Host& host);
+  void confirm_falsely(NodeIndex asker, std::uint64_t context);
+  bool refuse_falsely(NodeIndex from, NodeIndex to);
+  wire::PeerMessage untrue_to(const Host& host, wire::MessageKind kind) const;
+
   std::optional<Flight> begin_flight(NodeIndex from, wire::NodeId to);
   void launch_all(Flight flight);
   void launch(Pair& connection, Flight flight);
@@ -157,6 +200,12 @@ class SimNetwork final : public EventTarget {
   std::vector<Flight> flights_;
   std::vector<std::uint32_t> free_flights_;
   std::vector<std::function<void()>> calls_;
+  struct Ended {
+    wire::BootId boot;
+    Time at = 0;
+  };
+  wire::Term highest_named_;  // of the far terms that the liar has named, to whomever
+  std::vector<Ended> ended_ = std::vector<Ended>(kMax);  // the latest run of each that has
 };
 
 std::string to_text(const wire::PeerMessage& message);

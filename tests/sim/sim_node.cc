@@ -76,6 +76,10 @@ void SimNode::set_tick(Time tick) {
   tick_ = tick;
 }
 
+bool SimNode::rows_differ() const {
+  return is_running() && process_->node->parts().rows->differs();
+}
+
 bool SimNode::disk_is_stalled() const {
   return is_running() && process_->node->disk_is_stalled();
 }
@@ -174,6 +178,11 @@ void SimNode::end_step() {
 }
 
 void SimNode::look_at_snapshots() {
+  for (const wire::LogPosition one : process_->node->parts().snapshots->store().set_aside()) {
+    if (is_damaged(one)) continue;
+    violated("snapshot", "{} sets its snapshot at {} aside, which is whole", name_,
+             one.index.value());
+  }
   const engine::SnapshotPtr newest = process_->node->parts().snapshots->store().newest();
   if (!newest || newest == process_->newest_seen) return;
   process_->newest_seen = newest;
@@ -228,7 +237,10 @@ void SimNode::on_stopped(const wire::Status& status) {
   process_->stopped = status;
   world_.trace.line(name_, "has ended: {}", status ? "as asked" : status.error().message);
   if (status || disk_.crashed()) return;
-  if (status.error().code == ErrorCode::kIo && disk_had_faults_) return;
+  if (status.error().code == ErrorCode::kIo && damage_.had_faults) return;
+  if (status.error().code == ErrorCode::kCorrupt && damage_.of_rows) return;
+  // At the word of its leader, which lies.
+  if (status.error().code == ErrorCode::kConflict && world_.plan.network.lie_ppm != 0) return;
   violated("stopped", "{} ends by itself: {}", name_, status.error().message);
 }
 
@@ -347,70 +359,6 @@ wire::Status SimNode::change_membership(std::span<const consensus::MembershipCha
   if (status) world_.oracle.on_change_asked(*this, raft()->last_index());
   input();
   return status;
-}
-
-// ---- peers
-
-void SimNode::on_peer_message(wire::PeerMessage&& message) {
-  happen([this, held = std::move(message)]() mutable {
-    if (!is_running()) return;
-    process_->peers.heard(index_of(held.from));
-    const wire::PeerMessage head = held;  // the driver takes the payload; the oracle the rest
-    message_was_taken_ = false;
-    process_->node->peers().on_peer_message(std::move(held));
-    if (message_was_taken_ && is_running()) world_.oracle.after_message(*this, head);
-  });
-}
-
-void SimNode::on_snapshot_request(wire::SnapshotRequest&& request) {
-  happen([this, held = request] {
-    if (is_running()) process_->node->peers().on_snapshot_request(held);
-  });
-}
-
-void SimNode::on_snapshot_part(wire::SnapshotPart&& part) {
-  happen([this, held = std::move(part)]() mutable {
-    if (is_running()) process_->node->peers().on_snapshot_part(std::move(held));
-  });
-}
-
-void SimNode::on_peer_connected(wire::NodeId peer) {
-  happen([this, peer] {
-    if (!is_running()) return;
-    process_->peers.on_connected(index_of(peer));
-    process_->node->peers().on_peer_connected(peer);
-  });
-}
-
-void SimNode::on_peer_disconnected(wire::NodeId peer) {
-  happen([this, peer] {
-    if (is_running()) process_->node->peers().on_peer_disconnected(peer);
-  });
-}
-
-wire::PeerHello SimNode::hello() const {
-  wire::PeerHello hello;
-  hello.cluster = world_.cluster;
-  hello.from = id();
-  hello.boot = boot();
-  process_->node->peers().complete_hello(hello);
-  return hello;
-}
-
-std::optional<std::string> SimNode::check_hello(const wire::PeerHello& hello) {
-  wire::PeerHelloReply reply;
-  process_->node->peers().check_hello(hello, reply);
-  if (reply.error.code == ErrorCode::kNone) return std::nullopt;
-  if (reply.refusal == wire::HelloRefusal::kLogLost) {
-    world_.oracle.on_called_lost(*this, hello.from, reply.error);
-  }
-  return reply.error.message;
-}
-
-void SimNode::on_arrival(const wire::PeerMessage& message) {
-  if (world_.plan.network.greets && process_->node->parts().guard->on_message(message)) {
-    world_.oracle.check_counted(*this, message);
-  }
 }
 
 // ---- what the oracle hears

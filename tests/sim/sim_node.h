@@ -56,7 +56,7 @@ class SimNode final : public EventTarget,
   void pause();
   void resume();
   // Its disk is damaged, and it does not start again.
-  bool is_lost() const { return is_lost_ || rotten_; }
+  bool is_lost() const { return is_lost_ || damage_.of_log || damage_.of_rows; }
   // Its disk is new: a log that it begins has another id.
   void wipe();
   // From then on nobody may count it, until it has been removed and joins with its new log.
@@ -68,16 +68,30 @@ class SimNode final : public EventTarget,
   // Damages an entry that is durable and has durable entries after it: a bit flips, another write
   // has gone there, or its segment's file has another one's name. The node is down.
   bool rot();
+  // Damages a file of its newest snapshot, or takes it away; the rows keep theirs. It leads: what
+  // is about to be put in place is another matter.
+  void damage_snapshot();
+  // Damages a file of its rows, and with it every snapshot that shares it.
+  bool damage_rows();
+
+  // At its next start, before it looks at them, one of its rows is changed; with `digest_too` as if
+  // the log had it so. Or all rows are gone.
+  void change_row_at_start(bool digest_too) { rows_fault_.digest_too = digest_too; }
+  void lose_rows_at_start() { rows_fault_.loses_all = true; }
+  // The configuration's key whose row was changed; empty: there was none.
+  const std::string& changed_key() const { return rows_fault_.changed_key; }
+  // It has found that its rows are not those of a majority.
+  bool rows_differ() const;
 
   // ---- faults
   void stall_disk(Time duration);
   void fail_next_sync(bool forgets) {
     disk_.fail_next_sync(forgets);
-    disk_had_faults_ = true;
+    damage_.had_faults = true;
   }
   void limit_space(std::optional<std::uint64_t> more) {
     disk_.limit_space(more);
-    disk_had_faults_ = true;
+    damage_.had_faults = true;
   }
   // For a few tries of whoever opens a file first.
   void take_descriptors() { disk_.refuse_opening(true); }
@@ -95,7 +109,7 @@ class SimNode final : public EventTarget,
   wire::Status change_membership(std::span<const consensus::MembershipChange> changes);
 
   // ---- what the oracle sees
-  const consensus::Raft* raft() const;
+  const consensus::Raft* raft() const override;
   const projections::StateMark* mark() const;
   // The digests, computed again from the rows, are those of the mark.
   wire::Status check_rows() const;
@@ -115,6 +129,8 @@ class SimNode final : public EventTarget,
   World& world() override { return world_; }
   NodeIndex index() const override { return index_; }
   const std::string& name() const override { return name_; }
+  // Somebody learned that a snapshot which this node offers is of no use.
+  void on_useless_snapshot(wire::LogPosition snapshot);
   SimDisk& disk() override { return disk_; }
   engine::FileSystem& files() { return files_; }  // as its process sees them
   SimState& state() override { return state_; }
@@ -139,6 +155,10 @@ class SimNode final : public EventTarget,
   void on_peer_disconnected(wire::NodeId peer) override;
   wire::PeerHello hello() const override;
   std::optional<std::string> check_hello(const wire::PeerHello& hello) override;
+  engine::Claims::Verdict judge(const wire::PeerHello& hello) override;
+  unsigned answered_in_a_row(NodeIndex peer) const override;
+  void on_refused(wire::NodeId by, const wire::PeerHelloReply& reply) override;
+  void expect_term(wire::Term term) override;
 
   // ---- LogWatcher
   void on_durable_writes(const std::vector<engine::LogStoreWrite>& writes) override;
@@ -169,11 +189,13 @@ class SimNode final : public EventTarget,
   friend class SimProcess;
 
   static constexpr std::size_t kAppendEndsKept = 4;
+  static constexpr char kDataDirectory[] = "/data";
 
   // ---- start (sim_node_start.cc)
   wire::NodeConfig node_config() const;
   engine::NodeTuning tuning() const;
   wire::Status begin_process();
+  wire::Status change_rows(const std::string& directory);
   wire::Status open_and_run(wire::ClusterId cluster, std::vector<wire::Member> first_members);
   void ask_to_join();
   void on_join_reply(const wire::JoinReply& reply);
@@ -201,6 +223,7 @@ class SimNode final : public EventTarget,
   // ---- disk (sim_node_disk.cc)
   bool wait_for_descriptor();
   std::string segment_path(std::uint64_t segment) const;
+  bool is_damaged(wire::LogPosition snapshot) const;
   bool damage(const engine::EntryLocation& entry, const engine::EntryLocation& other);
 
   World& world_;
@@ -219,12 +242,23 @@ class SimNode final : public EventTarget,
   std::deque<wire::LogIndex> append_ends_;  // of the last few appends, oldest first
   wire::LogIndex maybe_cut_to_;             // a compaction may have been cut off
   wire::LogIndex decided_;
-  bool rotten_ = false;
+  struct DiskDamage {
+    bool of_log = false;   // found at the next start: the node is lost
+    bool of_rows = false;  // until a start has restored them, or has said that it cannot
+    std::vector<wire::LogPosition> of_snapshots;
+    bool had_faults = false;  // calls have failed
+  };
+  DiskDamage damage_;
   bool is_lost_ = false;
   bool is_wiped_ = false;
   bool founds_alone_ = false;
   bool joins_ = false;
-  bool disk_had_faults_ = false;
+  struct RowsFault {
+    std::optional<bool> digest_too;  // a row is to be changed
+    bool loses_all = false;
+    std::string changed_key;
+  };
+  RowsFault rows_fault_;
   std::uint64_t log_id_ = 0;
   std::int64_t clock_offset_us_ = 0;
   Time tick_ = kTickTime;

@@ -1,7 +1,10 @@
 // What happens to a simulated node's disk while the node is down.
+#include <algorithm>
 #include <utility>
 
+#include "engine/storage/state_install.h"
 #include "sim_node.h"
+#include "violation.h"
 #include "wire/base/check.h"
 #include "wire/log/log_format.h"
 
@@ -21,7 +24,7 @@ void SimNode::wipe() {
   cut_ = kNoCut;
   maybe_cut_to_ = LogIndex();
   decided_ = LogIndex();
-  rotten_ = false;
+  damage_ = {};
   is_wiped_ = true;
   log_id_ = world_.random.next() | 1;
 }
@@ -91,7 +94,7 @@ void SimNode::on_cut_in_doubt(LogIndex base) {
 
 bool SimNode::rot() {
   BIB_CHECK(!process_);
-  if (rotten_ || !durable_log_ || append_ends_.size() < kAppendEndsKept) return false;
+  if (damage_.of_log || !durable_log_ || append_ends_.size() < kAppendEndsKept) return false;
   const LogIndex last = std::min(append_ends_.front(), durable_log_->last().index);
   const LogIndex first = std::max(durable_log_->base().index, maybe_cut_to_) + 1;
   if (last < first) return false;
@@ -100,8 +103,70 @@ bool SimNode::rot() {
   if (!location || index >= cut_) return false;
   const auto other =
       durable_log_->find(LogIndex(world_.random.between(first.value(), last.value())));
-  rotten_ = other && damage(*location, *other);
-  return rotten_;
+  damage_.of_log = other && damage(*location, *other);
+  return damage_.of_log;
+}
+
+// ---- damage to snapshots and rows
+
+bool SimNode::is_damaged(wire::LogPosition snapshot) const {
+  return std::find(damage_.of_snapshots.begin(), damage_.of_snapshots.end(), snapshot) !=
+         damage_.of_snapshots.end();
+}
+
+void SimNode::damage_snapshot() {
+  const engine::InstallPlaces places(kDataDirectory);
+  const engine::SnapshotPtr newest = process_->node->parts().snapshots->store().newest();
+  const auto installing = engine::find_install(disk_, places);
+  if (!newest || is_damaged(newest->position()) || !installing || *installing) return;
+  const std::string name = engine::name_of(*newest);
+  const auto& file = newest->files[world_.random.below(newest->files.size())];
+  const std::string path =
+      engine::join_path(engine::snapshot_state_directory(places.snapshots, name), file.name);
+  const std::string manifest =
+      engine::join_path(engine::join_path(places.snapshots, name), wire::kSnapshotManifestName);
+  const std::uint64_t kind = world_.random.below(3);
+  const bool is_done = kind == 0   ? disk_.lose(path)
+                       : kind == 1 ? disk_.rot_one_link(manifest, world_.random)
+                                   : disk_.rot_one_link(path, world_.random);
+  if (!is_done) return;
+  world_.trace.line(name_, "snapshot {} is damaged: {}", name,
+                    kind == 0   ? file.name + " is gone"
+                    : kind == 1 ? std::string("its manifest")
+                                : file.name);
+  damage_.of_snapshots.push_back(newest->position());
+}
+
+bool SimNode::damage_rows() {
+  const engine::InstallPlaces places(kDataDirectory);
+  const auto installing = engine::find_install(disk_, places);
+  const auto names = disk_.list(places.state);
+  if (damage_.of_rows || !names || !installing || *installing) return false;
+  std::vector<std::string> tables;
+  for (const std::string& name : *names) {
+    if (engine::is_rows_file(name)) tables.push_back(name);
+  }
+  if (tables.empty()) return false;
+  const std::string& table = tables[world_.random.below(tables.size())];
+  if (!disk_.rot(engine::join_path(places.state, table), 0, UINT64_MAX, world_.random))
+    return false;
+  world_.trace.line(name_, "a bit of its rows' file {} flips on its disk", table);
+  damage_.of_rows = true;
+  const auto shared = disk_.list(places.snapshots);
+  for (const std::string& name : shared.value_or(std::vector<std::string>())) {
+    const auto position = wire::parse_snapshot_name(name);
+    if (position && !is_damaged(*position)) damage_.of_snapshots.push_back(*position);
+  }
+  return true;
+}
+
+// Each who needs it may learn it once, for some parts at a time, and messages may be repeated.
+void SimNode::on_useless_snapshot(wire::LogPosition snapshot) {
+  constexpr unsigned kOffersMax = 100;
+  if (!process_ || !is_damaged(snapshot)) return;
+  if (std::exchange(process_->useless, snapshot) != snapshot) process_->useless_offers = 0;
+  if (++process_->useless_offers <= kOffersMax) return;
+  violated("snapshot", "{} goes on to offer snapshots that cannot be read", name_);
 }
 
 std::string SimNode::segment_path(std::uint64_t segment) const {

@@ -18,12 +18,11 @@ using wire::Status;
 
 namespace {
 
-constexpr char kDataDirectory[] = "/data";
 constexpr char kClusterName[] = "sim";
 constexpr char kTokenSecret[] = "0123456789abcdef0123456789abcdef";
 
-std::string address_of(NodeIndex node, unsigned port) {
-  return fmt::format("127.0.0.{}:{}", node + 1, port);
+std::string api_address(NodeIndex node) {
+  return fmt::format("127.0.0.{}:7001", node + 1);
 }
 
 }  // namespace
@@ -31,8 +30,8 @@ std::string address_of(NodeIndex node, unsigned port) {
 wire::Member member_of(NodeIndex node, std::uint64_t log_id) {
   wire::Member member;
   member.id = id_of(node);
-  member.raft_address = address_of(node, 7000);
-  member.api_address = address_of(node, 7001);
+  member.raft_address = peer_address(node);
+  member.api_address = api_address(node);
   member.log_id = log_id;
   return member;
 }
@@ -45,12 +44,12 @@ wire::NodeConfig SimNode::node_config() const {
   config.node_id = id();
   config.cluster_name = kClusterName;
   config.data_dir = kDataDirectory;
-  config.listen_addr = address_of(index_, 7000);
-  config.api_listen_addr = address_of(index_, 7001);
+  config.listen_addr = peer_address(index_);
+  config.api_listen_addr = api_address(index_);
   config.bootstrap = founds_alone_ || !joins_;
   wire::JoinToken token;
   token.cluster_name = kClusterName;
-  token.leader_addr = address_of(0, 7000);
+  token.leader_addr = peer_address(0);
   token.token = kTokenSecret;
   token.expires_at = 4'102'444'800'000'000;  // 2100
   config.join_token = wire::encode_join_token(token);
@@ -95,7 +94,10 @@ engine::NodeTuning SimNode::tuning() const {
     snapshots.fetcher.give_up_ticks = drawn.give_up_ticks;
     snapshots.fetcher.still_busy_ticks = drawn.repeat_ticks;
   }
-  snapshots.fetcher.verify_rows = [this](const std::string& directory) {
+  snapshots.verify_table = [this](const std::string& path) {
+    return const_cast<SimNode*>(this)->state_.verify_table(path);
+  };
+  snapshots.fetcher.verify_rows = [this](const std::string& directory, const wire::ClusterId&) {
     return const_cast<SimNode*>(this)->verify_rows(directory);
   };
   return tuning;
@@ -154,14 +156,25 @@ Status SimNode::begin_process() {
   startup.log_options().block_bytes_max = world_.plan.disk.block_bytes_max;
   engine::StateRecoveryOptions& rows = startup.state_options();
   rows.projector.cache_bytes = world_.plan.row_cache_bytes;
+  rows.verify_rows = [this](const std::string& directory) { return state_.verify(directory); };
   rows.open_store = [this](const std::string& directory) { return state_.open(directory); };
   BIB_TRY_VOID(files_.make_directories(kDataDirectory));
+  BIB_TRY_VOID(change_rows(engine::InstallPlaces(kDataDirectory).state));
   BIB_TRY(const engine::Startup::Standing standing, startup.look());
   if (standing.verdict != wire::DirectoryVerdict::kJoin) return open_and_run(world_.cluster, {});
   BIB_TRY(process_->joining, startup.plan_join());
   log_id_ = process_->joining->request.node.log_id;
   world_.trace.line(name_, "asks to join with the log {:016x}", log_id_);
   ask_to_join();
+  return {};
+}
+
+Status SimNode::change_rows(const std::string& directory) {
+  if (std::exchange(rows_fault_.loses_all, false)) return engine::remove_tree(files_, directory);
+  if (!rows_fault_.digest_too) return {};
+  BIB_TRY(rows_fault_.changed_key,
+          state_.change_row(directory, *rows_fault_.digest_too, world_.random));
+  rows_fault_.digest_too.reset();
   return {};
 }
 
@@ -188,6 +201,8 @@ Status SimNode::open_and_run(wire::ClusterId cluster, std::vector<wire::Member> 
   process.log->stall(disk_stalls_until_);
   process.store_thread = std::make_unique<SimStoreThread>(*this, *process.store);
   process.pace.carry_ms = 0;
+  process.pace.flush_ms = 500;
+  process.pace.note_ms = 20;
   process.pace.carry_bytes = SIZE_MAX;
   const WorkloadPlan& work = world_.plan.work;
   const bool expires =
@@ -279,7 +294,7 @@ void SimNode::note_founding(const engine::OpenedState& state) {
 // What anybody was told to be durable is there. (A write under way may have truncated since.) The
 // rows are the committed log's, and what the log lacks is in a snapshot that is whole.
 void SimNode::check_recovered(const engine::OpenedState& state) {
-  if (rotten_) {
+  if (damage_.of_log) {
     violated("durability", "{}: damage in what was durable was not noticed", name_);
   }
   const wire::HardState found = state.restored.hard_state;
@@ -301,21 +316,23 @@ void SimNode::check_recovered(const engine::OpenedState& state) {
     }
   }
   world_.oracle.check_rows_at(*this, state.projector->mark());
-  for (const wire::SnapshotManifest& snapshot : state.snapshots) {
+  for (const wire::SnapshotManifest& snapshot : state.snapshots.snapshots) {
     world_.oracle.check_snapshot(*this, snapshot);
   }
-  check_cut(log.base().index, state.snapshots);
+  check_cut(log.base().index, state.snapshots.snapshots);
+  damage_.of_rows = false;
 }
 
 void SimNode::check_cut(LogIndex base, const std::vector<wire::SnapshotManifest>& snapshots) {
   if (base == LogIndex()) return;
   for (const wire::SnapshotManifest& snapshot : snapshots) {
-    if (snapshot.index < base) continue;
+    if (snapshot.index < base || is_damaged(snapshot.position())) continue;
     const std::string root = engine::InstallPlaces(kDataDirectory).snapshots;
     const Status whole = engine::verify_snapshot_files(files_, root, snapshot);
     if (whole || disk_.crashed()) return;  // crashed: in the middle of the start
     violated("snapshot", "{}: {}", name_, whole.error().message);
   }
+  if (!damage_.of_snapshots.empty()) return;
   violated("snapshot", "{}: the log starts after entry {}, and no snapshot goes that far", name_,
            base.value());
 }
@@ -332,7 +349,7 @@ void SimNode::refuse_to_start(const wire::Error& error) {
     disk_.crash_after(0);
     return start_later(500 * kMillisecond);
   }
-  if (rotten_ && error.code == ErrorCode::kCorrupt) {
+  if ((damage_.of_log || damage_.of_rows) && error.code == ErrorCode::kCorrupt) {
     is_lost_ = true;
     return;
   }

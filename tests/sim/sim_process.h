@@ -80,8 +80,10 @@ class SimProcess {
 
   std::optional<wire::Status> stopped;  // the node has ended: why
   engine::SnapshotPtr newest_seen;
-  std::size_t unwritten = 0;  // rows' bytes after the last entry that was applied
-  unsigned over_limit = 0;    // entries in a row that left more than before, beyond the limit
+  wire::LogPosition useless;    // the last snapshot that somebody could not use, damaged as it is,
+  unsigned useless_offers = 0;  // and how often
+  std::size_t unwritten = 0;    // rows' bytes after the last entry that was applied
+  unsigned over_limit = 0;      // entries in a row that left more than before, beyond the limit
 };
 
 }  // namespace bib::sim

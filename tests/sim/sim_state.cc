@@ -9,8 +9,10 @@
 
 #include "engine/storage/snapshot_files.h"
 #include "projections/apply/replay.h"
+#include "projections/state/keys.h"
 #include "wire/base/check.h"
 #include "wire/base/checksum.h"
+#include "wire/model/row.h"
 
 namespace bib::sim {
 
@@ -64,6 +66,14 @@ void put_batch(std::vector<std::uint8_t>& out, std::span<const RowPtr> rows) {
     out.insert(out.end(), row->key().begin(), row->key().end());
     out.insert(out.end(), row->value().begin(), row->value().end());
   }
+}
+
+// Its last eight bytes are the checksum of those before.
+Status check_row_file(const std::string& path, wire::ByteView bytes) {
+  const bool is_whole = bytes.size() >= 8 && RowFileReader(bytes.last(8)).number() ==
+                                                 wire::checksum64(bytes.first(bytes.size() - 8));
+  if (is_whole) return {};
+  return wire::fail(ErrorCode::kCorrupt, "the rows in {} are damaged", path);
 }
 
 Status read_batches(wire::ByteView bytes, MemoryStore& store) {
@@ -176,12 +186,8 @@ class SimState::Twin final : public projections::DurableStore {
     last_number_ = std::max<std::uint64_t>(last_number_, std::stoull(name));
     BIB_TRY(const auto bytes,
             engine::read_small_file(disk_, engine::join_path(directory_, name), kFileSizeMax));
-    const wire::ByteView view(bytes);
-    if (bytes.size() < 8 ||
-        RowFileReader(view.last(8)).number() != wire::checksum64(view.first(bytes.size() - 8))) {
-      return wire::fail(ErrorCode::kCorrupt, "the rows in {}/{} are damaged", directory_, name);
-    }
-    return read_batches(view.first(bytes.size() - 8), *live_);
+    BIB_TRY_VOID(check_row_file(engine::join_path(directory_, name), bytes));
+    return read_batches(wire::ByteView(bytes).first(bytes.size() - 8), *live_);
   }
 
   Status remove_others(const std::vector<std::string>& present) {
@@ -256,6 +262,51 @@ Result<projections::StateMark> SimState::verify(const std::string& directory) {
   Twin twin(disk_, directory);
   BIB_TRY_VOID(twin.load(true));
   return projections::verify_state(*twin.view());
+}
+
+Result<std::string> SimState::change_row(const std::string& directory, bool digest_too,
+                                         wire::Prng& random) {
+  BIB_CHECK(!on_rocksdb_);
+  Twin twin(disk_, directory);
+  BIB_TRY_VOID(twin.load(false));
+  std::vector<RowPtr> rows;
+  const char tag[] = {projections::keys::kConfigTag};
+  BIB_TRY_VOID(projections::scan(
+      *twin.view(), Family::kConfig, {.prefix = {tag, 1}}, [&](auto key, wire::ByteView value) {
+        rows.push_back(StoredRow::make(projections::make_row_key(Family::kConfig, key), value));
+        return true;
+      }));
+  if (rows.empty()) return std::string();
+  const RowPtr before = rows[random.below(rows.size())];
+  BIB_TRY(wire::ConfigRow row, wire::read_row_as<wire::ConfigRow>(before->value()));
+  const std::string value = std::string(row.value) + "?";
+  row.value = value;
+  wire::RowEncoder encoder;
+  const RowPtr after = StoredRow::make(projections::make_row_key(Family::kConfig, before->key()),
+                                       encoder.encode(row));
+  std::vector<RowPtr> batch;
+  if (digest_too) {
+    BIB_TRY(const projections::StateMark mark, projections::read_mark(twin));
+    projections::Digest digest = mark.digests[family_index(Family::kConfig)];
+    digest.remove(before->digest());
+    digest.add(after->digest());
+    std::string text;
+    for (const std::uint64_t part : {digest.low, digest.high, digest.rows}) {
+      projections::keys::append_u64(text, part);
+    }
+    const std::string name = projections::keys::digest(family_name(Family::kConfig));
+    batch.push_back(
+        StoredRow::make(projections::make_row_key(Family::kMeta, name), wire::as_bytes(text)));
+  }
+  batch.push_back(after);
+  BIB_TRY_VOID(twin.write(batch));
+  BIB_TRY_VOID(twin.flush());
+  return std::string(row.key);
+}
+
+Status SimState::verify_table(const std::string& path) {
+  BIB_TRY(const auto bytes, engine::read_small_file(disk_, path, kFileSizeMax));
+  return check_row_file(path, bytes);
 }
 
 // Of RocksDB's memtables nothing would be left; closing it writes them, which is as legal.

@@ -31,8 +31,14 @@ class SimState {
   wire::Result<std::unique_ptr<projections::DurableStore>> open(const std::string& directory);
   // As projections::verify_checkpoint().
   wire::Result<projections::StateMark> verify(const std::string& directory);
+  // As projections::RocksStore::verify_table().
+  wire::Status verify_table(const std::string& path);
   // The process is about to end: some of what was written may become durable by then.
   void flush_part(projections::DurableStore& store, wire::Prng& random);
+  // No process has it open. Changes the value of a key of the configuration, and with `digest_too`
+  // the digest that is kept of such rows. The key; empty: there is none. Not on RocksDB.
+  wire::Result<std::string> change_row(const std::string& directory, bool digest_too,
+                                       wire::Prng& random);
   // The disk was.
   void wipe();
 

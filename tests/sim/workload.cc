@@ -21,7 +21,8 @@ Workload::Workload(EventQueue& queue, wire::Prng& random, Trace& trace, const Pl
       oracle_(oracle),
       network_(network),
       clients_(plan.work.clients + 1),
-      feeds_(queue, random, trace, plan, oracle, network) {
+      feeds_(queue, random, trace, plan, oracle, network),
+      sequences_(queue, random, trace, plan, oracle, network) {
   for (Client& client : clients_) new_identity(client);
   for (std::size_t i = 0; i < clients_.size(); ++i) {
     if (is_pinned(i)) clients_[i].target = static_cast<NodeIndex>(i % plan.voters);
@@ -33,11 +34,13 @@ void Workload::start() {
     queue_.after(random_.below(kSecond), *this, kNext, i);
   }
   feeds_.start();
+  sequences_.start();
 }
 
 void Workload::heal() {
   healing_ = true;
   feeds_.heal();
+  sequences_.heal();
   for (std::size_t i = 0; i < clients_.size(); ++i) {
     clients_[i].attempts_max = UINT32_MAX;
     if (clients_[i].request != 0) retry(i, any_node(), random_.below(100 * kMillisecond));
@@ -63,7 +66,6 @@ void Workload::new_identity(Client& client) {
     byte = static_cast<std::uint8_t>(random_.below(256));
   }
   client.sequence = 0;
-  client.unlogged.clear();
 }
 
 // ---- requests
@@ -90,12 +92,13 @@ void Workload::begin(std::size_t index, Kind kind) {
   client.request = next_request_++;
   client.attempts = 0;
   client.began = oracle_.completed();
-  client.floors.clear();
+  client.questions.clear();
   if (kind == Kind::kRead) {
     const std::uint64_t level = random_.below(8);
-    client.consistency = level < 5   ? wire::Consistency::kLinearizable
-                         : level < 7 ? wire::Consistency::kLeader
+    client.consistency = level < 4   ? wire::Consistency::kLinearizable
+                         : level < 6 ? wire::Consistency::kLeader
                                      : wire::Consistency::kStale;
+    client.max_age = level == 7 ? random_.between(kMillisecond, 4 * kSecond) : 0;
     make_query(client);
   } else {
     make_body(client, is_pinned(index));
@@ -111,6 +114,7 @@ std::string_view Workload::text(std::string value) {
 void Workload::make_query(Client& client) {
   wire::Query query;
   query.consistency = client.consistency;
+  query.max_age_us = client.max_age;
   query.table = wire::QueryTable::kConfig;
   if (random_.below(4) == 0) {
     query.prefix = client.key;
@@ -155,6 +159,10 @@ void Workload::make_body(Client& client, bool changes_nothing) {
   client.frame = wire::FrameKind::kCommand;
   const wire::ByteView bytes = encoder_.encode(command);
   client.body.assign(bytes.begin(), bytes.end());
+  command.digest = wire::decode_command(client.body)->digest;
+  command.body = {};
+  client.command = command;
+  oracle_.on_command(command);
 }
 
 wire::CommandBody Workload::other_command() {
@@ -222,9 +230,10 @@ void Workload::arrive(Arrival&& arrival) {
   Client& client = clients_[arrival.client];
   if (arrival.kind == wire::FrameKind::kQuery) {
     if (client.request != arrival.request) return;
-    const LogIndex floor = oracle_.floor_of(node, client.consistency);
-    const auto [known, is_new] = client.floors.try_emplace(arrival.node, floor);
-    if (!is_new) known->second = std::min(known->second, floor);
+    const Oracle::Question question =
+        oracle_.ask(queue_.now(), node, client.consistency, client.max_age);
+    const auto [known, is_new] = client.questions.try_emplace(arrival.node, question);
+    if (!is_new) judges::LevelJudge::merge(known->second, question);
   }
   const engine::Asker asker{static_cast<engine::SessionId>(arrival.client), arrival.request};
   node.on_request(asker, arrival.kind, std::move(arrival.body));
@@ -256,9 +265,15 @@ void Workload::finish(std::size_t index) {
 void Workload::on_answer(NodeIndex node, engine::Asker asker, wire::FrameKind kind,
                          wire::ByteView body, bool more) {
   if (Feeds::is_feed(asker.session)) return feeds_.on_answer(node, asker, kind, body, more);
+  if (Sequences::is_one(asker.session)) return sequences_.on_answer(node, asker, kind, body);
   const auto client = static_cast<std::size_t>(asker.session);
   const bool is_change = kind == wire::FrameKind::kChangeMembershipReply;
-  if (client >= clients_.size() && !is_change) return;  // somebody who does not wait for answers
+  if (client >= clients_.size() && !is_change) {  // somebody else
+    if (asker.request != watched_) return;
+    const auto error = wire::decode_error_reply(body);
+    watched_answer_ = error ? error->code : ErrorCode::kNone;
+    return;
+  }
   Answer answer{
       client, asker.request, node, nodes_[node]->runs(), kind, {body.begin(), body.end()}};
   if (!healing_ && network_.client_message_is_lost()) return;
@@ -288,32 +303,35 @@ void Workload::take_answer(Answer&& answer) {
   } else if (answer.kind == wire::FrameKind::kErrorReply) {
     const auto error = wire::decode_error_reply(answer.body);
     if (!error) violated("wire", "an answer cannot be read: {}", error.error().message);
-    return take_error(answer.client, *error);
+    return take_error(answer, *error);
   } else {
-    const auto reply = wire::decode_command_reply(answer.body);
-    if (!reply) violated("wire", "an answer cannot be read: {}", reply.error().message);
-    trace_.line("", "client {} writes {}: {} revision {}{}", answer.client, client.key,
-                to_string(reply->position), reply->revision.value(),
-                reply->unchanged ? ", unchanged" : "");
-    client.last_revision = reply->revision;
-    went_on(client);
-    if (reply->unchanged) repeat_later(answer.client);
-    if (!reply->unchanged) {
-      oracle_.on_acknowledged(answer.node, reply->position.index);
-      oracle_.on_write_answered(queue_.now(), client.began, client.id,
-                                wire::RequestSequence(client.sequence), *reply);
-    } else if (client.kind == Kind::kSet) {
-      oracle_.on_unchanged(client.began, client.key, client.value);
-    }
+    take_command(answer, client);
   }
   ++answered_;
   finish(answer.client);
 }
 
+void Workload::take_command(const Answer& answer, Client& client) {
+  const auto reply = wire::decode_command_reply(answer.body);
+  if (!reply) violated("wire", "an answer cannot be read: {}", reply.error().message);
+  trace_.line("", "client {} writes {}: {} revision {}{}", answer.client, client.key,
+              to_string(reply->position), reply->revision.value(),
+              reply->unchanged ? ", unchanged" : "");
+  client.last_revision = reply->revision;
+  oracle_.on_acknowledged(client.command);
+  if (!reply->unchanged) {
+    oracle_.on_write_answered(queue_.now(), answer.node, client.began, client.command, *reply);
+    return;
+  }
+  repeat_later(answer.client);
+  if (client.kind == Kind::kSet) oracle_.on_unchanged(client.began, client.key, client.value);
+}
+
 void Workload::take_read(const Answer& answer, Client& client) {
   const auto reply = wire::decode_query_reply(answer.body);
   if (!reply) violated("wire", "an answer cannot be read: {}", reply.error().message);
-  Oracle::Seen seen{client.key, std::nullopt, reply->applied_index, reply->age_known};
+  Oracle::Seen seen{client.key, std::nullopt, reply->applied_index, std::nullopt};
+  if (reply->age_known) seen.age_us = reply->age_us;
   if (!reply->rows.empty()) {
     const auto row = wire::read_row_as<wire::ConfigRow>(reply->rows.front().value);
     if (!row) violated("digest", "a row cannot be read: {}", row.error().message);
@@ -321,13 +339,13 @@ void Workload::take_read(const Answer& answer, Client& client) {
   }
   trace_.line("", "client {} reads {}: '{}' at {}", answer.client, client.key,
               seen.value.value_or("nothing").substr(0, 20), seen.applied.value());
-  const auto floor = client.floors.find(answer.node);
-  if (floor == client.floors.end()) return;
-  oracle_.on_read_answered(queue_.now(), answer.node, answer.run, floor->second, client.consistency,
-                           seen);
+  const auto question = client.questions.find(answer.node);
+  if (question == client.questions.end()) return;
+  oracle_.on_read_answered(queue_.now(), answer.run, question->second, seen);
 }
 
-void Workload::take_error(std::size_t index, const wire::ErrorReply& error) {
+void Workload::take_error(const Answer& answer, const wire::ErrorReply& error) {
+  const std::size_t index = answer.client;
   Client& client = clients_[index];
   switch (error.code) {
     case ErrorCode::kNotLeader:
@@ -341,13 +359,16 @@ void Workload::take_error(std::size_t index, const wire::ErrorReply& error) {
       }
       client.last_revision = error.current_revision;
       break;
-    case ErrorCode::kNotFound:
-      // A read says no index with it: only that of a linearizable one is known.
-      if (client.kind == Kind::kUnset ||
-          (client.kind == Kind::kRead && client.consistency == wire::Consistency::kLinearizable)) {
+    case ErrorCode::kNotFound: {
+      if (client.kind == Kind::kUnset) {
         oracle_.on_unchanged(client.began, client.key, std::nullopt);
       }
+      const auto question = client.questions.find(answer.node);
+      if (question != client.questions.end()) {
+        oracle_.on_unset_answered(question->second, client.key);
+      }
       break;
+    }
     case ErrorCode::kRefused:
     case ErrorCode::kInvalid:
       break;
@@ -357,7 +378,7 @@ void Workload::take_error(std::size_t index, const wire::ErrorReply& error) {
   }
   trace_.line("", "client {} is refused: {}", index, error.message);
   if (client.kind != Kind::kRead) {
-    went_on(client);
+    oracle_.on_acknowledged(client.command);
     repeat_later(index);
   }
   ++answered_;
@@ -367,21 +388,12 @@ void Workload::take_error(std::size_t index, const wire::ErrorReply& error) {
 // The network keeps a copy of a request that left no event; it may come when the client has gone
 // on.
 void Workload::repeat_later(std::size_t index) {
-  Client& client = clients_[index];
-  client.unlogged.push_back(client.sequence);
+  const Client& client = clients_[index];
   if (healing_ || !random_.chance_ppm(plan_.work.late_ppm)) return;
   for (int i = 0; i < 3; ++i) {
     queue_.after(random_.between(100 * kMillisecond, 3 * kSecond), *this, kArrives,
                  arrivals_.add({index, client.request, any_node(), client.frame, client.body}));
   }
-}
-
-// Its next command has acknowledged them, and was answered.
-void Workload::went_on(Client& client) {
-  for (const std::uint64_t sequence : client.unlogged) {
-    oracle_.on_refused(client.id, wire::RequestSequence(sequence));
-  }
-  client.unlogged.clear();
 }
 
 void Workload::on_event(std::uint32_t code, std::uint64_t argument) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "feeds.h"
+#include "sequences.h"
 #include "sim_node.h"
 #include "wire/client/client_message.h"
 
@@ -24,6 +25,7 @@ class Workload final : public EventTarget, public Clients {
   void add_node(SimNode& node) {
     nodes_.push_back(&node);
     feeds_.add_node(node);
+    sequences_.add_node(node);
   }
   void start();
   // No new requests; those under way go on, without end.
@@ -32,7 +34,13 @@ class Workload final : public EventTarget, public Clients {
   void probe();
   bool is_quiet() const;
 
-  std::uint64_t answered() const { return answered_; }
+  std::uint64_t answered() const { return answered_ + sequences_.answered(); }
+  // How this request of somebody who is none of these clients is answered.
+  void watch(std::uint64_t request) {
+    watched_ = request;
+    watched_answer_.reset();
+  }
+  const std::optional<wire::ErrorCode>& watched_answer() const { return watched_answer_; }
 
   // ---- Clients
   void on_answer(NodeIndex node, engine::Asker asker, wire::FrameKind kind, wire::ByteView body,
@@ -54,14 +62,15 @@ class Workload final : public EventTarget, public Clients {
     std::string value;
     wire::FrameKind frame{};
     std::vector<std::uint8_t> body;
+    wire::Command command;  // of the body, without its own
     wire::Consistency consistency = wire::Consistency::kLinearizable;
+    Time max_age = 0;
     wire::LogIndex began;
-    std::map<NodeIndex, wire::LogIndex> floors;  // of a read, at each node that it came to
+    std::map<NodeIndex, Oracle::Question> questions;  // a read, as it came to each node
     unsigned attempts = 0;
     unsigned attempts_max = 0;
     NodeIndex target = 0;
     wire::Revision last_revision;
-    std::vector<std::uint64_t> unlogged;  // sequences that were answered and left no event
   };
   struct Arrival {
     std::size_t client = 0;
@@ -114,8 +123,8 @@ class Workload final : public EventTarget, public Clients {
   void take_read(const Answer& answer, Client& client);
   void make_query(Client& client);
   void repeat_later(std::size_t index);
-  void went_on(Client& client);
-  void take_error(std::size_t index, const wire::ErrorReply& error);
+  void take_command(const Answer& answer, Client& client);
+  void take_error(const Answer& answer, const wire::ErrorReply& error);
   bool is_pinned(std::size_t index) const {
     return index < plan_.work.clients && index >= plan_.work.clients - plan_.work.pinned;
   }
@@ -136,7 +145,10 @@ class Workload final : public EventTarget, public Clients {
   std::uint64_t next_request_ = 1;
   std::uint64_t next_value_ = 1;
   std::uint64_t answered_ = 0;
+  std::uint64_t watched_ = 0;
+  std::optional<wire::ErrorCode> watched_answer_;
   Feeds feeds_;
+  Sequences sequences_;
   bool healing_ = false;
 };
 

@@ -120,6 +120,11 @@ TEST_CASE("rows or snapshots without their log are refused, and nothing is found
     facts.has_rows = false;
     CHECK_THAT(judge_directory(facts, {}).what, Contains("the node has snapshots, but"));
   }
+  SECTION("only the note of what was committed is left") {
+    facts.has_rows = facts.has_snapshots = false;
+    facts.has_commit_note = true;
+    CHECK_THAT(judge_directory(facts, {}).what, Contains("has a note of what is committed, but"));
+  }
   SECTION("it was about to join") {
     facts.names[kJoiningName] = FileKind::kRegular;
   }
@@ -155,6 +160,25 @@ TEST_CASE("links and special files in the place of ours are refused before anyth
   facts = node_facts();
   facts.names[kLogName] = FileKind::kOther;
   must_refuse(facts, DirectoryState::kForeignFile);
+  facts = node_facts();
+  facts.foreign = ForeignFile{"/data/state/CURRENT", FileKind::kDirectory, FileKind::kRegular};
+  const auto standing = must_refuse(facts, DirectoryState::kForeignFile);
+  CHECK(standing.path == "/data/state/CURRENT");
+  CHECK(standing.what == "a file belongs here, but this is a directory");
+}
+
+TEST_CASE("a log on a disk that is not mounted is refused, whatever else is there") {
+  DirectoryFacts facts;
+  facts.path = "/data";
+  facts.names[kLogName] = FileKind::kLink;
+  for (const FileKind target : {FileKind::kAbsent, FileKind::kRegular, FileKind::kOther}) {
+    facts.log_target = target;
+    const auto standing = must_refuse(facts, DirectoryState::kLogUnreachable, {.founds = true});
+    CHECK_THAT(standing.next_step, Contains("mount the disk"));
+    CHECK(refusal_of(standing).code == ErrorCode::kConfig);
+  }
+  facts.log_target = FileKind::kDirectory;
+  CHECK(judge_directory(facts, {.founds = true}).verdict == DirectoryVerdict::kFound);
 }
 
 TEST_CASE("the note of an installation is read as it was written, and nothing else is") {
@@ -185,6 +209,28 @@ TEST_CASE("rows fit a log, are to be restored, or know more than it") {
   CHECK(judge(21, true).state == RowsState::kAhead);
   CHECK_THAT(judge(21, true).what, Contains("at entry 21, but the log ends at 20"));
   CHECK_FALSE(judge(21, true).next_step.empty());
+}
+
+TEST_CASE("rows of another cluster or node are foreign, wherever they stand") {
+  const RowsOwner own{ClusterId{{1}}, 7};
+  RowsFacts facts{.rows = LogIndex(15), .log_owner = own, .log_last = LogIndex(20)};
+  CHECK(judge_rows(facts).state == RowsState::kFit);  // they do not say
+  facts.rows_owner = own;
+  CHECK(judge_rows(facts).state == RowsState::kFit);
+  for (const std::uint64_t rows : {0, 15, 99}) {
+    facts.rows = LogIndex(rows);
+    facts.rows_owner = RowsOwner{ClusterId{{2}}, 7};
+    CHECK(judge_rows(facts).state == RowsState::kForeign);
+    CHECK_THAT(judge_rows(facts).what, Contains("another cluster, 02"));
+    facts.rows_owner = RowsOwner{own.cluster, 8};
+    CHECK(judge_rows(facts).state == RowsState::kForeign);
+    CHECK_THAT(judge_rows(facts).what, Contains("the log 0000000000000008"));
+    CHECK_THAT(judge_rows(facts).next_step, Contains("move this one away"));
+  }
+  facts.log_base = {LogIndex(10), Term(1)};
+  CHECK_THAT(judge_rows(facts).next_step, !Contains("move this one away") && Contains("new id"));
+  facts.has_snapshot_for_log = true;
+  CHECK_THAT(judge_rows(facts).next_step, Contains("move this one away"));
 }
 
 }  // namespace bib::wire

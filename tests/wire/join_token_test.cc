@@ -18,10 +18,11 @@ std::string text_of(std::string_view json) {
 
 }  // namespace
 
-TEST_CASE("a join token comes back from its text, with white space around it or without") {
+TEST_CASE("a join token comes back from its text, with white space anywhere or without") {
   const std::string text = encode_join_token(kToken);
   CHECK(decode_join_token(text) == kToken);
   CHECK(decode_join_token("  " + text + "\r\n\t") == kToken);
+  CHECK(decode_join_token(text.substr(0, 40) + "\n  " + text.substr(40)) == kToken);
 }
 
 TEST_CASE("a join token's text is base64 of JSON with four keys") {

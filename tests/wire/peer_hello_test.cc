@@ -158,4 +158,15 @@ TEST_CASE("damaged hellos and joins never crash the decoder") {
   CHECK_FALSE(decode_peer_hello(std::vector<std::uint8_t>((1U << 20) + 1)));
 }
 
+TEST_CASE("a refusal of a kind that this build does not know is read, with its words") {
+  PeerHelloReply reply;
+  reply.from = NodeId(6);
+  reply.error = {ErrorCode::kRefused, "for a reason of the year after next"};
+  reply.refusal = static_cast<HelloRefusal>(200);
+  const auto got = decode_peer_hello_reply(encode(reply));
+  REQUIRE(got);
+  CHECK(got->refusal == static_cast<HelloRefusal>(200));
+  CHECK(got->error.message == reply.error.message);
+}
+
 }  // namespace bib::wire

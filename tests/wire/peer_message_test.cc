@@ -80,6 +80,11 @@ TEST_CASE("a peer message comes back with every field, of every kind") {
     sent.echo_us = 22;
     sent.leader_commit = LogIndex(23);
     sent.confirmed_age_us = 24;
+    sent.digests = {.asked = LogIndex(25),
+                    .index = LogIndex(26),
+                    .form = 27,
+                    .values = {28, 29, 30},
+                    .disputed = true};
     const std::vector<std::uint8_t> head = encode_peer_message_head(kEnvelope, sent);
     CHECK(head.size() % 8 == 0);
     const auto received = decode_peer_message(Bytes::copy_of(head));
@@ -104,6 +109,7 @@ TEST_CASE("a peer message comes back with every field, of every kind") {
     CHECK(got.echo_us == sent.echo_us);
     CHECK(got.leader_commit == sent.leader_commit);
     CHECK(got.confirmed_age_us == sent.confirmed_age_us);
+    CHECK(got.digests == sent.digests);
     CHECK(got.entries.empty());
   }
 }
@@ -174,10 +180,11 @@ TEST_CASE("entries may come with an append only, and all of them must be there")
     return Bytes::copy_of(bytes);
   };
   CHECK(error_of(head(7, 0)).empty());
+  CHECK(decode_peer_message(head(7, 0))->message.digests == DigestNote{});  // of an older build
   CHECK(mentions(error_of(head(7, 1)), "kind 7 with 1 entries"));
   CHECK(mentions(error_of(head(5, 0xffffffff)), "4294967295 entries in 0 bytes"));
   CHECK(mentions(error_of(head(0, 0)), "kind 0 is unknown"));
-  CHECK(mentions(error_of(head(14, 0)), "kind 14 is unknown"));
+  CHECK(mentions(error_of(head(15, 0)), "kind 15 is unknown"));
 }
 
 TEST_CASE("a peer message without sender or addressee is refused") {

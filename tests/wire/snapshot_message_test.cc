@@ -67,6 +67,19 @@ TEST_CASE("a request for a snapshot comes back with every field, of every kind")
   }
 }
 
+TEST_CASE("who gives a snapshot up says what came wrong; nobody else does") {
+  for (int problem = 0; problem <= 3; ++problem) {
+    SnapshotRequest sent = sample_request();
+    sent.kind = SnapshotRequestKind::kGivenUp;
+    sent.problem = static_cast<SnapshotProblem>(problem);
+    sent.checksum = 0x0123456789abcdefU;
+    const auto got = decode_snapshot_request(encode_snapshot_request(sent));
+    REQUIRE(got);
+    CHECK(got->problem == sent.problem);
+    CHECK(got->checksum == sent.checksum);
+  }
+}
+
 TEST_CASE("a part of a snapshot comes back with every field and its bytes, which it shares") {
   const SnapshotPart sent = sample_part();
   const Bytes body = body_of(sent);
@@ -104,6 +117,11 @@ TEST_CASE("a request that asks for nothing sensible is refused") {
   CHECK(refused([](SnapshotRequest& r) { r.term = Term(); }));
   CHECK(refused([](SnapshotRequest& r) { r.kind = static_cast<SnapshotRequestKind>(0); }));
   CHECK(refused([](SnapshotRequest& r) { r.kind = static_cast<SnapshotRequestKind>(6); }));
+  CHECK(refused([](SnapshotRequest& r) { r.problem = SnapshotProblem::kFile; }));
+  CHECK(refused([](SnapshotRequest& r) {
+    r.kind = SnapshotRequestKind::kGivenUp;
+    r.problem = static_cast<SnapshotProblem>(4);
+  }));
 }
 
 TEST_CASE("a part with more bytes than were asked for, or none to give, is refused") {

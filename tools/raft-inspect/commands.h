@@ -57,8 +57,10 @@ ExitCode report_no_log(const DataDirectory& directory, const wire::Error& error,
 std::string finding_text(const Finding& finding, const Paint& paint);
 // "What to do:" and each advice once; empty when there is none.
 std::string advice_text(const Findings& findings);
-// Damage and advice on `err`, as commands that were asked for something else do.
-ExitCode report_damage(const Findings& findings, const Console& console);
+// What they come to.
+ExitCode exit_code(const Findings& findings);
+// All but notes, and advice, on `err`, as commands that were asked for something else do.
+ExitCode report_findings(const Findings& findings, const Console& console);
 Json finding_json(const Finding& finding);
 Json membership_json(const wire::Membership& membership);
 // One line of JSON, without control characters and with bytes that are not UTF-8 replaced.

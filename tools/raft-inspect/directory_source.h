@@ -8,7 +8,6 @@
 #include "inspect/snapshot_source.h"
 #include "inspect/source.h"
 #include "inspect/survey.h"
-#include "wire/base/result.h"
 
 namespace bib::inspect {
 
@@ -17,7 +16,7 @@ namespace bib::inspect {
 void check_directory(const DataDirectory& directory, const Survey& survey,
                      const SnapshotSource& snapshots, Findings& findings);
 
-// The same where the log could not be walked. Empty unless there is none (`error` is kNotFound).
-Findings check_without_log(const DataDirectory& directory, const wire::Error& error);
+// The same where the log could not be walked.
+Findings check_without_log(const DataDirectory& directory);
 
 }  // namespace bib::inspect

@@ -11,7 +11,7 @@ namespace bib::inspect {
 
 enum class FindingKind : std::uint8_t {
   kNote,    // a legal state that is worth knowing: a torn last write, a file that a crash left
-  kUndone,  // a check that was asked for and could not be made
+  kUndone,  // a check that could not be made: what was to be read cannot be
   kDamage,  // the node must not start, or its rows are wrong
 };
 
@@ -27,5 +27,7 @@ struct Finding {
 using Findings = std::vector<Finding>;
 
 bool has_damage(const Findings& findings);
+// All was read, and nothing of it is damaged.
+bool is_whole(const Findings& findings);
 
 }  // namespace bib::inspect

@@ -207,7 +207,7 @@ class LogShow {
         bounds_(options.range.bounds(survey.log.last().index)),
         printer_(std::move(printer)) {}
 
-  wire::Status run() {
+  void run() {
     FileBytes file;
     for (const wire::WalkedSegment& segment : survey_.segments) {
       const bool overlaps =
@@ -215,14 +215,14 @@ class LogShow {
       if (!segment.is_ours || (!overlaps && !options_.records)) continue;
       next_index_ = segment.header.previous_index + 1;
       bool is_first = true;
-      BIB_TRY_VOID(
+      const auto status =
           read_again(survey_.directory, segment, file, [&](const wire::WalkedRecord& place) {
             if (std::exchange(is_first, false)) use_schema(place);
             show(place);
             return wire::Status();
-          }));
+          });
+      if (!status) leave_out(segment, status.error());
     }
-    return {};
   }
 
   std::uint64_t shown() const { return shown_; }
@@ -230,6 +230,25 @@ class LogShow {
 
  private:
   bool is_filtered() const { return !options_.stream_prefix.empty() || !options_.type.empty(); }
+
+  // It was there when the log was surveyed.
+  void leave_out(const wire::WalkedSegment& segment, const wire::Error& error) {
+    const auto first = first_segment(survey_.directory);
+    const bool was_let_go = first && *first > segment.number;
+    std::string what = fmt::format("not shown: {}", error.message);
+    if (was_let_go) {
+      what = fmt::format(
+          "not shown: the running node has compacted its log meanwhile; what was in this segment, "
+          "entries {} to {}, is in its snapshots only",
+          segment.first_index.value(), segment.last_index.value());
+    }
+    findings_.push_back({FindingKind::kUndone,
+                         segment_path(survey_.directory, segment.number),
+                         0,
+                         segment.first_index,
+                         std::move(what),
+                         {}});
+  }
 
   void use_schema(const wire::WalkedRecord& place) {
     if (const auto status = decoder_.use_schema_of(place.segment); !status) {
@@ -335,11 +354,11 @@ template <typename Printer>
 ExitCode show(const LogOptions& options, const Survey& survey, const Console& console,
               Printer printer) {
   LogShow<Printer> log(options, survey, std::move(printer));
-  if (const auto status = log.run(); !status) return report_error(status.error(), console);
-  if (log.shown() == 0) say_nothing_shown(survey, console);
+  log.run();
+  if (log.shown() == 0 && is_whole(log.findings())) say_nothing_shown(survey, console);
   Findings findings = survey.findings;
   findings.insert(findings.end(), log.findings().begin(), log.findings().end());
-  return report_damage(findings, console);
+  return report_findings(findings, console);
 }
 
 }  // namespace

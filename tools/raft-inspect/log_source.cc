@@ -21,16 +21,20 @@ namespace {
 // How often the log's end is read again while it keeps changing.
 constexpr int kReadsMax = 8;
 
-// Nothing where there is no note.
-Result<std::optional<wire::LogStart>> read_start(const std::string& directory) {
+// What `decode` makes of the note `name`; nothing where there is none.
+template <typename Note>
+Result<std::optional<Note>> read_note(const std::string& directory, std::string_view name,
+                                      Result<Note> (*decode)(ByteView)) {
   BIB_TRY(const auto names, list_names(directory));
-  if (!std::binary_search(names.begin(), names.end(), wire::kLogStartFileName)) {
-    return std::nullopt;
-  }
+  if (!std::binary_search(names.begin(), names.end(), name)) return std::nullopt;
   FileBytes file;
-  BIB_TRY_VOID(file.read(join_path(directory, wire::kLogStartFileName), wire::kLogStartSize));
-  BIB_TRY(const wire::LogStart start, wire::decode_log_start(file.view()));
-  return start;
+  BIB_TRY_VOID(file.read(join_path(directory, std::string(name)), wire::kNoteSize));
+  BIB_TRY(const Note note, decode(file.view()));
+  return note;
+}
+
+Result<std::optional<wire::LogStart>> read_start(const std::string& directory) {
+  return read_note(directory, wire::kLogStartFileName, &wire::decode_log_start);
 }
 
 // The bytes of the segment that the walk asks for. A running node writes while we read, so that a
@@ -51,12 +55,11 @@ Result<ByteView> read_settled(const LogWalk& walk, const std::string& path, File
 
 // A running node may have let go of the segment since the directory was listed.
 bool was_let_go(const std::string& directory, std::uint64_t number) {
-  const auto start = read_start(directory);
-  return start && *start && (*start)->first_segment > number;
+  const auto first = first_segment(directory);
+  return first && *first > number;
 }
 
 std::string advice(const std::string& directory, LogFlaw flaw) {
-  if (!wire::is_damage(flaw)) return {};
   const std::string restore = fmt::format(
       "stop this node and keep a copy of {}. If the cluster is healthy without it (`bib cluster "
       "status`), {}: the other members hold these entries",
@@ -78,24 +81,74 @@ std::string advice(const std::string& directory, LogFlaw flaw) {
 
 }  // namespace
 
+Result<std::optional<wire::CommitNote>> read_commit_note(const std::string& log_directory) {
+  return read_note(log_directory, wire::kCommitNoteFileName, &wire::decode_commit_note);
+}
+
+CommittedSource judge_committed(const std::string& log_directory,
+                                const Result<std::optional<wire::CommitNote>>& note,
+                                const wire::LogState& log) {
+  CommittedSource source;
+  const std::string path = join_path(log_directory, wire::kCommitNoteFileName);
+  const auto found = [&](FindingKind kind, wire::LogIndex index, std::string what) {
+    source.finding =
+        Finding{kind,
+                path,
+                0,
+                index,
+                std::move(what),
+                kind == FindingKind::kDamage ? advice(log_directory, LogFlaw::kDamaged) : ""};
+    return source;
+  };
+  if (!note) {
+    // The node opens regular files only.
+    const auto kind = kind_of(path);
+    const bool is_read = note.error().code != ErrorCode::kIo && kind &&
+                         (*kind == wire::FileKind::kRegular || *kind == wire::FileKind::kAbsent);
+    if (!is_read) return found(FindingKind::kUndone, {}, note.error().message);
+  }
+  if (!note) return found(FindingKind::kNote, {}, note.error().message + "; it says nothing");
+  if (!*note || !log.identity) return source;
+  const wire::LogPosition place = (*note)->committed;
+  const auto standing =
+      wire::judge_commit_note(**note, {.log_id = log.identity->log_id,
+                                       .base = log.base(),
+                                       .last = log.last(),
+                                       .term_there = log.terms.term_at(place.index)});
+  if (standing.is_damage()) return found(FindingKind::kDamage, place.index, standing.what);
+  if (!standing.what.empty()) return found(FindingKind::kNote, {}, standing.what);
+  if (standing.state == wire::CommitNoteState::kFits) source.committed = place.index;
+  return source;
+}
+
+std::optional<std::uint64_t> first_segment(const std::string& log_directory) {
+  const auto start = read_start(log_directory);
+  if (!start) return std::nullopt;
+  return *start ? (*start)->first_segment : 1;
+}
+
 std::string segment_path(const std::string& log_directory, std::uint64_t number) {
   return join_path(log_directory, wire::segment_file_name(number));
 }
 
 Finding finding_of(const std::string& log_directory, const wire::LogFinding& finding) {
-  return {wire::is_damage(finding.flaw) ? FindingKind::kDamage : FindingKind::kNote,
+  const FindingKind kind = finding.flaw == LogFlaw::kUnreadable ? FindingKind::kUndone
+                           : wire::is_damage(finding.flaw)      ? FindingKind::kDamage
+                                                                : FindingKind::kNote;
+  return {kind,
           finding.segment == 0 ? join_path(log_directory, wire::kLogStartFileName)
                                : segment_path(log_directory, finding.segment),
           finding.offset,
           finding.index,
           finding.what,
-          advice(log_directory, finding.flaw)};
+          kind == FindingKind::kDamage ? advice(log_directory, finding.flaw) : std::string()};
 }
 
 Result<wire::LogState> walk_log(const std::string& log_directory, wire::LogVisitor& visitor,
                                 const std::function<void()>& reads_again) {
   BIB_TRY(auto segments, list_segments(log_directory));
   const auto start = read_start(log_directory);
+  if (!start && start.error().code == ErrorCode::kIo) return tl::unexpected(start.error());
   if (segments.empty() && start && !*start) {
     return wire::fail(ErrorCode::kNotFound, "there is no segment in {}", log_directory);
   }

@@ -19,8 +19,8 @@ ExitCode report_error(const wire::Error& error, const Console& console) {
 
 ExitCode report_no_log(const DataDirectory& directory, const wire::Error& error,
                        const Console& console) {
-  const Findings findings = check_without_log(directory, error);
-  return has_damage(findings) ? report_damage(findings, console) : report_error(error, console);
+  const Findings findings = check_without_log(directory);
+  return has_damage(findings) ? report_findings(findings, console) : report_error(error, console);
 }
 
 std::string finding_text(const Finding& finding, const Paint& paint) {
@@ -52,18 +52,23 @@ std::string advice_text(const Findings& findings) {
   return text;
 }
 
-ExitCode report_damage(const Findings& findings, const Console& console) {
-  if (!has_damage(findings)) return ExitCode::kClean;
+ExitCode exit_code(const Findings& findings) {
+  if (has_damage(findings)) return ExitCode::kDamage;
+  return is_whole(findings) ? ExitCode::kClean : ExitCode::kGeneral;
+}
+
+ExitCode report_findings(const Findings& findings, const Console& console) {
+  if (is_whole(findings)) return ExitCode::kClean;
   console.out.flush();
   const Paint paint(console.colour_err);
-  Findings damage;
+  Findings said;
   for (const Finding& finding : findings) {
-    if (finding.kind != FindingKind::kDamage) continue;
-    damage.push_back(finding);
+    if (finding.kind == FindingKind::kNote) continue;
+    said.push_back(finding);
     console.err << finding_text(finding, paint);
   }
-  console.err << advice_text(damage);
-  return ExitCode::kDamage;
+  console.err << advice_text(said);
+  return exit_code(findings);
 }
 
 Json finding_json(const Finding& finding) {

@@ -19,9 +19,14 @@ namespace bib::inspect {
 struct SnapshotSource {
   std::string path;                               // empty: not known where they would be
   std::vector<wire::SnapshotManifest> snapshots;  // with a manifest that can be read; ascending
+  // All that may be there, also where a manifest cannot be read.
+  std::vector<wire::LogPosition> positions;
+  std::vector<wire::LogPosition> damaged;
   // An installation was decided and has not ended: the node completes it at its next start.
   std::optional<wire::LogPosition> installing;
+  bool is_read = true;  // false: the directory or the note of an installation could not be read
 
+  bool is_damaged(wire::LogPosition snapshot) const;
   std::string directory_of(const wire::SnapshotManifest& manifest) const;
 };
 
@@ -29,6 +34,6 @@ struct SnapshotSource {
 SnapshotSource find_snapshots(const std::string& directory, const Survey& survey,
                               Findings& findings);
 // Reads every file of every snapshot; with `rows`, also all rows, for their digests.
-void check_snapshots(const SnapshotSource& source, bool rows, Findings& findings);
+void check_snapshots(SnapshotSource& source, bool rows, Findings& findings);
 
 }  // namespace bib::inspect

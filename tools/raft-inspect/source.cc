@@ -26,6 +26,7 @@ namespace {
 
 constexpr std::size_t kMemoryAlignment = 4096;
 constexpr std::size_t kReadMax = 8U << 20;
+constexpr std::size_t kPieceBytes = 1U << 20;
 
 class Descriptor {
  public:
@@ -50,18 +51,47 @@ tl::unexpected<wire::Error> io_error(const char* operation, const std::string& p
                     advice);
 }
 
-// O_NONBLOCK: a pipe that bears a segment's name must not make us wait.
-Result<Descriptor> open_to_read(const std::string& path) {
-  constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+wire::FileKind kind_of_mode(mode_t mode) {
+  if (S_ISREG(mode)) return wire::FileKind::kRegular;
+  if (S_ISDIR(mode)) return wire::FileKind::kDirectory;
+  if (S_ISSOCK(mode)) return wire::FileKind::kSocket;
+  return S_ISLNK(mode) ? wire::FileKind::kLink : wire::FileKind::kOther;
+}
+
+Status expect_regular(const std::string& path, wire::FileKind kind) {
+  if (kind == wire::FileKind::kRegular) return {};
+  return wire::fail(ErrorCode::kInvalid, "{} is a {}, not a regular file", path, to_string(kind));
+}
+
+struct OpenFile {
+  Descriptor descriptor;
+  std::uint64_t size = 0;
+};
+
+// Looked at before it is opened, because to open a device may change it, and again after it,
+// because the name may be another file's by then. O_NONBLOCK: if that is a pipe, we do not wait.
+Result<OpenFile> open_to_read(const std::string& path) {
+  BIB_TRY(const wire::FileKind kind, kind_of(path));
+  if (kind == wire::FileKind::kAbsent) return io_error("open", path, ENOENT);
+  BIB_TRY_VOID(expect_regular(path, kind));
+  constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW;
   int number = ::open(path.c_str(), kFlags | O_DIRECT);
   if (number < 0 && errno == EINVAL) number = ::open(path.c_str(), kFlags);
   if (number < 0) return io_error("open", path, errno);
-  return Descriptor(number);
+  OpenFile file{Descriptor(number)};
+  struct stat info {};
+  if (::fstat(number, &info) != 0) return io_error("look up", path, errno);
+  BIB_TRY_VOID(expect_regular(path, kind_of_mode(info.st_mode)));
+  file.size = static_cast<std::uint64_t>(info.st_size);
+  return file;
 }
 
-bool is_directory(const std::string& path) {
+// Links are followed: log/ may be one, and so may the directory that was asked for.
+Result<bool> leads_to_directory(const std::string& path) {
   struct stat info {};
-  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+  if (::stat(path.c_str(), &info) == 0) return S_ISDIR(info.st_mode);
+  if (errno == ENOENT || errno == ENOTDIR) return false;
+  return io_error("look up", path, errno);
 }
 
 // The path without the slashes at its end; "/" stays.
@@ -89,19 +119,13 @@ void FileBytes::reserve(std::size_t size) {
 
 Status FileBytes::read(const std::string& path, std::uint64_t size_max) {
   size_ = 0;
-  BIB_TRY(const Descriptor file, open_to_read(path));
-  struct stat info {};
-  if (::fstat(file.get(), &info) != 0) return io_error("look up", path, errno);
-  if (!S_ISREG(info.st_mode)) {
-    return wire::fail(ErrorCode::kInvalid, "{} is not a regular file", path);
-  }
-  const auto size = static_cast<std::uint64_t>(info.st_size);
-  if (size > size_max) {
+  BIB_TRY(const OpenFile file, open_to_read(path));
+  if (file.size > size_max) {
     return wire::fail(ErrorCode::kInvalid, "the file has {} bytes, more than the {} that it can be",
-                      size, size_max);
+                      file.size, size_max);
   }
-  reserve(size);
-  return fill(file.get(), path, size);
+  reserve(file.size);
+  return fill(file.descriptor.get(), path, file.size);
 }
 
 // Each read asks for whole pages, as direct reads must; the file's end makes the last one short.
@@ -124,6 +148,24 @@ Status FileBytes::fill(int descriptor, const std::string& path, std::size_t size
   return {};
 }
 
+Status read_in_pieces(const std::string& path, const std::function<void(wire::ByteView)>& take) {
+  BIB_TRY(const OpenFile file, open_to_read(path));
+  const std::unique_ptr<std::uint8_t, void (*)(void*)> piece(
+      static_cast<std::uint8_t*>(std::aligned_alloc(kMemoryAlignment, kPieceBytes)), std::free);
+  if (!piece) throw std::bad_alloc();
+  for (std::size_t at = 0;;) {
+    const ssize_t count =
+        ::pread(file.descriptor.get(), piece.get(), kPieceBytes, static_cast<off_t>(at));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return io_error(fmt::format("read (at offset {})", at).c_str(), path, errno);
+    const auto size = static_cast<std::size_t>(count);
+    take({piece.get(), size});
+    at += size;
+    // The file's end: from an odd place, direct reads cannot go on.
+    if (size % kMemoryAlignment != 0 || size == 0) return {};
+  }
+}
+
 namespace {
 
 DataDirectory in_data_directory(const std::string& root) {
@@ -138,8 +180,8 @@ std::string around_log(const std::string& log) {
   const std::string path = real.get();
   const std::size_t slash = path.find_last_of('/');
   const std::string parent = path.substr(0, std::max<std::size_t>(slash, 1));
-  const bool is_one =
-      path.substr(slash + 1) == wire::kLogName && is_directory(join_path(parent, wire::kStateName));
+  const bool is_one = path.substr(slash + 1) == wire::kLogName &&
+                      leads_to_directory(join_path(parent, wire::kStateName)).value_or(false);
   return is_one ? parent : std::string();
 }
 
@@ -150,9 +192,9 @@ Result<DataDirectory> DataDirectory::find(const std::string& directory) {
   if (::stat(directory.c_str(), &info) != 0) return io_error("open", directory, errno);
   const std::string root = trimmed(directory);
   if (S_ISDIR(info.st_mode)) {
-    if (is_directory(join_path(root, wire::kLogName)) ||
-        has_rows(join_path(root, wire::kStateName))) {
-      return in_data_directory(root);
+    for (const char* name : {wire::kLogName, wire::kStateName, wire::kSnapshotsName}) {
+      BIB_TRY(const bool is_there, leads_to_directory(join_path(root, name)));
+      if (is_there) return in_data_directory(root);
     }
     BIB_TRY(const auto segments, list_segments(root));
     if (!segments.empty()) {
@@ -194,23 +236,30 @@ Result<std::vector<std::uint64_t>> list_segments(const std::string& log_director
   return segments;
 }
 
-wire::FileKind kind_of(const std::string& path) {
+Result<wire::FileKind> kind_of(const std::string& path) {
   struct stat info {};
-  if (::lstat(path.c_str(), &info) != 0) return wire::FileKind::kAbsent;
-  if (S_ISREG(info.st_mode)) return wire::FileKind::kRegular;
-  if (S_ISDIR(info.st_mode)) return wire::FileKind::kDirectory;
-  if (S_ISSOCK(info.st_mode)) return wire::FileKind::kSocket;
-  return S_ISLNK(info.st_mode) ? wire::FileKind::kLink : wire::FileKind::kOther;
+  if (::lstat(path.c_str(), &info) == 0) return kind_of_mode(info.st_mode);
+  if (errno == ENOENT || errno == ENOTDIR) return wire::FileKind::kAbsent;
+  return io_error("look up", path, errno);
 }
 
-bool is_foreign(const std::string& directory) {
-  const wire::FileKind kind = kind_of(directory);
-  return kind != wire::FileKind::kAbsent && kind != wire::FileKind::kDirectory;
+Status expect_directory(const std::string& path) {
+  BIB_TRY(const wire::FileKind kind, kind_of(path));
+  if (kind == wire::FileKind::kAbsent || kind == wire::FileKind::kDirectory) return {};
+  return wire::fail(ErrorCode::kInvalid, "not read: {} is a {}", path, to_string(kind));
 }
 
-bool has_rows(const std::string& state_directory) {
-  struct stat info {};
-  return ::stat(join_path(state_directory, "CURRENT").c_str(), &info) == 0;
+// A file that has gone since it was listed is none of these.
+Status expect_plain_files(const std::string& directory) {
+  BIB_TRY(const auto names, list_names(directory));
+  for (const std::string& name : names) {
+    const std::string path = join_path(directory, name);
+    BIB_TRY(const wire::FileKind kind, kind_of(path));
+    if (kind != wire::FileKind::kAbsent && kind != wire::FileKind::kDirectory) {
+      BIB_TRY_VOID(expect_regular(path, kind));
+    }
+  }
+  return {};
 }
 
 std::optional<long> lock_holder(const std::string& lock_path) {

@@ -21,6 +21,7 @@ struct Status {
   StateSource state;
   SnapshotSource snapshots;
   std::optional<long> process;
+  Findings of_log;
 };
 
 std::string vote_text(const wire::HardState& state) {
@@ -29,7 +30,8 @@ std::string vote_text(const wire::HardState& state) {
 
 std::string ending_text(const Status& status, const Paint& paint) {
   if (status.process) return fmt::format("open: process {} is running on it", *status.process);
-  if (has_damage(status.survey.findings)) return paint.bad("damaged");
+  if (has_damage(status.of_log)) return paint.bad("damaged");
+  if (!is_whole(status.of_log)) return paint.warn("not all of it could be read");
   if (status.survey.closed_cleanly()) return paint.good("closed cleanly");
   return paint.warn("not closed cleanly") +
          ": the node was killed or has crashed; it recovers at "
@@ -65,6 +67,10 @@ std::string summary_text(const Status& status, const Paint& paint) {
                                              survey.log.base().term.value()));
   }
   text += field_line("Entries", entries_text(survey));
+  if (survey.committed) {
+    text += field_line("Committed", fmt::format("to entry {} at least, as the node noted",
+                                                count_text(survey.committed->value())));
+  }
   text +=
       field_line("Events", (survey.events_are_exact ? "" : "about ") + count_text(survey.events));
   if (survey.first_time_us) {
@@ -212,6 +218,7 @@ Json status_json(const Status& status) {
   json["first_index"] = survey.entries == 0 ? Json() : Json(survey.first_index.value());
   json["last_index"] = survey.log.last().index.value();
   json["last_term"] = survey.log.last().term.value();
+  json["committed_index"] = survey.committed ? Json(survey.committed->value()) : Json();
   json["entries"] = survey.entries;
   json["events"] = survey.events;
   json["events_are_exact"] = survey.events_are_exact;
@@ -251,10 +258,11 @@ ExitCode show_status(const CommonOptions& options, const Console& console) {
   Status status;
   status.process = directory->lock.empty() ? std::nullopt : lock_holder(directory->lock);
   // Before the log, which a running node carries on: rows must never seem to be ahead of it.
-  status.state = open_state(directory->state);
+  status.state = open_state(directory->state, StateCheck::kMark);
   auto survey = survey_log(directory->log);
   if (!survey) return report_no_log(*directory, survey.error(), console);
   status.survey = *std::move(survey);
+  status.of_log = status.survey.findings;
   status.snapshots = find_snapshots(directory->snapshots, status.survey, status.survey.findings);
   check_directory(*directory, status.survey, status.snapshots, status.survey.findings);
   check_mark(status.state, status.survey, status.snapshots, status.survey.findings);
@@ -265,7 +273,7 @@ ExitCode show_status(const CommonOptions& options, const Console& console) {
                 << segments_text(status.survey) << snapshots_text(status.snapshots)
                 << rows_text(status);
   }
-  return report_damage(status.survey.findings, console);
+  return report_findings(status.survey.findings, console);
 }
 
 }  // namespace bib::inspect

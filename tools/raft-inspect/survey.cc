@@ -13,6 +13,11 @@ bool has_damage(const Findings& findings) {
                      [](const Finding& finding) { return finding.kind == FindingKind::kDamage; });
 }
 
+bool is_whole(const Findings& findings) {
+  return std::all_of(findings.begin(), findings.end(),
+                     [](const Finding& finding) { return finding.kind == FindingKind::kNote; });
+}
+
 void VoidEntries::add(std::uint64_t ordinal, LogIndex index) {
   truncations_.push_back({ordinal, index});
 }
@@ -31,6 +36,9 @@ bool VoidEntries::contains(std::uint64_t ordinal, LogIndex index) const {
 }
 
 namespace {
+
+// How often the log is walked while a running node lets go of its oldest segments.
+constexpr int kWalksMax = 8;
 
 // How many of the last entries' event counts are kept, to take off those of overwritten ones.
 constexpr std::size_t kRememberedMax = 1U << 20;
@@ -139,11 +147,28 @@ bool Survey::closed_cleanly() const {
   return last != segments.rend() && last->is_ours && last->end == wire::SegmentEnd::kClosed;
 }
 
-wire::Result<Survey> survey_log(const std::string& log_directory, wire::LogVisitor* also) {
-  Surveyor surveyor(log_directory, also);
-  BIB_TRY(surveyor.survey.log, walk_log(log_directory, surveyor));
-  surveyor.survey.voids.complete();
-  return std::move(surveyor.survey);
+wire::Result<Survey> survey_log(const std::string& log_directory,
+                                const std::function<wire::LogVisitor*()>& also) {
+  for (int walks = 1;; ++walks) {
+    const auto first = first_segment(log_directory);
+    const auto note = read_commit_note(log_directory);
+    Surveyor surveyor(log_directory, also());
+    auto log = walk_log(log_directory, surveyor);
+    if (!log) {
+      const bool was_cut = first_segment(log_directory) != first;
+      if (was_cut && walks < kWalksMax) continue;
+      return tl::unexpected(log.error());
+    }
+    surveyor.survey.log = *std::move(log);
+    // A log with damage is not known to its end.
+    if (is_whole(surveyor.survey.findings)) {
+      CommittedSource source = judge_committed(log_directory, note, surveyor.survey.log);
+      surveyor.survey.committed = source.committed;
+      if (source.finding) surveyor.survey.findings.push_back(*std::move(source.finding));
+    }
+    surveyor.survey.voids.complete();
+    return std::move(surveyor.survey);
+  }
 }
 
 }  // namespace bib::inspect

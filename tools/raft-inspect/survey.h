@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -40,6 +41,7 @@ struct Survey {
   std::vector<wire::WalkedSegment> segments;
   VoidEntries voids;
   std::uint64_t records = 0;
+  std::optional<wire::LogIndex> committed;  // at least so far, by the node's note; nothing: no note
 
   std::uint64_t entries = 0;      // of the log as it is
   std::uint64_t events = 0;       // of these
@@ -58,8 +60,11 @@ struct Survey {
   bool closed_cleanly() const;
 };
 
-// kNotFound: there is no segment; kIo. All else is in `findings`. `also`, if given, is told the
-// same in the same walk, findings excepted.
-wire::Result<Survey> survey_log(const std::string& log_directory, wire::LogVisitor* also = nullptr);
+// kNotFound: there is no segment; kIo. All else is in `findings`. Where a running node compacts the
+// log meanwhile, the walk begins again. At each beginning `also` names a visitor that is told the
+// same in the same walk, findings excepted; null: none.
+wire::Result<Survey> survey_log(
+    const std::string& log_directory,
+    const std::function<wire::LogVisitor*()>& also = [] { return nullptr; });
 
 }  // namespace bib::inspect

@@ -1,4 +1,5 @@
 // raft-inspect verify: everything that can be checked, and everything that is wrong.
+#include <optional>
 #include <ostream>
 #include <utility>
 
@@ -93,11 +94,6 @@ std::uint64_t count_of(const Findings& findings, FindingKind kind) {
   return count;
 }
 
-ExitCode exit_code(const Findings& findings) {
-  if (has_damage(findings)) return ExitCode::kDamage;
-  return count_of(findings, FindingKind::kUndone) > 0 ? ExitCode::kGeneral : ExitCode::kClean;
-}
-
 std::string verdict(const Findings& findings) {
   const std::uint64_t damage = count_of(findings, FindingKind::kDamage);
   const std::uint64_t undone = count_of(findings, FindingKind::kUndone);
@@ -129,8 +125,8 @@ std::string checked_text(const VerifyOptions& options, const Outcome& outcome) {
   }
   if (!outcome.state.mark) return text;
   const std::string at = count_text(outcome.state.mark->applied_index.value());
-  std::string rows = "applied to " + at;
-  if (options.state) rows += ": digests recomputed from the rows";
+  std::string rows = fmt::format("applied to {}: checksums of all files", at);
+  if (options.state) rows += ", digests recomputed from the rows";
   text += field_line("Rows", rows);
   if (outcome.replayed_from == wire::LogIndex(0)) {
     text += field_line("Replay", "digests recomputed from entries 1 to " + at);
@@ -180,7 +176,7 @@ void check_state(const VerifyOptions& options, Outcome& outcome) {
   check_snapshots(outcome.snapshots, options.state, findings);
   check_mark(outcome.state, outcome.survey, outcome.snapshots, findings);
   if (!options.state) return;
-  check_rows(outcome.state, findings);
+  check_rows(outcome.state, outcome.survey, outcome.snapshots, findings);
   if (!options.replay) return;
   outcome.replayed_from = check_replay(outcome.state, outcome.survey, outcome.snapshots, findings);
 }
@@ -192,19 +188,20 @@ ExitCode verify(const VerifyOptions& options, const Console& console) {
   if (!directory) return report_error(directory.error(), console);
   Outcome outcome;
   // Before the log, which a running node carries on: rows must never seem to be ahead of it.
-  outcome.state = open_state(directory->state);
-  EventChecker events(directory->log);
-  auto survey = survey_log(directory->log, &events);
+  outcome.state = open_state(directory->state, StateCheck::kFiles);
+  std::optional<EventChecker> events;
+  auto survey = survey_log(directory->log, [&] { return &events.emplace(directory->log); });
   if (survey) {
     outcome.survey = *std::move(survey);
     outcome.findings = outcome.survey.findings;
-    outcome.findings.insert(outcome.findings.end(), events.findings.begin(), events.findings.end());
-    outcome.events_checked = events.events;
+    outcome.findings.insert(outcome.findings.end(), events->findings.begin(),
+                            events->findings.end());
+    outcome.events_checked = events->events;
     outcome.snapshots = find_snapshots(directory->snapshots, outcome.survey, outcome.findings);
     check_directory(*directory, outcome.survey, outcome.snapshots, outcome.findings);
     check_state(options, outcome);
   } else {
-    outcome.findings = check_without_log(*directory, survey.error());
+    outcome.findings = check_without_log(*directory);
     if (!has_damage(outcome.findings)) return report_error(survey.error(), console);
   }
   if (options.common.json) {

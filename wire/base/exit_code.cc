@@ -45,8 +45,13 @@ Meaning meaning_of(ExitCode code) {
       return {"it does not exist"};
     case ExitCode::kRefused:
       return {"a rule refused it",
-              "the cluster refused the node, or another bibd runs on the data directory",
+              "the cluster refused the node, or another bibd runs as this node or on its directory",
               Supervision::kLeave};
+    case ExitCode::kConflict:
+      return {
+          {},
+          "the cluster has lost what is committed on this node, whose directory is the only copy",
+          Supervision::kLeave};
     case ExitCode::kInterrupted:
       return {"Ctrl-C; an import and a bench say how far they got"};
   }

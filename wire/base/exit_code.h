@@ -27,6 +27,7 @@ enum class ExitCode : int {
   kRevisionConflict = 8,
   kNotFound = 9,
   kRefused = 10,       // a rule said no
+  kConflict = 11,      // the cluster has lost what is committed on this node
   kInterrupted = 130,  // Ctrl-C, as shells have it: 128 + SIGINT
 };
 

@@ -32,6 +32,8 @@
   M(13, kSnapshotKeepsConflict, "a log that disagrees with an installed snapshot stays")          \
   M(13, kSnapshotDropsLog, "a snapshot from within the log drops what the log has after it")      \
   M(13, kInstallsUndecided, "a crash while a snapshot is put in place is not completed")          \
+  M(13, kKeepsMakersRows, "rows from a snapshot stay those of the node that made it")             \
+  M(13, kAdoptsUnsynced, "whose rows a snapshot's are now is not durable when it is in place")    \
   M(14, kPromotesDuringSnapshot, "a learner gets its vote while a snapshot is on its way to it")  \
   M(14, kWaitsForOldLeader,                                                                       \
     "a snapshot is waited for whose leader has gone, though a new one offers")                    \
@@ -69,12 +71,20 @@
   M(25, kBelievesAnyTerm, "a node enters any term that one other names")                          \
   M(25, kBelievesAnyMatch, "a follower is counted for entries that its leader does not have")     \
   M(25, kTakesUnreadEntries, "entries are logged that nobody can apply")                          \
+  M(25, kTakesContradictions, "a follower takes an append that contradicts what is committed")    \
+  M(25, kBelievesFarSteps, "a node enters one far term after another at one node's word")         \
+  M(25, kAnyoneConfirmsReads, "a read is confirmed by a node that does not lead")                 \
+  M(25, kBelievesOneRefusal, "a node ends when one other says that its log is lost")              \
   M(25, kForgetsRequests, "a follower does not remember requests, and carries one out again")     \
   M(25, kExpiresLiveSessions, "requests are forgotten while their clients may repeat them")       \
   M(25, kAgesRecordsByWallClock, "the age of requests' records is taken from a clock that jumps") \
   M(25, kRemembersWithoutBound, "records of requests have no bound when they do not expire")      \
   M(25, kRefusesLongerLogs, "a node that knows no later membership is refused, whatever its log") \
   M(25, kForgetsRefusals, "what was refused is carried out when its client has gone on")          \
+  M(25, kTakesSecondRuns, "a copy of a node that runs is let in under the node's id")             \
+  M(25, kTwiceWithoutProof, "a node is said to run twice that has only been restarted elsewhere") \
+  M(25, kAnswersOtherBytes, "other bytes under a known sequence get the first one's answer")      \
+  M(25, kExpectsAppliedRevision, "an expected revision is compared with what is applied only")    \
   M(26, kSeenTermIsVote, "the sender of a higher term has this node's vote in it")                \
   M(27, kStaleLeaderResetsTimer, "a message of a deposed leader restarts the election timer")     \
   M(28, kSuspectRefusesPreVotes, "a node that suspects its leader still refuses pre-votes")       \
@@ -87,6 +97,8 @@
   M(32, kCarriesBeyondLog, "rows go to the store before the log that they come from is durable")  \
   M(32, kChangeAnsweredEarly, "a change of members is called done before it is committed")        \
   M(32, kCheckpointsBeyondLog, "a snapshot is made of rows whose log is not durable")             \
+  M(32, kDigestsBelieveOne, "what one node says of its rows is taken for what a majority has")    \
+  M(32, kDigestsUncompared, "rows that differ from those of a majority are not noticed")          \
   M(32, kFeedCountsStored, "a reply of a feed is bounded by its bytes on disk, not its own")      \
   M(32, kFeedsReplacedLog, "a feed reads entries that an installed snapshot replaces")            \
   M(32, kFeedSkipsRest, "a feed that stops within an entry continues after it")                   \
@@ -96,13 +108,19 @@
   M(32, kHoldsOnOldAcks, "a refusal is answered on acknowledgements older than its request")      \
   M(32, kLeaderReadsAnywhere, "a follower answers reads that only a leader may")                  \
   M(32, kLinearizableAtOnce, "a linearizable read is answered without asking the leader")         \
+  M(32, kNotesUnsyncedCommit, "what is noted as committed may not be on the own disk yet")        \
+  M(32, kKeepsDamagedSnapshots, "a snapshot that is found damaged is offered all the same")       \
+  M(32, kBelievesSnapshotDoubts, "a snapshot is set aside at another node's word")                \
+  M(32, kSealsUnchecked, "a snapshot is made of files that are damaged")                          \
   M(32, kNoDescriptorEndsNode, "what cannot be opened for want of a descriptor ends the node")    \
   M(32, kStopStoresAhead, "a node that stops stores rows although its log failed")                \
   M(32, kUnconfirmedRefusals, "a refusal is answered by a leader that nobody has confirmed")      \
   M(32, kFeedsBeyondDisk, "a feed reads entries that its node's own disk does not have yet")      \
   M(32, kLeaderReadsUnapplied, "a new leader answers reads before it has applied the old log")    \
   M(32, kStopDropsQueue, "a node that stops leaves out what its log had no room for yet")         \
-  M(32, kWelcomesUncommitted, "a node is told that it is a member before that is committed")
+  M(32, kWelcomesUncommitted, "a node is told that it is a member before that is committed")      \
+  M(32, kListsAtOnce, "events are listed before the leader is confirmed")                         \
+  M(32, kTakesAnyAge, "a bound on the age of rows is not looked at")
 
 namespace bib::wire {
 

@@ -40,6 +40,8 @@ std::string_view error_code_name(ErrorCode code) {
       return "unsupported";
     case ErrorCode::kShuttingDown:
       return "shutting_down";
+    case ErrorCode::kConflict:
+      return "conflict";
   }
   return "unknown";
 }

@@ -33,6 +33,7 @@ enum class ErrorCode : std::uint8_t {
   kRequestReused = 14,    // a request id seen before, with another body
   kUnsupported = 15,      // a version or feature that this build does not know
   kShuttingDown = 16,     // the node is stopping; ask another
+  kConflict = 17,         // what is committed on this node, the cluster has lost
 };
 
 // "revision_conflict" and so on; "unknown" for a number that this build does not know.

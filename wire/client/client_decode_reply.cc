@@ -36,6 +36,12 @@ MemberInfo read_member(const fbs::MemberInfo& table, FieldChecker& check) {
   return member;
 }
 
+// A newer node's word for something else says nothing to this build.
+RowsVerdict read_rows_verdict(std::uint8_t number) {
+  const bool is_known = number <= static_cast<std::uint8_t>(RowsVerdict::kDisputed);
+  return is_known ? static_cast<RowsVerdict>(number) : RowsVerdict::kUnknown;
+}
+
 MemberStatus read_member(const fbs::MemberStatus& table, FieldChecker& check) {
   MemberStatus member{.id = NodeId(table.id()),
                       .raft_address = text_of(table.raft_address()),
@@ -48,9 +54,12 @@ MemberStatus read_member(const fbs::MemberStatus& table, FieldChecker& check) {
                       .incoming = table.incoming(),
                       .outgoing = table.outgoing(),
                       .wants_vote = table.wants_vote(),
-                      .caught_up = table.caught_up()};
+                      .caught_up = table.caught_up(),
+                      .report = text_of(table.report()),
+                      .rows = read_rows_verdict(table.rows())};
   check.name("members.raft_address", member.raft_address);
   check.name("members.api_address", member.api_address);
+  check.text("members.report", member.report);
   return member;
 }
 

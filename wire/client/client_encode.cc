@@ -275,12 +275,13 @@ ByteView ClientEncoder::encode(const StatusReply& reply) {
   for (const MemberStatus& member : reply.members) {
     const FbText raft_address = put_text(fbb, member.raft_address);
     const FbText api_address = put_text(fbb, member.api_address);
-    impl_->tables.push_back(fbs::CreateMemberStatus(fbb, member.id.value(), raft_address,
-                                                    api_address, member.voter, member.leader,
-                                                    member.healthy, member.match.value(),
-                                                    member.known, member.incoming, member.outgoing,
-                                                    member.wants_vote, member.caught_up)
-                                .o);
+    const FbText report = put_text(fbb, member.report);
+    impl_->tables.push_back(
+        fbs::CreateMemberStatus(fbb, member.id.value(), raft_address, api_address, member.voter,
+                                member.leader, member.healthy, member.match.value(), member.known,
+                                member.incoming, member.outgoing, member.wants_vote,
+                                member.caught_up, report, static_cast<std::uint8_t>(member.rows))
+            .o);
   }
   const auto members = impl_->finish_tables<fbs::MemberStatus>();
   impl_->tables.clear();

@@ -220,6 +220,13 @@ struct SnapshotsReply {
 };
 
 // ---- status (the request is an empty kStatus frame; always answered from the node asked)
+// What the comparison of digests has found about a node's rows.
+enum class RowsVerdict : std::uint8_t {
+  kUnknown = 0,    // not compared yet, or not since they were exchanged for a snapshot
+  kEqual = 1,      // those of a majority of the voters
+  kDifferent = 2,  // a majority has others
+  kDisputed = 3,   // no majority has the same
+};
 struct MemberStatus {
   NodeId id{};
   std::string_view raft_address{};
@@ -228,11 +235,13 @@ struct MemberStatus {
   bool leader = false;
   bool healthy = false;
   LogIndex match{};
-  bool known = false;       // `healthy` and `match` are known here (the leader knows)
-  bool incoming = false;    // votes, and will when a joint change is left
-  bool outgoing = false;    // votes until a joint change is left
-  bool wants_vote = false;  // a non-voter that is promoted once it has caught up
-  bool caught_up = false;   // no more than one message behind
+  bool known = false;         // `healthy` and `match` are known here (the leader knows)
+  bool incoming = false;      // votes, and will when a joint change is left
+  bool outgoing = false;      // votes until a joint change is left
+  bool wants_vote = false;    // a non-voter that is promoted once it has caught up
+  bool caught_up = false;     // no more than one message behind
+  std::string_view report{};  // what it has told of itself, for a person
+  RowsVerdict rows = RowsVerdict::kUnknown;  // the leader knows all, others their own
 };
 struct ProjectionStatus {
   std::string_view name{};

@@ -68,6 +68,15 @@ std::vector<ConfigMismatch> mismatches(const NodeConfig& config) {
   check_door(
       {"api.listen_addr", "api.advertise_addr", config.api_listen_addr, config.api_advertise_addr},
       config.insecure, found);
+  if (const std::string path = config.socket_path(); path.size() > kSocketPathMax) {
+    std::vector<std::string_view> keys = {"api.socket"};
+    if (config.api_socket.empty()) keys.push_back("cluster.data_dir");
+    found.push_back(
+        {std::move(keys),
+         fmt::format("the socket's path '{}' is {} bytes long, and the system takes {}: set "
+                     "api.socket to a shorter path",
+                     path, path.size(), kSocketPathMax)});
+  }
   // Port 0 is another free port each time.
   const auto listen = parse_address(config.listen_addr);
   if (config.listen_addr == config.api_listen_addr && listen && listen->port != 0) {

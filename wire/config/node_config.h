@@ -6,6 +6,7 @@
 // are milliseconds, sizes bytes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -15,6 +16,9 @@
 #include "wire/base/result.h"
 
 namespace bib::wire {
+
+// Bytes of a Unix socket's path: what the system takes.
+inline constexpr std::size_t kSocketPathMax = 107;
 
 struct NodeConfig {
   // Every key at its default.
@@ -114,7 +118,7 @@ struct NodeConfig {
   const std::string& api_address() const {
     return api_advertise_addr.empty() ? api_listen_addr : api_advertise_addr;
   }
-  // The Unix socket for the local `bib`.
+  // The Unix socket for the local `bib`; at most kSocketPathMax bytes.
   std::string socket_path() const {
     return api_socket.empty() ? data_dir + "/bibd.sock" : api_socket;
   }

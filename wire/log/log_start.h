@@ -2,18 +2,9 @@
 //
 // Without the note a log begins with segment 1. It is written, durably and under its name at once,
 // before the first segment goes: so segments that are missing below the one it names were retired,
-// and any other one that is missing is damage. 64 bytes, little-endian:
-//
-//   offset size  field
-//        0    8  magic "BIBLOGST"
-//        8    4  version, 1
-//       12    4  zero
-//       16    8  log id, as in the segments' headers
-//       24    8  number of the first segment that must be there
-//       32    8  index of the entry before it: a snapshot holds the state up to here
-//       40    8  that entry's term
-//       48    8  zero
-//       56    8  xxh3-64 over bytes 0..55
+// and any other one that is missing is damage. A note (note.h) of magic "BIBLOGST", version 1, and
+// the numbers: log id, as in the segments' headers; number of the first segment that must be there;
+// index of the entry before it, up to which a snapshot holds the state; that entry's term; zero.
 #pragma once
 
 #include <cstdint>
@@ -22,10 +13,11 @@
 #include "wire/base/bytes.h"
 #include "wire/base/ids.h"
 #include "wire/base/result.h"
+#include "wire/log/note.h"
 
 namespace bib::wire {
 
-inline constexpr std::size_t kLogStartSize = 64;
+inline constexpr std::size_t kLogStartSize = kNoteSize;
 inline constexpr char kLogStartFileName[] = "log.start";
 
 struct LogStart {

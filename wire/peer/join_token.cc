@@ -21,10 +21,11 @@ tl::unexpected<Error> bad_token(fmt::format_string<Args...> format, Args&&... ar
               fmt::format(format, std::forward<Args>(args)...));
 }
 
-std::string_view without_blanks(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(kBlanks);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
+// Base64 has none: a mail or a YAML block may have put them between its characters.
+std::string without_blanks(std::string_view text) {
+  std::string rest(text);
+  std::erase_if(rest, [](char c) { return kBlanks.find(c) != std::string_view::npos; });
+  return rest;
 }
 
 Result<std::string> take_text(const nlohmann::json& object, const char* key) {
@@ -60,8 +61,9 @@ std::string encode_join_token(const JoinToken& token) {
       as_bytes(object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)));
 }
 
-Result<JoinToken> decode_join_token(std::string_view text) {
-  text = without_blanks(text);
+Result<JoinToken> decode_join_token(std::string_view given) {
+  if (given.size() > 2 * kTextSizeMax) return bad_token("{} characters are too many", given.size());
+  const std::string text = without_blanks(given);
   if (text.empty()) return bad_token("it is empty");
   if (text.size() > kTextSizeMax) return bad_token("{} characters are too many", text.size());
   const auto bytes = base64_decode(text);

@@ -17,11 +17,13 @@ namespace bib::wire {
 
 inline constexpr std::uint32_t kPeerProtocol = 1;
 
-// Why a node that greets is refused; beyond what the error's code says. The node acts on it.
+// Why a node that greets is refused; beyond what the error's code says. The node acts on it; one
+// that it does not know is like kNone to it.
 enum class HelloRefusal : std::uint8_t {
   kNone = 0,
-  kRemoved = 1,  // no member any more, as of membership_index
-  kLogLost = 2,  // another log than it joined with, or one that has lost what it acknowledged
+  kRemoved = 1,    // no member any more, as of membership_index
+  kLogLost = 2,    // another log than it joined with, or one that has lost what it acknowledged
+  kRunsTwice = 3,  // another run of it answers at its address, and has while this one ran
 };
 
 struct PeerHello {

@@ -14,7 +14,7 @@
 namespace bib::wire {
 namespace {
 
-// The head holds numbers only: far below this.
+// The head holds a few numbers: far below this.
 constexpr std::size_t kHeadSizeMax = 1024;
 constexpr std::size_t kSizePrefix = sizeof(std::uint32_t);
 
@@ -58,6 +58,12 @@ void read_fields(const fb::peer::PeerMessage& table, Head& head) {
   message.echo_us = table.echo_us();
   message.leader_commit = LogIndex(table.leader_commit());
   message.confirmed_age_us = table.confirmed_age_us();
+  DigestNote& digests = message.digests;
+  digests.asked = LogIndex(table.digests_asked());
+  digests.index = LogIndex(table.digests_index());
+  digests.form = table.digests_form();
+  digests.disputed = table.digests_disputed();
+  if (const auto* values = table.digests()) digests.values.assign(values->begin(), values->end());
 }
 
 Result<Head> read_head(ByteView body) {
@@ -134,13 +140,18 @@ std::vector<std::uint8_t> encode_peer_message_head(const Envelope& envelope,
   BIB_CHECK(message.kind == MessageKind::kAppend || message.entries.empty());
   flatbuffers::FlatBufferBuilder builder(512);
   const auto cluster = to_fb_id<fb::peer::Id128>(envelope.cluster);
+  const DigestNote& digests = message.digests;
+  flatbuffers::Offset<flatbuffers::Vector<std::uint64_t>> values;
+  if (!digests.values.empty()) values = builder.CreateVector(digests.values);
   builder.FinishSizePrefixed(fb::peer::CreatePeerMessage(
       builder, &cluster, envelope.boot.value(), static_cast<std::uint8_t>(message.kind),
       message.from.value(), message.to.value(), message.term.value(), message.log_index.value(),
       message.log_term.value(), message.commit.value(), message.rejected, message.match.value(),
       message.hint_index.value(), message.hint_term.value(), message.transfer, message.context,
       static_cast<std::uint32_t>(message.entries.size()), message.clock_us, message.echo_us,
-      message.leader_commit.value(), message.confirmed_age_us));
+      message.leader_commit.value(), message.confirmed_age_us, digests.asked.value(),
+      digests.index.value(), digests.form, values, digests.disputed));
+  BIB_CHECK(builder.GetSize() <= kHeadSizeMax, "a head of {} bytes", builder.GetSize());
   std::vector<std::uint8_t> head(builder.GetBufferPointer(),
                                  builder.GetBufferPointer() + builder.GetSize());
   head.resize(round_up(head.size(), 8));

@@ -30,6 +30,7 @@ namespace bib::wire {
 //   kTimeoutNow   leadership transfer, Raft dissertation §3.10
 //   kReadIndex    a follower asks the leader for a read index, dissertation §6.4
 //   kSnapshot     the follower is behind the log's start; the bytes go another way
+//   kConflict     a report, not for consensus: the sender's committed entries are not the leader's
 #define BIB_MESSAGE_KINDS(K)                 \
   K(kPreVote, 1, "pre_vote")                 \
   K(kPreVoteReply, 2, "pre_vote_reply")      \
@@ -43,7 +44,8 @@ namespace bib::wire {
   K(kReadIndex, 10, "read_index")            \
   K(kReadIndexReply, 11, "read_index_reply") \
   K(kSnapshot, 12, "snapshot")               \
-  K(kSnapshotReply, 13, "snapshot_reply")
+  K(kSnapshotReply, 13, "snapshot_reply")    \
+  K(kConflict, 14, "conflict")
 
 enum class MessageKind : std::uint8_t {
 #define BIB_MESSAGE_KIND(enumerator, number, name) enumerator = number,
@@ -65,6 +67,21 @@ struct EntryInfo {
   std::optional<Membership> membership;  // set on membership entries only
 };
 
+// What a heartbeat or its reply says of rows: digests after one entry. `form` says which
+// projections, of which versions, they are of; digests of different forms say nothing about each
+// other.
+struct DigestNote {
+  LogIndex asked;  // kHeartbeat: every node is to note its digests after this entry; 0: no question
+  // kHeartbeat: what a majority of the voters has after `index`. The reply: what its sender has.
+  // 0: nothing is said.
+  LogIndex index;
+  std::uint64_t form = 0;
+  std::vector<std::uint64_t> values;  // of each projection
+  bool disputed = false;              // kHeartbeat: no majority has the same; `values` is empty
+
+  bool operator==(const DigestNote&) const = default;
+};
+
 struct PeerMessage {
   MessageKind kind = MessageKind::kHeartbeat;
   NodeId from;
@@ -72,7 +89,8 @@ struct PeerMessage {
   Term term;
 
   // kAppend: the entry before the first one. kVote, kPreVote: the candidate's last entry.
-  // kSnapshot: the snapshot's last entry.
+  // kSnapshot: the snapshot's last entry. kConflict: the first entry that differs, as the sender
+  // has it; `hint_term` is its term at the leader, `commit` how far the sender's log is committed.
   LogIndex log_index;
   Term log_term;
 
@@ -108,6 +126,10 @@ struct PeerMessage {
   std::uint64_t echo_us = 0;
   LogIndex leader_commit;
   std::uint64_t confirmed_age_us = 0;
+
+  // kHeartbeat and its reply: whether all nodes have the same rows
+  // (engine/node/digest_comparison.h; consensus does not look).
+  DigestNote digests;
 
   // The entries' bytes, in order, as they travel and as they are on disk. Consensus does not look.
   std::vector<Bytes> payload;

@@ -75,7 +75,8 @@ std::vector<std::uint8_t> encode_snapshot_request(const SnapshotRequest& request
   builder.FinishSizePrefixed(fb::peer::CreateSnapshotRequest(
       builder, &cluster, request.envelope.boot.value(), request.from.value(), request.to.value(),
       request.id, request.index.value(), request.term.value(),
-      static_cast<std::uint8_t>(request.kind), request.file, request.offset, request.length));
+      static_cast<std::uint8_t>(request.kind), request.file, request.offset, request.length,
+      static_cast<std::uint8_t>(request.problem), request.checksum));
   return finished(builder);
 }
 
@@ -103,6 +104,13 @@ Result<SnapshotRequest> decode_snapshot_request(ByteView body) {
       (request.length == 0 || request.length > kSnapshotChunkMax)) {
     return bad("a chunk of {} bytes; allowed are 1 to {}", request.length, kSnapshotChunkMax);
   }
+  const bool may_have_problem = request.kind == SnapshotRequestKind::kGivenUp;
+  if (table->problem() > static_cast<unsigned>(SnapshotProblem::kRows) ||
+      (table->problem() != 0 && !may_have_problem)) {
+    return bad("problem {} is unknown, or not said by one that gives up", table->problem());
+  }
+  request.problem = static_cast<SnapshotProblem>(table->problem());
+  request.checksum = table->checksum();
   return request;
 }
 

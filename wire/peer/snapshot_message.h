@@ -24,7 +24,15 @@ enum class SnapshotRequestKind : std::uint8_t {
   kChunk = 2,      // `length` bytes of file number `file` at `offset`
   kStillBusy = 3,  // no question: what has been fetched is being checked and put in place
   kInstalled = 4,  // no question: it is in place
-  kGivenUp = 5,    // no question: it cannot be used here
+  kGivenUp = 5,    // no question: it cannot be used here; `problem` says what came was wrong
+};
+
+// Of what came, as far as it is not this side's. The one who sent it looks for itself.
+enum class SnapshotProblem : std::uint8_t {
+  kNone = 0,      // nothing is wrong with it
+  kManifest = 1,  // its manifest
+  kFile = 2,      // file number `file`: it came with `checksum`, or shorter than the manifest says
+  kRows = 3,      // the files are as the manifest says, the rows in them are not
 };
 
 struct SnapshotRequest {
@@ -37,7 +45,9 @@ struct SnapshotRequest {
   SnapshotRequestKind kind = SnapshotRequestKind::kManifest;
   std::uint32_t file = 0;
   std::uint64_t offset = 0;
-  std::uint32_t length = 0;  // kChunk: 1 to kSnapshotChunkMax
+  std::uint32_t length = 0;                          // kChunk: 1 to kSnapshotChunkMax
+  SnapshotProblem problem = SnapshotProblem::kNone;  // kGivenUp
+  std::uint64_t checksum = 0;                        // kFile; 0: it came shorter
 };
 
 enum class SnapshotPartStatus : std::uint8_t {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -17,40 +18,8 @@ using support::Outcome;
 
 constexpr std::size_t kWrongMax = 20;
 
-struct Logged {
-  std::string key;
-  std::optional<std::string> value;  // absent: unset
-  std::uint64_t revision = 0;
-};
-
 void complain(AuditResult& result, std::string what) {
   if (result.wrong.size() < kWrongMax) result.wrong.push_back(std::move(what));
-}
-
-std::map<wire::Position, Logged> read_events(const std::string& text, AuditResult& result) {
-  std::map<wire::Position, Logged> logged;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    const auto event = nlohmann::json::parse(line, nullptr, false);
-    const bool is_event = event.is_object() && event.contains("position") &&
-                          event.contains("body") && event.contains("revision");
-    const auto position =
-        is_event ? wire::parse_position(event["position"].get<std::string>()) : std::nullopt;
-    if (!position) {
-      complain(result, "not an event of a key: " + line);
-      continue;
-    }
-    const auto& body = event["body"];
-    Logged entry;
-    entry.key = body.value("key", "");
-    if (event.value("type", "") == "ConfigSet") entry.value = body.value("value", "");
-    entry.revision = event["revision"].get<std::uint64_t>();
-    if (!logged.emplace(*position, std::move(entry)).second) {
-      complain(result, "two events at " + wire::to_string(*position));
-    }
-  }
-  result.events = logged.size();
-  return logged;
 }
 
 void check_revisions(const std::map<wire::Position, Logged>& logged, AuditResult& result) {
@@ -104,9 +73,37 @@ void check_acknowledged(const std::map<wire::Position, Logged>& logged, const Re
 
 }  // namespace
 
+std::map<wire::Position, Logged> read_events(const std::string& events,
+                                             std::vector<std::string>& wrong) {
+  std::map<wire::Position, Logged> logged;
+  std::istringstream lines(events);
+  for (std::string line; std::getline(lines, line);) {
+    const auto event = nlohmann::json::parse(line, nullptr, false);
+    const bool is_event = event.is_object() && event.contains("position") &&
+                          event.contains("body") && event.contains("revision");
+    const auto position =
+        is_event ? wire::parse_position(event["position"].get<std::string>()) : std::nullopt;
+    if (!position) {
+      wrong.push_back("not an event of a key: " + line);
+      continue;
+    }
+    const auto& body = event["body"];
+    Logged entry;
+    entry.key = body.value("key", "");
+    if (event.value("type", "") == "ConfigSet") entry.value = body.value("value", "");
+    entry.revision = event["revision"].get<std::uint64_t>();
+    if (!logged.emplace(*position, std::move(entry)).second) {
+      wrong.push_back("two events at " + wire::to_string(*position));
+    }
+  }
+  return logged;
+}
+
 AuditResult audit_events(const std::string& events, const Recorder& recorder) {
   AuditResult result;
-  const auto logged = read_events(events, result);
+  const auto logged = read_events(events, result.wrong);
+  result.wrong.resize(std::min(result.wrong.size(), kWrongMax));
+  result.events = logged.size();
   check_revisions(logged, result);
   check_once(logged, recorder, result);
   check_acknowledged(logged, recorder, result);

@@ -1,6 +1,8 @@
 // Audit: what the log says about the calls that clients made, once the cluster is whole again.
 #pragma once
 
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +19,16 @@ struct AuditResult {
   std::size_t events = 0;
   std::size_t acknowledged = 0;  // changes that were looked for
 };
+// One of those lines.
+struct Logged {
+  std::string key;
+  std::optional<std::string> value;  // absent: unset
+  std::uint64_t revision = 0;
+};
+// `wrong`: what is none.
+std::map<wire::Position, Logged> read_events(const std::string& events,
+                                             std::vector<std::string>& wrong);
+
 AuditResult audit_events(const std::string& events, const Recorder& recorder);
 
 }  // namespace bib::nemesis

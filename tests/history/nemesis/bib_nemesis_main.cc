@@ -15,7 +15,9 @@
 #include <filesystem>
 
 #include "audit.h"
+#include "levels.h"
 #include "nemesis.h"
+#include "raw_clients.h"
 #include "support/linearizability.h"
 #include "support/test_support.h"
 #include "workload.h"
@@ -141,6 +143,7 @@ class Run {
   cluster::Cluster cluster_;
   Recorder recorder_;
   std::unique_ptr<Workload> workload_;
+  std::unique_ptr<RawClients> raw_clients_;
   std::chrono::steady_clock::time_point begun_;
   bool is_broken_ = false;
 };
@@ -157,9 +160,11 @@ Exit Run::run() {
   load.seed = options_.seed;
   load.rate = options_.rate;
   workload_ = std::make_unique<Workload>(load, recorder_);
+  raw_clients_ = std::make_unique<RawClients>(load, *workload_, recorder_);
   Nemesis nemesis(cluster_, *network_, disks_, recorder_);
   begun_ = std::chrono::steady_clock::now();
   const bool is_done = follow_schedule(nemesis);
+  raw_clients_->stop();
   workload_->stop();
   nemesis.heal();
   if (is_done) check_whole();
@@ -227,9 +232,10 @@ void Run::check_whole() {
 // From the node whose log goes back furthest, as far as it goes; a snapshot may cut it meanwhile.
 void Run::check_log() {
   cluster::Finished listed;
+  wire::LogIndex first;
   const auto list = [&] {
     std::size_t from = 0;
-    wire::LogIndex first;
+    first = wire::LogIndex();
     for (std::size_t node = 0; node < cluster_.size(); ++node) {
       const auto view = cluster_.view(node);
       if (!view || (first != wire::LogIndex() && view->first >= first)) continue;
@@ -249,6 +255,11 @@ void Run::check_log() {
   fmt::print("log: {} events, {} acknowledged changes looked up\n", audit.events,
              audit.acknowledged);
   for (const std::string& wrong : audit.wrong) broken(wrong);
+  const LevelResult levels = judge_levels(listed.out, first, recorder_, cluster_.size());
+  fmt::print("levels: {} reads judged; {} requests repeated or altered\n", levels.reads,
+             raw_clients_->repeats());
+  for (const std::string& wrong : levels.wrong) broken(wrong);
+  if (levels.reads == 0) broken("no read of another level was answered");
 }
 
 Exit Run::judge(const Nemesis& nemesis) {

@@ -59,17 +59,19 @@ void Nemesis::end(const Fault& fault) {
   }
 }
 
-// One node; a tenth of the time a majority, and a tenth all of them.
+// One node; a quarter of the time several, and a quarter all of them. They start together again.
 void Nemesis::kill(std::uint64_t choice) {
-  const std::uint64_t how = take(choice, 10);
+  const std::uint64_t how = take(choice, 4);
   const std::size_t first = choose(choice);
   const std::size_t nodes = cluster_.size();
-  const std::size_t count = how == 0 ? nodes : how == 1 ? nodes / 2 + 1 : 1;
+  const std::size_t count = how == 0 ? nodes : how == 1 ? 2 + take(choice, nodes - 2) : 1;
   std::string names;
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t node = (first + i) % nodes;
     if (paused_.contains(node)) continue;
+    recorder_.node_ends(node);
     cluster_.kill_9(node);
+    recorder_.node_ends(node);
     killed_.insert(node);
     names += (names.empty() ? "" : " ") + node_name(node);
   }

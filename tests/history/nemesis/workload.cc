@@ -76,7 +76,7 @@ class Workload::Client {
     const cli::Completion completion = at_node_[node]->call(query);
     const bool is_not_set =
         !completion.reply && completion.reply.error().code == ErrorCode::kNotFound;
-    if (is_not_set) return finish(call, operation, answer_of(Outcome::kOk, 0), {});
+    if (is_not_set) return finish(call, operation, answer_of(Outcome::kOk, 0));
     if (!completion.reply) return give_up(call, operation, completion.reply.error());
     const auto reply = wire::decode_query_reply(completion.reply->body.view());
     if (!reply) return give_up(call, operation, reply.error());
@@ -87,7 +87,7 @@ class Workload::Client {
       answer.value = std::string(row->value);
       answer.revision = row->revision.value();
     }
-    finish(call, operation, answer, {});
+    finish(call, operation, answer);
   }
 
   void change(std::size_t call, const Operation& operation, cli::Client& client) {
@@ -106,12 +106,22 @@ class Workload::Client {
     if (!reply) return give_up(call, operation, reply.error());
     std::optional<wire::Position> position;
     if (!reply->unchanged) position = reply->position;
-    finish(call, operation, answer_of(Outcome::kOk, reply->revision.value()), position);
+    finish(call, operation, answer_of(Outcome::kOk, reply->revision.value()), position,
+           node_of(client));
+  }
+
+  // Who has answered.
+  std::optional<std::size_t> node_of(const cli::Client& client) const {
+    const auto& servers = workload_.options_.servers;
+    if (!client.server()) return std::nullopt;
+    const auto found = std::find(servers.begin(), servers.end(), client.server()->address);
+    if (found == servers.end()) return std::nullopt;
+    return static_cast<std::size_t>(found - servers.begin());
   }
 
   void finish(std::size_t call, const Operation& operation, const Operation& answer,
-              std::optional<wire::Position> position) {
-    workload_.recorder_.complete(call, answer, {}, position);
+              std::optional<wire::Position> position = {}, std::optional<std::size_t> node = {}) {
+    workload_.recorder_.complete(call, answer, {}, position, node);
     workload_.learn(operation, answer);
     ++workload_.acknowledged_;
   }
@@ -195,6 +205,11 @@ Operation Workload::choose(wire::Prng& random, std::size_t client) {
     if (kind < 95) operation.expected = revision;
   }
   return operation;
+}
+
+std::string Workload::some_key(wire::Prng& random) const {
+  const std::lock_guard lock(mutex_);
+  return "history/" + std::to_string(group_ * options_.keys + random.below(options_.keys));
 }
 
 void Workload::learn(const Operation& operation, const Operation& answer) {

@@ -45,6 +45,9 @@ class Workload {
   std::uint64_t acknowledged() const { return acknowledged_; }
   // Answers that no correct node gives.
   std::vector<std::string> unexpected() const;
+  void report(const std::string& what);
+  // One of the present keys.
+  std::string some_key(wire::Prng& random) const;
 
  private:
   struct Belief {
@@ -56,7 +59,6 @@ class Workload {
   void run(std::size_t client);
   support::Operation choose(wire::Prng& random, std::size_t client);
   void learn(const support::Operation& operation, const support::Operation& answer);
-  void report(const std::string& what);
   bool pause(std::chrono::microseconds time);
 
   WorkloadOptions options_;

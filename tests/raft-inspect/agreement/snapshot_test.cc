@@ -17,6 +17,7 @@
 #include "projections/apply/projector.h"
 #include "support/test_support.h"
 #include "wire/client/client_message.h"
+#include "wire/log/commit_note.h"
 #include "wire/log/entry.h"
 #include "wire/log/log_start.h"
 #include "wire/model/event.h"
@@ -205,6 +206,47 @@ TEST_CASE("node and tool agree on what is damage to a log that begins in the mid
   }
   CHECK(data.inspect({"verify"}) == 3);
   CHECK_FALSE(data.starts());
+}
+
+TEST_CASE("node and tool agree on a log that has lost what was committed in it") {
+  Data data;
+  const fs::path note = data.dir / "log" / wire::kCommitNoteFileName;
+  const auto write = [&](std::uint64_t log_id, std::uint64_t index, std::uint64_t term) {
+    const auto bytes = wire::encode_commit_note(
+        {.log_id = log_id, .committed = {.index = LogIndex(index), .term = Term(term)}});
+    support::write_file(note, std::string(wire::as_text(bytes)));
+  };
+  SECTION("the log has all of it") {
+    write(7, 60, 1);
+    CHECK(data.inspect({"verify"}) == 0);
+    CHECK(data.inspect({"status"}) == 0);
+    CHECK(data.said("to entry 60 at least"));
+    CHECK(data.starts());
+  }
+  SECTION("the log ends before it") {
+    write(7, 61, 1);
+    CHECK(data.inspect({"verify"}) == 3);
+    CHECK(data.said("entries up to 61"));
+    CHECK_FALSE(data.starts());
+  }
+  SECTION("the log has another entry there") {
+    write(7, 60, 2);
+    CHECK(data.inspect({"verify"}) == 3);
+    CHECK_FALSE(data.starts());
+  }
+  SECTION("the note is of another log") {
+    write(9, 61, 1);
+    CHECK(data.inspect({"verify"}) == 0);
+    CHECK(data.said("says nothing"));
+    CHECK(data.starts());
+  }
+  SECTION("the note is torn") {
+    write(7, 61, 1);
+    data.flip(note, 25);
+    CHECK(data.inspect({"verify"}) == 0);
+    CHECK(data.said("checksum"));
+    CHECK(data.starts());
+  }
 }
 
 TEST_CASE("node and tool agree on what is no damage to a log that begins in the middle") {
