@@ -61,6 +61,7 @@ Accepted Raft::on_append(const PeerMessage& message) {
   }
   const Accepted accepted = take_entries(message);
   const LogIndex end = message.log_index + message.entries.size();
+  if (following_.conflict && end >= following_.conflict->index) following_.conflict.reset();
   following_.proved = std::max(following_.proved, end);
   learn_commit(message.commit, end);
   following_.ack_is_due = true;
@@ -83,8 +84,9 @@ std::optional<wire::LogPosition> Raft::contradiction_in(const PeerMessage& messa
   return std::nullopt;
 }
 
-// One message could be a broken node's that leads nobody; the cluster's leader goes on, and says so
-// again.
+// One message could be a broken node's that leads nobody. It is forgotten when this leader's
+// entries turn out to be the same up to there, or another term comes; until then this node answers
+// nothing, so that nobody counts it.
 void Raft::note_conflict(NodeId leader, wire::LogPosition leaders) {
   if (following_.conflict) return;
   following_.conflict = CommittedConflict{.leader = leader,
@@ -145,6 +147,7 @@ Accepted Raft::take_entries(const PeerMessage& message) {
 }
 
 void Raft::refuse_append(const PeerMessage& message) {
+  if (is_contradicted()) return;
   // Where the logs may still meet: not after this log's end, nor where its terms are above that of
   // the leader's entry; and everything committed does match.
   const std::optional<wire::LogPosition> below =
@@ -163,6 +166,7 @@ void Raft::refuse_append(const PeerMessage& message) {
 // Proves nothing about the log; the answer reports what earlier messages have proven: durable
 // (match) and arrived (hint_index).
 void Raft::on_heartbeat(const PeerMessage& message) {
+  if (is_contradicted()) return;
   learn_commit(message.commit, following_.proved);
   PeerMessage reply = message_to(message.from, MessageKind::kHeartbeatReply);
   reply.match = acknowledged();
@@ -183,6 +187,7 @@ LogIndex Raft::acknowledged() const {
 
 bool Raft::ack_can_go() const {
   if (!following_.ack_is_due || role_ != Role::kFollower || leader_ == wire::NodeId()) return false;
+  if (is_contradicted()) return false;
   return disk_.durable >= following_.proved || disk_.durable > following_.acked;
 }
 

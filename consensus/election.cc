@@ -116,8 +116,8 @@ void Raft::adopt_term(Term term) {
   term_ = term;
   vote_ = NodeId();
   disk_.hard_state_is_pending = true;
-  following_.proved = commit_;
-  following_.acked = std::min(disk_.durable, following_.proved);
+  following_.proved = wire::LogIndex();
+  following_.acked = wire::LogIndex();
   following_.ack_is_due = false;
   following_.conflict.reset();
 }

@@ -51,8 +51,7 @@ Raft::Raft(const RaftConfig& config, const Restored& restored)
       memberships_(restored.memberships),
       commit_(restored.known_committed()),
       applied_(restored.applied),
-      disk_{.durable = log_.last_index(), .handed = log_.last_index()},
-      following_{.proved = commit_, .acked = commit_} {
+      disk_{.durable = log_.last_index(), .handed = log_.last_index()} {
   // A snapshot was durable before the term that came with it. No vote of that term can have left.
   if (term_ < log_.base().term) {
     term_ = log_.base().term;

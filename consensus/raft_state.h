@@ -55,8 +55,8 @@ struct OwnDisk {
 };
 
 // A follower and its leader. proved: this log is the same as the log of this term's leader up to
-// here. It starts at the commit index, which every later leader has (Raft §5.4.3), and only
-// messages move it.
+// here, by what that leader has sent. Every leader has what is committed (Raft §5.4.3) as long as
+// disks keep what they have synced; a follower acknowledges nothing on that ground.
 struct FollowerState {
   wire::LogIndex proved;
   wire::LogIndex acked;     // the last position that was acknowledged to the leader

@@ -81,11 +81,19 @@ void Raft::on_snapshot(const PeerMessage& message) {
     drop(DropReason::kMalformed);
     return;
   }
-  if (message.log_index > commit_) {
-    effects_.receive_snapshot =
-        ReceiveSnapshot{message.from, {message.log_index, message.log_term}};
+  const wire::LogPosition last{message.log_index, message.log_term};
+  const bool is_known = last.index <= commit_ && last.index >= log_.base().index;
+  if (is_known && log_.term_at(last.index) != last.term) {
+    note_conflict(message.from, last);
+    drop(DropReason::kContradiction);
     return;
   }
+  if (is_contradicted()) return;  // it would take the place of what the cluster has lost
+  if (last.index > commit_) {
+    effects_.receive_snapshot = ReceiveSnapshot{message.from, last};
+    return;
+  }
+  following_.proved = std::max(following_.proved, last.index);
   PeerMessage reply = message_to(message.from, MessageKind::kSnapshotReply);
   reply.match = acknowledged();
   send_when_durable(std::move(reply));

@@ -10,6 +10,17 @@ namespace bib::engine {
 using wire::ErrorCode;
 using wire::PeerMessage;
 
+namespace {
+
+constexpr std::uint32_t kLinesMax = 6;  // of each kind in a period
+
+}  // namespace
+
+Conflicts::Conflicts(NodeParts& parts)
+    : parts_(parts),
+      own_lines_(parts.world.logger, "raft", "lines about contradictions", kLinesMax),
+      others_lines_(parts.world.logger, "peer", "reports of conflicts", kLinesMax) {}
+
 void Conflicts::on_conflict(const consensus::CommittedConflict& conflict) {
   const std::uint64_t first = conflict.index.value();
   const wire::LogIndex commit = parts_.driver->raft().commit();
@@ -20,18 +31,20 @@ void Conflicts::on_conflict(const consensus::CommittedConflict& conflict) {
       "were lost, or put back to an earlier state)",
       first, conflict.own.value(), to_string(conflict.leader), conflict.leaders.value());
   refuses_reads_ = true;
-  parts_.queries->refuse_all(
-      Queries::Distrust::kLog,
-      fmt::format("this node answers no reads: entry {}, which it knows to be committed, is not in "
-                  "the leader's log; ask another node",
-                  first));
+  const std::string why = fmt::format(
+      "this node answers no reads: entry {}, which it knows to be committed, is not in the "
+      "leader's "
+      "log; ask another node",
+      first);
+  parts_.queries->refuse_all(Queries::Distrust::kLog, why);
+  parts_.feed->end_all({ErrorCode::kNotLeader, why},
+                       parts_.driver->raft().membership().find(conflict.leader));
   report(conflict);
   if (!conflict.lasts) {
-    return parts_.world.logger.error(
-        "raft",
-        "{}. This node takes no part and answers no reads; if the leader stands by it, it "
-        "ends",
-        what);
+    return own_lines_.error(parts_.world.turns.now_ms(),
+                            "{}. This node takes no part and answers no reads; if the leader "
+                            "stands by it, it ends",
+                            what);
   }
   parts_.world.peers.flush();
   parts_.fail(
@@ -45,10 +58,13 @@ void Conflicts::on_conflict(const consensus::CommittedConflict& conflict) {
 }
 
 void Conflicts::on_turn() {
+  own_lines_.look(parts_.world.turns.now_ms());
+  others_lines_.look(parts_.world.turns.now_ms());
   if (!refuses_reads_ || parts_.driver->raft().is_contradicted()) return;
   refuses_reads_ = false;
   parts_.queries->refuse_all(Queries::Distrust::kLog, std::nullopt);
-  parts_.world.logger.info("raft", "the leader that contradicted what is committed here is gone");
+  own_lines_.info(parts_.world.turns.now_ms(),
+                  "no leader contradicts what is committed here any more: reads go on");
 }
 
 // May be lost; it is sent when the conflict is found and again at the end.
@@ -82,11 +98,10 @@ void Conflicts::on_report(const PeerMessage& report) {
   std::string& known = reports_[report.from];
   if (known == text) return;
   known = std::move(text);
-  parts_.world.logger.error("peer",
-                            "node {} reports that {}. It ends, to keep them: on that node, its log "
-                            "and `raft-inspect log` "
-                            "say more",
-                            to_string(report.from), known);
+  others_lines_.error(parts_.world.turns.now_ms(),
+                      "node {} reports that {}. It ends, to keep them: on that node, its log and "
+                      "`raft-inspect log` say more",
+                      to_string(report.from), known);
 }
 
 void Conflicts::on_membership(const wire::Membership& membership) {

@@ -306,6 +306,14 @@ void EventFeed::end(std::uint64_t id) {
   settle(session);
 }
 
+void EventFeed::end_all(const wire::Error& why, const wire::Member* leader) {
+  while (!feeds_.empty()) {
+    const auto& [id, feed] = *feeds_.begin();
+    clients_.refuse(feed.asker, why, leader);
+    end(id);
+  }
+}
+
 void EventFeed::send(const Feed& feed, bool end) {
   wire::ClientEncoder encoder;
   wire::EventsReply reply;

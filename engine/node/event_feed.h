@@ -51,6 +51,8 @@ class EventFeed {
   void on_turn(wire::LogIndex readable);
   void on_session_end(SessionId session);
   void on_session_drained(SessionId session);
+  // What is committed here is not to be believed: all that run are refused with this.
+  void end_all(const wire::Error& why, const wire::Member* leader);
 
   std::uint64_t overloaded() const { return overloaded_; }
 

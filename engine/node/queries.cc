@@ -75,7 +75,11 @@ void Queries::when_consistent(Asker asker, wire::Consistency consistency,
                               std::function<void()> read) {
   if (is_refused(asker, Distrust::kLog)) return;
   const bool must = must_confirm(consistency) && !BIB_MUTANT(kListsAtOnce);
-  if (must) return confirm(asker, sizeof(Waiting), std::move(read));
+  if (must) {
+    return confirm(asker, sizeof(Waiting), [this, asker, read = std::move(read)] {
+      if (!is_refused(asker, Distrust::kLog)) read();
+    });
+  }
   if (may_answer_at_once(asker, consistency)) read();
 }
 

@@ -80,6 +80,68 @@ TEST_CASE("A leader without what is committed here is told of, and again when it
   CHECK(raft.log().term_at(LogIndex(2)) == Term(1));
 }
 
+TEST_CASE("A node that its leader contradicts answers nothing, so that nobody counts it") {
+  Raft raft = follower();
+  raft.step(append_of(2, 1));
+  REQUIRE(raft.is_contradicted());
+  drain(raft);
+  PeerMessage heartbeat = from_leader(MessageKind::kHeartbeat);
+  heartbeat.term = Term(4);
+  raft.step(heartbeat);
+  raft.step(append_of(9, 4));  // after the end of its log
+  CHECK(drain(raft).empty());
+}
+
+TEST_CASE("A leader whose own entries agree with what is committed contradicts no more") {
+  Raft raft = follower();
+  raft.step(append_of(2, 1));
+  REQUIRE(raft.is_contradicted());
+  REQUIRE(raft.step(append_of(3, 1)).appended == 1);  // after entry 2, as it is here
+  CHECK_FALSE(raft.is_contradicted());
+  CHECK_FALSE(drain(raft).empty());
+  for (unsigned i = 0; i < config_of(1).election_ticks_min - 1; ++i) raft.tick();
+  CHECK(conflicts_in(raft).empty());
+}
+
+TEST_CASE("A follower acknowledges what its leader has sent, not what it knows to be committed") {
+  Raft raft = follower();  // entries 1 and 2 are committed
+  PeerMessage heartbeat = from_leader(MessageKind::kHeartbeat);
+  heartbeat.term = Term(4);
+  raft.step(heartbeat);
+  std::vector<PeerMessage> said = drain(raft);
+  REQUIRE(said.size() == 1);
+  CHECK(said.front().kind == MessageKind::kHeartbeatReply);
+  CHECK(said.front().match == LogIndex());
+  CHECK(said.front().hint_index == LogIndex());
+  raft.step(append_of(3, 1));
+  said = drain(raft);
+  REQUIRE_FALSE(said.empty());
+  CHECK(said.back().kind == MessageKind::kAppendReply);
+  CHECK(said.back().match == LogIndex(3));
+}
+
+TEST_CASE(
+    "A snapshot of what this node has is acknowledged; one that contradicts it is a conflict") {
+  Raft raft = follower();  // entries 1 and 2, of term 1, are committed
+  PeerMessage offer = from_leader(MessageKind::kSnapshot);
+  offer.term = Term(4);
+  offer.log_index = LogIndex(2);
+  offer.log_term = Term(1);
+  raft.step(offer);
+  const std::vector<PeerMessage> said = drain(raft);
+  REQUIRE(said.size() == 1);
+  CHECK(said.front().kind == MessageKind::kSnapshotReply);
+  CHECK(said.front().match == LogIndex(2));
+  offer.log_term = Term(2);
+  raft.step(offer);
+  CHECK(raft.is_contradicted());
+  CHECK(raft.dropped(DropReason::kContradiction) == 1);
+  offer.log_index = LogIndex(9);
+  raft.step(offer);
+  REQUIRE(raft.has_effects());
+  CHECK_FALSE(raft.take_effects().receive_snapshot);
+}
+
 TEST_CASE("Another leader ends a conflict") {
   Raft raft = follower();
   raft.step(append_of(2, 1));
