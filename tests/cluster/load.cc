@@ -1,5 +1,6 @@
 #include "load.h"
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -27,11 +28,14 @@ void Load::run(Client& client) {
     wire::SetConfig set;
     set.key = client.key;
     set.value = value;
+    const cli::Clock::time_point begin = cli::Clock::now();
     if (connection.call(wire::CommandBody(set)).reply) {
       client.acknowledged = number;
     } else {
       ++failures_;
     }
+    const auto took = std::chrono::ceil<std::chrono::milliseconds>(cli::Clock::now() - begin);
+    if (took.count() > client.longest_ms) client.longest_ms = took.count();
   }
 }
 
@@ -39,6 +43,12 @@ std::uint64_t Load::count() const {
   std::uint64_t sum = 0;
   for (const auto& client : clients_) sum += client->acknowledged;
   return sum;
+}
+
+std::chrono::milliseconds Load::longest() {
+  std::int64_t longest = 0;
+  for (const auto& client : clients_) longest = std::max(longest, client->longest_ms.exchange(0));
+  return std::chrono::milliseconds(longest);
 }
 
 bool Load::goes_on(std::uint64_t writes) const {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -26,6 +27,8 @@ class Load {
   // Writes that were acknowledged so far, and such that were refused or not answered in time.
   std::uint64_t count() const;
   std::uint64_t failures() const { return failures_; }
+  // How long the longest write took, refused or not, of those that ended since the last call.
+  std::chrono::milliseconds longest();
   // So many more are acknowledged within a generous time.
   bool goes_on(std::uint64_t writes) const;
   void stop();
@@ -36,6 +39,7 @@ class Load {
   struct Client {
     std::string key;
     std::atomic<std::uint64_t> acknowledged = 0;
+    std::atomic<std::int64_t> longest_ms = 0;
     std::thread thread;
   };
 

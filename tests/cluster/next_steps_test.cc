@@ -303,6 +303,77 @@ TEST_CASE("a node whose log is lost founds and asks nothing, and joins again as 
   join_again_as_told(cluster, node, said, id);
 }
 
+TEST_CASE("a node whose log is on a disk that is not there is well once it has what it is told") {
+  Cluster cluster(quick_timeouts());
+  cluster.form(3);
+  write_entries(cluster, 1);
+  const std::size_t node = a_follower(cluster);
+  const wire::NodeId id = cluster.id(node);
+  const fs::path log = cluster.data(node) / "log";
+  const fs::path disk = cluster.data(node).string() + ".disk";
+  const fs::path elsewhere = cluster.data(node).string() + ".elsewhere";
+  stop(cluster, node);
+  fs::create_directories(disk);
+  fs::rename(log, disk / "log");
+  fs::create_directory_symlink(disk / "log", log);
+  cluster.start(node);
+  require_well(cluster);
+  stop(cluster, node);
+
+  fs::rename(disk, elsewhere);
+  const std::string said = refused(cluster, node, 3);
+  CHECK_THAT(said, Contains(log.string() + ": this symbolic link points to nothing") &&
+                       Contains("Mount the disk that it points to, or correct the link"));
+  SECTION("the disk is mounted") {
+    fs::rename(elsewhere, disk);
+  }
+  SECTION("the link is corrected") {
+    fs::remove(log);
+    fs::create_directory_symlink(elsewhere / "log", log);
+  }
+  cluster.start(node);
+  require_well(cluster);
+  CHECK(cluster.id(node) == id);
+  CHECK(fs::is_symlink(log));
+}
+
+TEST_CASE("a node without the snapshot that it was putting in place does what it is told") {
+  Cluster cluster(short_logs());
+  cluster.form(3);
+  const std::size_t node = a_follower(cluster);
+  const wire::NodeId id = cluster.id(node);
+  REQUIRE(support::wait_until(
+      [&] {
+        write_entries(cluster, 10);
+        return has_cut_log(cluster, node);
+      },
+      60s));
+  stop(cluster, node);
+  const fs::path snapshots = cluster.data(node) / "snapshots";
+  const fs::path away = cluster.data(node).string() + ".snapshot";
+  std::string newest;
+  for (const auto& snapshot : fs::directory_iterator(snapshots)) {
+    newest = std::max(newest, snapshot.path().filename().string());
+  }
+  fs::rename(snapshots / newest, away);
+  support::write_file(snapshots / "installing", newest + "\n");
+
+  const std::string said = refused(cluster, node, 1);
+  CHECK_THAT(said, Contains("snapshot " + newest + " was being put in place") &&
+                       Contains(snapshots.string() + " no longer holds it") &&
+                       Contains("If the snapshot was moved, put it back"));
+  SECTION("it was moved") {
+    fs::rename(away, snapshots / newest);
+    cluster.start(node);
+    require_well(cluster);
+    CHECK_THAT(cluster.node_log(node), Contains("completing the installation of snapshot"));
+    CHECK(cluster.id(node) == id);
+  }
+  SECTION("it is lost") {
+    join_again_as_told(cluster, node, said, id);
+  }
+}
+
 TEST_CASE("a node that is given the rows of another one says so, and is well once it has its own") {
   Cluster cluster(quick_timeouts());
   cluster.form(3);

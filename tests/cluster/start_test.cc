@@ -54,6 +54,23 @@ TEST_CASE("a node that was killed and starts alone shows what it knew to be comm
       20s));
 }
 
+TEST_CASE("three nodes that are killed at once and start again take writes without a timeout") {
+  Environment environment;
+  SECTION("every timeout is at its default") {}
+  SECTION("an election timeout is longer than this test") {
+    // So the election that lets it pass waited for none: each asked when another came into reach.
+    environment["BIBD_CLUSTER_RAFT_ELECTION_TIMEOUT"] = "10m";
+  }
+  Cluster cluster(environment);
+  cluster.form(3);
+  const std::uint64_t written = write(cluster);
+  for (std::size_t node = 0; node < 3; ++node) cluster.kill_9(node);
+  for (std::size_t node = 0; node < 3; ++node) cluster.start(node);
+  REQUIRE(support::wait_until([&] { return cluster.leader().has_value(); }, 60s));
+  CHECK(write(cluster) > written);
+  CHECK(support::wait_until([&] { return cluster.all_healthy() && cluster.converged(); }, 60s));
+}
+
 TEST_CASE("the rows of a few writes are on the disk after a while, though nobody stops the node") {
   Cluster cluster(quick_timeouts());
   cluster.form(1);
