@@ -105,12 +105,15 @@ TEST_CASE("setup does not put a new node on an earlier node's data") {
 }
 
 TEST_CASE("a node joins with a token from the command line or from standard input") {
-  std::string text = make_token("our-cluster", "10.9.8.7:4002", 60000).text;
-  for (bool from_input : {false, true}) {
+  const std::string text = make_token("our-cluster", "10.9.8.7:4002", 60000).text;
+  const std::string broken = "  " + text.substr(0, 70) + "\r\n\t " + text.substr(70) + "\n";
+  for (const auto& [argument, input] : std::vector<std::pair<std::string, std::string>>{
+           {text, ""}, {broken, ""}, {"-", text}, {"-", broken}}) {
+    CAPTURE(argument, input);
     Home home;
-    Session session({"setup", "--daemon", "--cluster-join", from_input ? "-" : text, "-o", "json",
-                     "--listen", "10.9.8.6:4002", "--insecure"},
-                    from_input ? "  " + text + "\n" : "", home.variables());
+    Session session({"setup", "--daemon", "--cluster-join", argument, "-o", "json", "--listen",
+                     "10.9.8.6:4002", "--insecure"},
+                    input, home.variables());
     REQUIRE(session.run() == 0);
     Json data = Json::parse(session.out());
     REQUIRE(data["cluster_name"] == "our-cluster");
