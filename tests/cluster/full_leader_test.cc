@@ -71,7 +71,7 @@ class SmallDisk {
 
 bool can_mount() {
   return run({"/usr/bin/env", "unshare", "-m", "/bin/sh", "-c",
-              "mount -t tmpfs none /mnt && nsenter -t $$ -m true"})
+              "mount -t tmpfs none /tmp && nsenter -t $$ -m true"})
              .exit_code == 0;
 }
 

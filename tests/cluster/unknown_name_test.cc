@@ -34,6 +34,7 @@ TEST_CASE("members start and elect although the name of one is not found") {
   for (std::size_t node = 0; node < 3; ++node) {
     if (node != away) cluster.start(node);
   }
+  (void)leader_of(cluster);
   must_bib(cluster, {"config", "set", "k", "1"});
   for (std::size_t node = 0; node < 3; ++node) {
     if (node == away) continue;
