@@ -30,9 +30,7 @@ std::filesystem::path Cluster::log_path(std::size_t node) const {
 }
 
 std::string Cluster::node_log(std::size_t node) const {
-  // The process makes it when it starts.
-  const std::filesystem::path path = log_path(node);
-  return std::filesystem::exists(path) ? support::read_file(path) : std::string();
+  return support::read_file(log_path(node));
 }
 std::string Cluster::api(std::size_t node) const {
   return nodes_[node].place.host + ":" + std::to_string(nodes_[node].api_port);

@@ -39,11 +39,15 @@ void redirect(const std::filesystem::path& file, int descriptor, int flags) {
 
 Process::Process(const std::vector<std::string>& command, const Environment& environment,
                  const std::filesystem::path& log) {
+  // It is there when this returns.
+  const int made = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (made < 0) throw std::runtime_error("cannot make " + log.string());
+  ::close(made);
   id_ = ::fork();
   if (id_ < 0) throw std::runtime_error("fork failed");
   if (id_ != 0) return;
   redirect("/dev/null", STDIN_FILENO, O_RDONLY);
-  redirect(log, STDOUT_FILENO, O_WRONLY | O_CREAT | O_APPEND);
+  redirect(log, STDOUT_FILENO, O_WRONLY | O_APPEND);
   ::dup2(STDOUT_FILENO, STDERR_FILENO);
   become(command, environment);
 }
