@@ -82,48 +82,4 @@ TEST_CASE("rows that come a few at a time do not leave a file each") {
   }
 }
 
-namespace {
-
-// A disk that has no room for what a merge writes: table files that do not come in by "incoming".
-class NoRoomForMerges final : public rocksdb::EnvWrapper {
- public:
-  NoRoomForMerges() : rocksdb::EnvWrapper(rocksdb::Env::Default()) {}
-  rocksdb::Status NewWritableFile(const std::string& path,
-                                  std::unique_ptr<rocksdb::WritableFile>* file,
-                                  const rocksdb::EnvOptions& options) override {
-    if (path.ends_with(".sst") && path.find("/incoming/") == std::string::npos) {
-      ++refused;
-      return rocksdb::Status::NoSpace("no room");
-    }
-    return rocksdb::EnvWrapper::NewWritableFile(path, file, options);
-  }
-  int refused = 0;
-};
-
-}  // namespace
-
-TEST_CASE("a merge of small files that fails is no failure of the write before it") {
-  const support::TempDir directory;
-  NoRoomForMerges env;
-  const auto key_of = [](int i) { return fmt::format("{:04}", i); };
-  int written = 0;
-  {
-    const auto store =
-        must(RocksStore::open(directory / "state", {.ingest_bytes_min = 1, .env = &env}));
-    // Each sinks to the last level, beside the one before.
-    while (env.refused == 0 && written < 100) {
-      const std::vector<RowPtr> rows = {StoredRow::make(
-          make_row_key(Family::kSessions, key_of(written)), wire::as_bytes("value"))};
-      REQUIRE(store->write(rows));
-      ++written;
-    }
-  }
-  CHECK(env.refused > 0);
-  const auto store = must(RocksStore::open(directory / "state", {}));
-  for (int i = 0; i < written; ++i) {
-    CAPTURE(i);
-    REQUIRE(must(store->find(Family::kSessions, key_of(i))));
-  }
-}
-
 }  // namespace bib::projections
