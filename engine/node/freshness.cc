@@ -41,7 +41,9 @@ void Freshness::received(const PeerMessage& message, std::uint64_t now_us,
   const std::uint64_t now = clock(now_us);
   if (message.echo_us == 0 || message.echo_us > now) return;
   if (message.kind == MessageKind::kHeartbeatReply) {
-    if (raft.role() == Role::kLeader) confirmed_[message.from] = message.echo_us;
+    if (raft.role() != Role::kLeader) return;
+    confirmed_[message.from] = message.echo_us;
+    if (const auto confirmed = confirmed_at(now, raft)) state({raft.commit(), *confirmed}, raft);
     return;
   }
   const bool from_leader = raft.role() == Role::kFollower && raft.leader() == message.from;
@@ -49,8 +51,12 @@ void Freshness::received(const PeerMessage& message, std::uint64_t now_us,
       message.confirmed_age_us >= message.echo_us) {
     return;
   }
+  state({message.leader_commit, message.echo_us - message.confirmed_age_us}, raft);
+}
+
+void Freshness::state(const Statement& statement, const consensus::Raft& raft) {
   if (pending_) return;
-  pending_ = Statement{message.leader_commit, message.echo_us - message.confirmed_age_us};
+  pending_ = statement;
   applied(raft.applied());
 }
 
@@ -82,7 +88,9 @@ std::optional<std::uint64_t> Freshness::age_us(std::uint64_t now_us, const conse
                                                bool leader_is_current) const {
   const std::uint64_t now = clock(now_us);
   std::uint64_t as_of = as_of_us_;
-  if (raft.role() == Role::kLeader && leader_is_current) {
+  // One that applies less than it commits (its store is slow) is as old as what it has applied.
+  const bool is_current = leader_is_current && raft.applied() >= raft.commit();
+  if (raft.role() == Role::kLeader && is_current) {
     as_of = std::max(as_of, confirmed_at(now, raft).value_or(0));
   }
   if (as_of == 0 || as_of > now) return std::nullopt;

@@ -9,6 +9,7 @@
 // leader has committed, and how long ago it was confirmed by a majority; once the follower has
 // applied as much, its rows show everything that was acknowledged before
 //   (its own clock that came back) - (the leader's age of confirmation).
+// The leader, too, shows what it has committed only when it has applied it: others may be ahead.
 // A pause of either process makes that longer ago, never shorter.
 #pragma once
 
@@ -45,6 +46,7 @@ class Freshness {
     std::uint64_t as_of_us = 0;
   };
 
+  void state(const Statement& statement, const consensus::Raft& raft);
   std::uint64_t clock(std::uint64_t now_us) const { return base_ + now_us; }
   std::optional<std::uint64_t> confirmed_at(std::uint64_t now, const consensus::Raft& raft) const;
 

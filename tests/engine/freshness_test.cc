@@ -111,6 +111,24 @@ TEST_CASE("a follower that has not applied what is committed does not become fre
   CHECK(*rig.age(2) < 1000);
 }
 
+TEST_CASE("a leader that has not applied what it has committed does not become fresher") {
+  Rig rig(3);
+  rig.rafts.elect(1);
+  rig.heartbeat(1);
+  REQUIRE(rig.age(1));
+  const std::uint64_t before = *rig.age(1);
+  rig.rafts.lazy = 1;
+  REQUIRE(rig.rafts.at(1).propose(100));
+  rig.rafts.run();
+  rig.now_us += 1000;
+  for (int i = 0; i < 5; ++i) rig.heartbeat(1);
+  REQUIRE(rig.age(1));
+  CHECK(*rig.age(1) >= before + 1000);
+  rig.rafts.lazy = 0;
+  for (int i = 0; i < 3; ++i) rig.heartbeat(1);
+  CHECK(*rig.age(1) < 1000);
+}
+
 TEST_CASE("a follower that hears only a deposed leader grows old with it") {
   Rig rig(5);
   rig.rafts.elect(1);
