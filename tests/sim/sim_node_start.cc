@@ -273,6 +273,8 @@ void SimNode::on_join_reply(const wire::JoinReply& reply) {
   }
   world_.trace.line(name_, "is welcome");
   world_.oracle.on_welcomed(*this);
+  // Power goes before there is a log: what it told the others is in its note alone.
+  if (world_.faults_are_on && world_.random.below(6) == 0) disk_.crash_after(0);
   const Status status = open_and_run(reply.cluster, reply.membership.members);
   if (status) return;
   if (!disk_.crashed() && status.error().code != ErrorCode::kIo) {
