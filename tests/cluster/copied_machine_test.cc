@@ -6,7 +6,7 @@
 #include <chrono>
 #include <filesystem>
 
-#include "cluster.h"
+#include "steps.h"
 #include "wire/peer/join_token.h"
 
 using namespace bib;
@@ -21,11 +21,6 @@ void write(const Cluster& cluster, const std::string& value) {
   const Finished result = cluster.bib({"--timeout", "20s", "config", "set", "k", value});
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
-}
-
-void stop(Cluster& cluster, std::size_t node) {
-  cluster.process(node).signal(SIGTERM);
-  REQUIRE(cluster.process(node).wait(20s) == 0);
 }
 
 void require_healthy(const Cluster& cluster) {

@@ -1,17 +1,14 @@
 // Damage in a node's rows and snapshots, with real processes: who needs them gets whole ones, who
 // reads is answered by another node, and what a node says that cannot go on is followed to the end.
-#include <signal.h>
 
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
-#include "cluster.h"
+#include "steps.h"
 #include "wire/base/prng.h"
 
 using namespace bib;
@@ -32,14 +29,6 @@ Environment short_logs() {
   environment["BIBD_CLUSTER_SNAPSHOT_RETAIN_COUNT"] = "1";
   environment["BIBD_CLUSTER_RAFT_TRAILING_LOGS"] = "10";
   return environment;
-}
-
-std::string must_bib(const Cluster& cluster, std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), {"--timeout", "20s"});
-  const Finished result = cluster.bib(arguments);
-  INFO(result.err);
-  REQUIRE(result.exit_code == 0);
-  return result.out;
 }
 
 std::string key_of(int number) {
@@ -113,21 +102,9 @@ fs::path only_snapshot(const Cluster& cluster, std::size_t node) {
   return found;
 }
 
-void stop(Cluster& cluster, std::size_t node) {
-  cluster.process(node).signal(SIGTERM);
-  REQUIRE(cluster.process(node).wait(20s) == 0);
-}
-
 void require_well(const Cluster& cluster) {
   INFO(cluster.node_log(0));
   REQUIRE(support::wait_until([&] { return cluster.all_healthy() && cluster.converged(); }, 60s));
-}
-
-std::string last_words(const Cluster& cluster, std::size_t node) {
-  const std::string log = cluster.node_log(node);
-  const std::size_t last = log.rfind("\nbibd: ");
-  REQUIRE(last != std::string::npos);
-  return log.substr(last);
 }
 
 void damage_table(const fs::path& table) {
@@ -139,19 +116,6 @@ void damage_table(const fs::path& table) {
 // The rows of a node that does not run are damaged, in the middle of each of their larger files.
 void damage_rows(const Cluster& cluster, std::size_t node) {
   for (const fs::path& table : tables_in(cluster.data(node) / "state")) damage_table(table);
-}
-
-// The words of the printed command that begins so, with `value` for its placeholder.
-std::vector<std::string> printed_command(const std::string& said, const std::string& beginning,
-                                         const std::string& placeholder, const std::string& value) {
-  INFO(said);
-  const std::size_t begin = said.find("`" + beginning);
-  REQUIRE(begin != std::string::npos);
-  const std::size_t end = said.find('`', begin + 1);
-  std::istringstream text(said.substr(begin + 1, end - begin - 1));
-  std::vector<std::string> words{std::istream_iterator<std::string>(text), {}};
-  std::replace(words.begin(), words.end(), placeholder, value);
-  return words;
 }
 
 }  // namespace
@@ -261,17 +225,7 @@ TEST_CASE(
                        Contains(".damaged") && Contains("Keep that directory"));
   CHECK(fs::exists(cluster.data(node) / "state"));
 
-  const auto remove = printed_command(said, "bib cluster member remove", "ID", to_string(id));
-  must_bib(cluster, {remove.begin() + 1, remove.end()});
-  fs::rename(cluster.data(node), cluster.data(node).string() + ".away");
-  const std::string token =
-      nlohmann::json::parse(must_bib(cluster, {"-o", "json", "cluster", "token", "create"}))
-          .at("token");
-  const auto setup = printed_command(said, "bib setup", "TOKEN", token);
-  const Finished done = cluster.set_up_again(node, {setup.begin() + 2, setup.end()});
-  INFO(done.err);
-  REQUIRE(done.exit_code == 0);
-  cluster.start(node);
+  join_again_as_told(cluster, node, said, id);
   require_well(cluster);
   CHECK(cluster.id(node) != id);
 }

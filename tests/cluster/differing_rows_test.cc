@@ -1,16 +1,15 @@
 // Nodes whose rows were changed while they were stopped: they say so themselves, answer no reads
 // and do not lead, until their rows are rebuilt.
-#include <signal.h>
 
 #include <array>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <nlohmann/json.hpp>
 
-#include "cluster.h"
 #include "projections/apply/replay.h"
 #include "projections/state/keys.h"
 #include "projections/state/rocks_state.h"
+#include "steps.h"
 #include "wire/log/data_directory.h"
 #include "wire/model/row.h"
 
@@ -25,11 +24,6 @@ using projections::StoredRow;
 namespace {
 
 constexpr char kKey[] = "k";
-
-void stop(Cluster& cluster, std::size_t node) {
-  cluster.process(node).signal(SIGTERM);
-  REQUIRE(cluster.process(node).wait(20s) == 0);
-}
 
 std::filesystem::path rows_of(const Cluster& cluster, std::size_t node) {
   return cluster.data(node) / wire::kStateName;

@@ -1,15 +1,12 @@
 // What a node says that must not start, or that the others refuse: followed to the letter, on the
 // same machine and with the same configuration file, until the node is well.
-#include <signal.h>
 
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
-#include <iterator>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
-#include "cluster.h"
+#include "steps.h"
 #include "wire/base/prng.h"
 #include "wire/log/commit_note.h"
 
@@ -20,14 +17,6 @@ using Catch::Matchers::Contains;
 namespace fs = std::filesystem;
 
 namespace {
-
-std::string must_bib(const Cluster& cluster, std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), {"--timeout", "20s"});
-  const Finished result = cluster.bib(arguments);
-  INFO(result.err);
-  REQUIRE(result.exit_code == 0);
-  return result.out;
-}
 
 // Of some kilobytes each, which do not compress well.
 void write_entries(const Cluster& cluster, int count) {
@@ -50,55 +39,11 @@ std::size_t a_follower(const Cluster& cluster) {
   return (leader_of(cluster) + 1) % cluster.size();
 }
 
-void stop(Cluster& cluster, std::size_t node) {
-  cluster.process(node).signal(SIGTERM);
-  REQUIRE(cluster.process(node).wait(20s) == 0);
-}
-
 // Starts the node, which ends with this exit code; its last words.
 std::string refused(Cluster& cluster, std::size_t node, int exit_code) {
   cluster.start(node);
   REQUIRE(cluster.process(node).wait(30s) == exit_code);
-  const std::string log = cluster.node_log(node);
-  const std::size_t last = log.rfind("\nbibd: ");
-  REQUIRE(last != std::string::npos);
-  return log.substr(last);
-}
-
-// The words of the printed command that begins so, with `value` for its placeholder.
-std::vector<std::string> printed_command(const std::string& said, const std::string& beginning,
-                                         const std::string& placeholder, const std::string& value) {
-  INFO(said);
-  const std::size_t begin = said.find("`" + beginning);
-  REQUIRE(begin != std::string::npos);
-  const std::size_t end = said.find('`', begin + 1);
-  REQUIRE(end != std::string::npos);
-  std::istringstream text(said.substr(begin + 1, end - begin - 1));
-  std::vector<std::string> words{std::istream_iterator<std::string>(text), {}};
-  std::replace(words.begin(), words.end(), placeholder, value);
-  return words;
-}
-
-// Does what was said: the member is removed, the data moved away, and the node joins again.
-void join_again_as_told(Cluster& cluster, std::size_t node, const std::string& said,
-                        wire::NodeId old_id) {
-  const auto remove = printed_command(said, "bib cluster member remove", "ID", to_string(old_id));
-  must_bib(cluster, {remove.begin() + 1, remove.end()});
-
-  CHECK_THAT(said, Contains("move its data directory away", Catch::CaseSensitive::No));
-  fs::rename(cluster.data(node), cluster.data(node).string() + ".away");
-
-  const std::string token =
-      nlohmann::json::parse(must_bib(cluster, {"-o", "json", "cluster", "token", "create"}))
-          .at("token");
-  const auto setup = printed_command(said, "bib setup", "TOKEN", token);
-  const Finished done = cluster.set_up_again(node, {setup.begin() + 2, setup.end()});
-  INFO(done.err);
-  REQUIRE(done.exit_code == 0);
-
-  cluster.start(node);
-  require_well(cluster);
-  CHECK(cluster.id(node) != old_id);
+  return last_words(cluster, node);
 }
 
 // Changes one line of the node's configuration, and gives the file as it was before.
@@ -135,6 +80,13 @@ bool has_cut_log(const Cluster& cluster, std::size_t node) {
   return seen && seen->first > wire::LogIndex(1);
 }
 
+void is_well_again_as_told(Cluster& cluster, std::size_t node, const std::string& said,
+                           wire::NodeId old_id) {
+  join_again_as_told(cluster, node, said, old_id);
+  require_well(cluster);
+  CHECK(cluster.id(node) != old_id);
+}
+
 }  // namespace
 
 TEST_CASE("a voter whose disk was wiped votes again once it has done what it is told") {
@@ -148,7 +100,7 @@ TEST_CASE("a voter whose disk was wiped votes again once it has done what it is 
   // A founder founds again, and the others tell it that there is a cluster already.
   const std::string said = refused(cluster, node, node == 0 ? 1 : 10);
   CHECK_THAT(said, Contains("disk was lost"));
-  join_again_as_told(cluster, node, said, id);
+  is_well_again_as_told(cluster, node, said, id);
 }
 
 TEST_CASE("a node that is given another one's directory is well once its setting is corrected") {
@@ -195,7 +147,7 @@ TEST_CASE("a node whose note of an installation names none joins again as it is 
   support::write_file(cluster.data(node) / "snapshots/installing", "x");
   const std::string said = refused(cluster, node, 1);
   CHECK_THAT(said, Contains("does not name a snapshot"));
-  join_again_as_told(cluster, node, said, id);
+  is_well_again_as_told(cluster, node, said, id);
 }
 
 TEST_CASE("a node whose rows are lost behind a cut log joins again as it is told") {
@@ -214,7 +166,7 @@ TEST_CASE("a node whose rows are lost behind a cut log joins again as it is told
   fs::remove_all(cluster.data(node) / "snapshots");
   const std::string said = refused(cluster, node, 1);
   CHECK_THAT(said, Contains("no snapshot reaches that far"));
-  join_again_as_told(cluster, node, said, id);
+  is_well_again_as_told(cluster, node, said, id);
 }
 
 TEST_CASE("a node whose rows know more than its log joins again as it is told") {
@@ -232,7 +184,7 @@ TEST_CASE("a node whose rows know more than its log joins again as it is told") 
   fs::copy(scratch / "log", cluster.data(node) / "log", fs::copy_options::recursive);
   const std::string said = refused(cluster, node, 1);
   CHECK_THAT(said, Contains("entries that were durable are missing"));
-  join_again_as_told(cluster, node, said, id);
+  is_well_again_as_told(cluster, node, said, id);
 }
 
 TEST_CASE("a node that has what the others lost says so, ends, and joins again as it is told") {
@@ -285,7 +237,7 @@ TEST_CASE("a node that has what the others lost says so, ends, and joins again a
   // What it holds is still there.
   const std::string log = support::read_file(cluster.log_path(0));
   CHECK_THAT(log, Contains("answers no reads"));
-  join_again_as_told(cluster, 0, said, id);
+  is_well_again_as_told(cluster, 0, said, id);
 }
 
 TEST_CASE("a node whose log is lost founds and asks nothing, and joins again as it is told") {
@@ -300,7 +252,7 @@ TEST_CASE("a node whose log is lost founds and asks nothing, and joins again as 
   const std::string said = refused(cluster, node, 1);
   CHECK_THAT(said, Contains("there is no segment of the log"));
   CHECK_FALSE(fs::exists(cluster.data(node) / "JOINING"));
-  join_again_as_told(cluster, node, said, id);
+  is_well_again_as_told(cluster, node, said, id);
 }
 
 TEST_CASE("a node whose log is on a disk that is not there is well once it has what it is told") {
@@ -370,7 +322,7 @@ TEST_CASE("a node without the snapshot that it was putting in place does what it
     CHECK(cluster.id(node) == id);
   }
   SECTION("it is lost") {
-    join_again_as_told(cluster, node, said, id);
+    is_well_again_as_told(cluster, node, said, id);
   }
 }
 
