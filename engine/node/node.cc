@@ -373,7 +373,7 @@ void Node::check_failures() {
 // Rows that are damaged are not opened again: the next start restores them.
 void Node::note_damage() {
   std::optional<wire::Error> damage = parts_.state_damage;
-  if (!damage && parts_.store->is_open()) damage = parts_.store->damage();
+  if (!damage) damage = parts_.store->damage();
   if (!damage) return;
   const InstallPlaces places(parts_.config.data_dir);
   const auto noted = note_state_damage(parts_.world.files, places, damage->message);

@@ -62,9 +62,17 @@ bool StateKeeper::takes_more_rows() const {
 }
 
 void StateKeeper::on_housekeeping() {
+  look_for_damage();
   if (parts_.world.turns.now_ms() >= last_carry_ms_ + parts_.world.pace.carry_ms) carry(false);
   flush_if_due();
   look_for_expired_sessions();
+}
+
+// The store's own threads meet it, too, and nobody may ask for rows.
+void StateKeeper::look_for_damage() {
+  if (exchanging_) return;  // other rows come
+  const auto damage = parts_.store->damage();
+  if (damage) parts_.give_way(*damage);
 }
 
 bool StateKeeper::log_has_what_is_applied() const {

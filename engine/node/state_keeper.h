@@ -55,6 +55,7 @@ class StateKeeper final : public SnapshotHost {
 
   bool log_has_what_is_applied() const;
   void carry(bool even_if_small);
+  void look_for_damage();
   void flush_if_due();
   void begin_checkpoint();
   void begin_exchange();

@@ -11,12 +11,13 @@
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "projections/state/rocks_events.h"
 #include "projections/state/rocks_report.h"
 #include "wire/base/check.h"
 
@@ -42,6 +43,9 @@ std::string_view to_text(const rocksdb::Slice& slice) {
 constexpr std::size_t kSmallFilesMax = 16;
 constexpr std::uint64_t kSmallFileBytes = 1U << 20;
 constexpr std::size_t kVerifyReadBytes = 1U << 20;
+// What RocksDB's thread does then is to write, and sync, one entry. Where the disk takes longer,
+// the rows go to the memtables.
+constexpr std::chrono::milliseconds kInstallWait(500);
 
 rocksdb::Options database_options(const RocksOptions& options) {
   rocksdb::Options result;
@@ -53,6 +57,7 @@ rocksdb::Options database_options(const RocksOptions& options) {
   result.allow_concurrent_memtable_write = false;  // one writer: the store thread
   result.max_background_jobs = 2;
   result.max_open_files = options.files_open_max;
+  result.max_bgerror_resume_count = 0;  // a store that failed is opened again by the next start
   result.info_log_level = rocksdb::WARN_LEVEL;
   result.info_log = make_rocks_log(options.on_warning);
   result.stats_dump_period_sec = 0;
@@ -188,10 +193,7 @@ struct RocksStore::Impl {
   std::shared_ptr<rocksdb::Cache> cache;
   std::unique_ptr<rocksdb::DB> db;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;  // by family, then the default one
-
-  // Met by any thread.
-  mutable std::mutex damage_mutex;
-  mutable std::optional<wire::Error> damage;
+  RocksEvents* events = nullptr;                      // the store's
 
   ~Impl() {
     for (auto* handle : handles) db->DestroyColumnFamilyHandle(handle);
@@ -211,12 +213,7 @@ struct RocksStore::Impl {
   }
 
   wire::Status check(const rocksdb::Status& status, std::string_view doing) const {
-    wire::Status checked = projections::check(status, doing, directory);
-    if (!checked && checked.error().code == wire::ErrorCode::kCorrupt) {
-      const std::scoped_lock lock(damage_mutex);
-      if (!damage) damage = checked.error();
-    }
-    return checked;
+    return events->check(status, doing);
   }
   wire::Status merge_small_files(Family family) const;
 
@@ -285,14 +282,20 @@ class RocksStore::View final : public StateReader {
   rocksdb::ReadOptions read_;
 };
 
-RocksStore::RocksStore(std::unique_ptr<Impl> impl, std::string directory, RocksOptions options)
-    : impl_(std::move(impl)), directory_(std::move(directory)), options_(options) {}
+RocksStore::RocksStore(std::unique_ptr<Impl> impl, std::shared_ptr<RocksEvents> events,
+                       std::string directory, RocksOptions options)
+    : events_(std::move(events)),
+      impl_(std::move(impl)),
+      directory_(std::move(directory)),
+      options_(options) {}
 RocksStore::~RocksStore() = default;
 
 Result<std::unique_ptr<RocksStore>> RocksStore::open(const std::string& directory,
                                                      const RocksOptions& options) {
-  BIB_TRY(auto impl, open_impl(directory, options));
-  return std::unique_ptr<RocksStore>(new RocksStore(std::move(impl), directory, options));
+  auto events = std::make_shared<RocksEvents>(directory);
+  BIB_TRY(auto impl, open_impl(directory, options, events));
+  return std::unique_ptr<RocksStore>(
+      new RocksStore(std::move(impl), std::move(events), directory, options));
 }
 
 wire::Status RocksStore::verify_table(const std::string& path, const RocksOptions& options) {
@@ -305,22 +308,23 @@ wire::Status RocksStore::verify_table(const std::string& path, const RocksOption
 }
 
 std::optional<wire::Error> RocksStore::damage() const {
-  const std::scoped_lock lock(impl_->damage_mutex);
-  return impl_->damage;
+  return events_->damage();
 }
 
 void RocksStore::close() {
   impl_.reset();
+  events_->forget();
 }
 
 wire::Status RocksStore::reopen() {
   BIB_CHECK(impl_ == nullptr);
-  BIB_TRY(impl_, open_impl(directory_, options_));
+  BIB_TRY(impl_, open_impl(directory_, options_, events_));
   return {};
 }
 
-Result<std::unique_ptr<RocksStore::Impl>> RocksStore::open_impl(const std::string& directory,
-                                                                const RocksOptions& options) {
+Result<std::unique_ptr<RocksStore::Impl>> RocksStore::open_impl(
+    const std::string& directory, const RocksOptions& options,
+    const std::shared_ptr<RocksEvents>& events) {
   auto impl = std::make_unique<Impl>();
   impl->directory = directory;
   impl->env = options.env != nullptr ? options.env : rocksdb::Env::Default();
@@ -330,7 +334,9 @@ Result<std::unique_ptr<RocksStore::Impl>> RocksStore::open_impl(const std::strin
   }
   BIB_TRY_VOID(check_current(*impl->env, directory));
   impl->cache = rocksdb::NewLRUCache(options.block_cache_bytes, 2);
-  const rocksdb::Options database = database_options(options);
+  impl->events = events.get();
+  rocksdb::Options database = database_options(options);
+  database.listeners.push_back(events);
   const auto family = family_options(options, impl->cache);
   impl->file_options = rocksdb::Options(database, family);
   impl->file_options.compression_per_level.clear();  // or it would be the last level's
@@ -409,7 +415,10 @@ wire::Status RocksStore::ingest(std::span<const RowPtr> rows) {
         "writing rows"));
     files.push_back(std::move(file));
   }
-  BIB_TRY_VOID(impl.check(impl.db->IngestExternalFiles(files), "taking in rows"));
+  if (!events_->begin_ingestion(kInstallWait)) return write_batch(rows);
+  const rocksdb::Status ingested = impl.db->IngestExternalFiles(files);
+  events_->end_ingestion();
+  BIB_TRY_VOID(impl.check(ingested, "taking in rows"));
   for (const RowsOfFamily& part : parts) {
     BIB_TRY_VOID(impl.merge_small_files(part.family));
   }

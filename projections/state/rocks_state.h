@@ -22,6 +22,8 @@ class Env;
 
 namespace bib::projections {
 
+class RocksEvents;
+
 struct RocksOptions {
   std::size_t write_buffer_bytes = 8U << 20;          // one family's memtable
   std::size_t write_buffers_total_bytes = 24U << 20;  // all families' memtables together
@@ -80,10 +82,13 @@ class RocksStore final : public DurableStore {
   class View;
   wire::Status write_batch(std::span<const RowPtr> rows);
   wire::Status ingest(std::span<const RowPtr> rows);
-  RocksStore(std::unique_ptr<Impl> impl, std::string directory, RocksOptions options);
+  RocksStore(std::unique_ptr<Impl> impl, std::shared_ptr<RocksEvents> events, std::string directory,
+             RocksOptions options);
   static wire::Result<std::unique_ptr<Impl>> open_impl(const std::string& directory,
-                                                       const RocksOptions& options);
+                                                       const RocksOptions& options,
+                                                       const std::shared_ptr<RocksEvents>& events);
 
+  const std::shared_ptr<RocksEvents> events_;
   std::unique_ptr<Impl> impl_;
   const std::string directory_;
   const RocksOptions options_;

@@ -92,7 +92,8 @@ class DurableStore : public Store {
   // Flushes, then links or copies the files into `directory`, which must not exist: a store of its
   // own, at one applied index.
   virtual wire::Status checkpoint(const std::string& directory) = 0;
-  // The first damage that anybody has met in its files since it was opened. Any thread, while open.
+  // The first damage that anybody, its own threads among them, has met in its files since it was
+  // opened; none once it is closed. Any thread, at any time.
   virtual std::optional<wire::Error> damage() const { return std::nullopt; }
 };
 

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 #include <rocksdb/env.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -80,6 +82,92 @@ TEST_CASE("rows that come a few at a time do not leave a file each") {
     }
     REQUIRE(expected == rows.end());
   }
+}
+
+namespace {
+
+// A disk that has no room for what a merge writes: table files that do not come in by "incoming".
+class NoRoomForMerges final : public rocksdb::EnvWrapper {
+ public:
+  NoRoomForMerges() : rocksdb::EnvWrapper(rocksdb::Env::Default()) {}
+  rocksdb::Status NewWritableFile(const std::string& path,
+                                  std::unique_ptr<rocksdb::WritableFile>* file,
+                                  const rocksdb::EnvOptions& options) override {
+    if (has_room || !path.ends_with(".sst") || path.find("/incoming/") != std::string::npos) {
+      return rocksdb::EnvWrapper::NewWritableFile(path, file, options);
+    }
+    ++refused;
+    return rocksdb::Status::NoSpace("no room");
+  }
+  std::atomic<bool> has_room = false;  // RocksDB's threads write, too
+  std::atomic<int> refused = 0;
+};
+
+std::vector<RowPtr> one_row(const std::string& key, std::string_view value) {
+  return {StoredRow::make(make_row_key(Family::kSessions, key), wire::as_bytes(value))};
+}
+
+std::vector<std::filesystem::path> tables_in(const std::filesystem::path& directory) {
+  std::vector<std::filesystem::path> tables;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    if (entry.path().extension() == ".sst") tables.push_back(entry.path());
+  }
+  return tables;
+}
+
+}  // namespace
+
+TEST_CASE("a merge of small files that fails is no failure of the write before it") {
+  const support::TempDir directory;
+  NoRoomForMerges env;
+  const auto key_of = [](int i) { return fmt::format("{:04}", i); };
+  int written = 0;
+  {
+    const auto store =
+        must(RocksStore::open(directory / "state", {.ingest_bytes_min = 1, .env = &env}));
+    // Each sinks to the last level, beside the one before.
+    while (env.refused == 0 && written < 100) must(store->write(one_row(key_of(written++), "a")));
+    // And no later one, nor of what RocksDB flushes, which knows of one error for all families.
+    for (int i = 0; i < 5; ++i) must(store->write(one_row(key_of(written++), "a")));
+    env.has_room = true;
+    must(store->flush());
+    CHECK_FALSE(store->damage());
+  }
+  CHECK(env.refused > 0);
+  const auto store = must(RocksStore::open(directory / "state", {}));
+  for (int i = 0; i < written; ++i) {
+    CAPTURE(i);
+    REQUIRE(must(store->find(Family::kSessions, key_of(i))));
+  }
+}
+
+TEST_CASE("damage that RocksDB's own threads meet is known before anybody asks for the rows") {
+  const support::TempDir directory;
+  const std::string state = directory / "state";
+  const auto store = must(RocksStore::open(state, {}));
+  const auto flush_rows = [&](int round) {
+    for (int i = 0; i < 200; ++i) {
+      must(store->write(one_row(fmt::format("{:04}", i), fmt::format("{:0200}", round))));
+    }
+    must(store->flush());
+  };
+  flush_rows(0);
+  const std::vector<std::filesystem::path> tables = tables_in(state);
+  REQUIRE(tables.size() == 1);
+  std::string bytes = support::read_file(tables.front());
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  support::write_file(tables.front(), bytes);
+  CHECK_FALSE(store->damage());
+  // So many at the top are merged in the background.
+  for (int round = 1; round < 8; ++round) flush_rows(round);
+  REQUIRE(
+      support::wait_until([&] { return store->damage().has_value(); }, std::chrono::seconds(30)));
+  CHECK(store->damage()->code == wire::ErrorCode::kCorrupt);
+  CHECK_THAT(store->damage()->message,
+             Catch::Matchers::Contains(tables.front().filename().string()));
+  // Other rows may lie there soon.
+  store->close();
+  CHECK_FALSE(store->damage());
 }
 
 }  // namespace bib::projections
