@@ -57,9 +57,12 @@ void Conflicts::on_conflict(const consensus::CommittedConflict& conflict) {
                    first, commit.value(), wire::kHowToReplace)});
 }
 
-void Conflicts::on_turn() {
+void Conflicts::on_housekeeping() {
   own_lines_.look(parts_.world.turns.now_ms());
   others_lines_.look(parts_.world.turns.now_ms());
+}
+
+void Conflicts::on_turn() {
   if (!refuses_reads_ || parts_.driver->raft().is_contradicted()) return;
   refuses_reads_ = false;
   parts_.queries->refuse_all(Queries::Distrust::kLog, std::nullopt);

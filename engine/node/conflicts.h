@@ -29,6 +29,7 @@ class Conflicts {
   void on_conflict(const consensus::CommittedConflict& conflict);
   // Once per turn: when the leader has turned out to agree, or is gone, reads go on.
   void on_turn();
+  void on_housekeeping();
 
   // ---- reported by others
   void on_report(const wire::PeerMessage& report);

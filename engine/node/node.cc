@@ -191,6 +191,7 @@ void Node::on_housekeeping() {
   parts_.queries->sweep();
   state_->on_housekeeping();
   commit_notes_->on_housekeeping();
+  parts_.conflicts->on_housekeeping();
   look_at_space();
 }
 

@@ -162,6 +162,10 @@ Status SimNode::begin_process() {
   BIB_TRY_VOID(change_rows(engine::InstallPlaces(kDataDirectory).state));
   BIB_TRY(const engine::Startup::Standing standing, startup.look());
   if (standing.verdict != wire::DirectoryVerdict::kJoin) return open_and_run(world_.cluster, {});
+  // It dies while it notes its log's id: what the next run finds there need not be durable.
+  if (world_.faults_are_on && world_.random.below(6) == 0) {
+    disk_.crash_after(world_.random.between(1, 4));
+  }
   BIB_TRY(process_->joining, startup.plan_join());
   log_id_ = process_->joining->request.node.log_id;
   world_.trace.line(name_, "asks to join with the log {:016x}", log_id_);
