@@ -68,7 +68,7 @@ void StateKeeper::on_housekeeping() {
   look_for_expired_sessions();
 }
 
-// The store's own threads meet it, too, and nobody may ask for rows.
+// The store's own threads meet it, too, and perhaps nobody asks for rows.
 void StateKeeper::look_for_damage() {
   if (exchanging_) return;  // other rows come
   const auto damage = parts_.store->damage();

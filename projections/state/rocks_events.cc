@@ -4,14 +4,33 @@
 
 namespace bib::projections {
 
+namespace {
+
+constexpr std::chrono::seconds kRoomPause(10);
+
+}  // namespace
+
 std::optional<wire::Error> RocksEvents::damage() const {
   const std::scoped_lock lock(mutex_);
   return damage_;
 }
 
+bool RocksEvents::lacks_room() const {
+  const std::scoped_lock lock(mutex_);
+  return lacks_room_;
+}
+
+void RocksEvents::closes() {
+  const std::scoped_lock lock(mutex_);
+  closes_ = true;
+  changed_.notify_all();
+}
+
 void RocksEvents::forget() {
   const std::scoped_lock lock(mutex_);
   damage_.reset();
+  lacks_room_ = false;
+  closes_ = false;
   begun_.clear();  // where it is closed, RocksDB does not tell of their ends
   install_.clear();
 }
@@ -28,7 +47,7 @@ wire::Status RocksEvents::check(const rocksdb::Status& status, std::string_view 
 void RocksEvents::OnBackgroundError(rocksdb::BackgroundErrorReason reason,
                                     rocksdb::Status* status) {
   (void)check(*status, "merging or flushing by itself");
-  if (reason == rocksdb::BackgroundErrorReason::kCompaction && status->IsNoSpace()) {
+  if (reason == rocksdb::BackgroundErrorReason::kCompaction && projections::lacks_room(*status)) {
     *status = rocksdb::Status::OK();
   }
 }
@@ -80,10 +99,14 @@ void RocksEvents::OnSubcompactionCompleted(const rocksdb::SubcompactionJobInfo& 
 
 void RocksEvents::OnCompactionCompleted(rocksdb::DB* /*db*/,
                                         const rocksdb::CompactionJobInfo& job) {
-  const std::scoped_lock lock(mutex_);
+  std::unique_lock lock(mutex_);
   begun_.erase(job.job_id);
   install_.erase(job.job_id);
   changed_.notify_all();
+  if (job.status.ok()) lacks_room_ = false;
+  if (!projections::lacks_room(job.status)) return;
+  lacks_room_ = true;
+  changed_.wait_for(lock, kRoomPause, [this] { return closes_; });
 }
 
 }  // namespace bib::projections

@@ -28,7 +28,7 @@ bool says(const std::string& text, int error_number) {
 
 // RocksDB tells a full disk apart; of other errors of the system it keeps the text.
 std::string_view advice_for(const rocksdb::Status& status, const std::string& text) {
-  if (status.IsNoSpace() || says(text, ENOSPC) || says(text, EDQUOT)) {
+  if (lacks_room(status)) {
     return "Free space on that disk, then start the node again: nothing is lost.";
   }
   if (says(text, EACCES) || says(text, EPERM)) {
@@ -64,6 +64,12 @@ class RocksLog final : public rocksdb::Logger {
 };
 
 }  // namespace
+
+bool lacks_room(const rocksdb::Status& status) {
+  if (status.ok()) return false;
+  const std::string text = status.ToString();
+  return status.IsNoSpace() || says(text, ENOSPC) || says(text, EDQUOT);
+}
 
 wire::Status check(const rocksdb::Status& status, std::string_view doing,
                    const std::string& directory) {

@@ -19,6 +19,9 @@ namespace bib::projections {
 wire::Status check(const rocksdb::Status& status, std::string_view doing,
                    const std::string& directory);
 
+// A disk or a quota is full.
+bool lacks_room(const rocksdb::Status& status);
+
 // Warnings and errors go to `on_line` (any thread of RocksDB's, or one that calls it), all else
 // nowhere. RocksDB's own logger writes into the directory, where a full disk is an assertion to it:
 // the second line after one that did not fit ends the process.

@@ -42,9 +42,10 @@ std::string_view to_text(const rocksdb::Slice& slice) {
 // written for it, on the store thread.
 constexpr std::size_t kSmallFilesMax = 16;
 constexpr std::uint64_t kSmallFileBytes = 1U << 20;
+constexpr std::uint64_t kMergeRoomMin = 4 * kSmallFilesMax * kSmallFileBytes;
 constexpr std::size_t kVerifyReadBytes = 1U << 20;
-// What RocksDB's thread does then is to write, and sync, one entry. Where the disk takes longer,
-// the rows go to the memtables.
+// What RocksDB's thread does then is to open the files that it made and to sync the MANIFEST. Where
+// the disk takes longer, the rows go to the memtables.
 constexpr std::chrono::milliseconds kInstallWait(500);
 
 rocksdb::Options database_options(const RocksOptions& options) {
@@ -56,8 +57,11 @@ rocksdb::Options database_options(const RocksOptions& options) {
   result.db_write_buffer_size = options.write_buffers_total_bytes;
   result.allow_concurrent_memtable_write = false;  // one writer: the store thread
   result.max_background_jobs = 2;
+  result.max_subcompactions = 1;  // RocksEvents knows one part of each merge
   result.max_open_files = options.files_open_max;
   result.max_bgerror_resume_count = 0;  // a store that failed is opened again by the next start
+  // Who closes has flushed what must last; it would wait for merges that may find no room.
+  result.avoid_flush_during_shutdown = true;
   result.info_log_level = rocksdb::WARN_LEVEL;
   result.info_log = make_rocks_log(options.on_warning);
   result.stats_dump_period_sec = 0;
@@ -215,6 +219,10 @@ struct RocksStore::Impl {
   wire::Status check(const rocksdb::Status& status, std::string_view doing) const {
     return events->check(status, doing);
   }
+  bool has_room_to_merge() const {
+    std::uint64_t free = 0;
+    return !env->GetFreeSpace(directory, &free).ok() || free >= kMergeRoomMin;
+  }
   wire::Status merge_small_files(Family family) const;
 
   Result<RowPtr> find(const RowKey& key, const rocksdb::ReadOptions& read) const {
@@ -236,7 +244,7 @@ wire::Status RocksStore::Impl::merge_small_files(Family family) const {
   for (const rocksdb::LevelMetaData& level : found.levels) {
     if (level.level == 0) continue;  // there it counts files
     const std::vector<std::string> run = small_files_in_a_row(level.files);
-    if (run.size() < kSmallFilesMax) continue;
+    if (run.size() < kSmallFilesMax || !has_room_to_merge()) continue;
     rocksdb::CompactionOptions options;
     options.compression = rocksdb::kDisableCompressionOption;  // the level's own
     const auto status = db->CompactFiles(options, handle(family), run, level.level);
@@ -288,7 +296,9 @@ RocksStore::RocksStore(std::unique_ptr<Impl> impl, std::shared_ptr<RocksEvents> 
       impl_(std::move(impl)),
       directory_(std::move(directory)),
       options_(options) {}
-RocksStore::~RocksStore() = default;
+RocksStore::~RocksStore() {
+  close();
+}
 
 Result<std::unique_ptr<RocksStore>> RocksStore::open(const std::string& directory,
                                                      const RocksOptions& options) {
@@ -312,6 +322,7 @@ std::optional<wire::Error> RocksStore::damage() const {
 }
 
 void RocksStore::close() {
+  events_->closes();
   impl_.reset();
   events_->forget();
 }
@@ -369,6 +380,10 @@ std::shared_ptr<const StateReader> RocksStore::view() const {
 }
 
 wire::Status RocksStore::write(std::span<const RowPtr> rows) {
+  // RocksDB would wait for merges in the end, without a word.
+  if (events_->lacks_room() && impl_->most_top_files() >= options_.top_files_max) {
+    return impl_->check(rocksdb::Status::NoSpace("its files cannot be merged"), "writing rows");
+  }
   std::size_t bytes = 0;
   for (const RowPtr& row : rows) bytes += row->bytes();
   const bool as_files = !options_.read_only && bytes >= options_.ingest_bytes_min &&
@@ -432,6 +447,7 @@ wire::Status RocksStore::check_files() const {
 wire::Status RocksStore::flush() {
   rocksdb::FlushOptions flush;
   flush.wait = true;
+  flush.allow_write_stall = true;  // write() is what is held up
   BIB_TRY_VOID(impl_->check(impl_->db->Flush(flush, impl_->handles), "flushing"));
   impl_->memtables_have_rows = false;
   return {};

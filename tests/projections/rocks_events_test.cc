@@ -24,7 +24,10 @@ class Merge {
   void begin() { events_.OnCompactionBegin(nullptr, whole_); }
   void begin_part() { events_.OnSubcompactionBegin(part_); }
   void end_part() { events_.OnSubcompactionCompleted(part_); }
-  void end() { events_.OnCompactionCompleted(nullptr, whole_); }
+  void end(const rocksdb::Status& status = {}) {
+    whole_.status = status;
+    events_.OnCompactionCompleted(nullptr, whole_);
+  }
 
  private:
   RocksEvents& events_;
@@ -130,6 +133,24 @@ TEST_CASE("no merge is put in place while files are taken in") {
   }
 }
 
+TEST_CASE("RocksDB's thread pauses after a merge that found no room, until the store closes") {
+  RocksEvents events("/state");
+  Merge merge(events, 4);
+  merge.begin();
+  merge.begin_part();
+  merge.end_part();
+  std::thread thread([&] { merge.end(rocksdb::Status::NoSpace("no room")); });
+  while (!events.lacks_room()) std::this_thread::yield();
+  CHECK(may_ingest(events));  // nothing is put in place
+  events.closes();
+  thread.join();
+  CHECK(events.lacks_room());
+  merge.end(rocksdb::Status::IOError("it failed"));
+  CHECK(events.lacks_room());
+  merge.end();
+  CHECK_FALSE(events.lacks_room());
+}
+
 TEST_CASE("what RocksDB's threads meet is judged: damage is noted, want of room is no error") {
   RocksEvents events("/state");
   using Reason = rocksdb::BackgroundErrorReason;
@@ -140,6 +161,9 @@ TEST_CASE("what RocksDB's threads meet is judged: damage is noted, want of room 
   status = rocksdb::Status::NoSpace("no room");
   events.OnBackgroundError(Reason::kFlush, &status);
   CHECK(status.IsNoSpace());
+  status = rocksdb::Status::IOError("While appending: Disk quota exceeded");
+  events.OnBackgroundError(Reason::kCompaction, &status);
+  CHECK(status.ok());
   status = rocksdb::Status::IOError("it failed");
   events.OnBackgroundError(Reason::kCompaction, &status);
   CHECK(status.IsIOError());

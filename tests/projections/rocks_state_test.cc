@@ -2,8 +2,10 @@
 #include "projections/state/rocks_state.h"
 
 #include <fmt/format.h>
+#include <pthread.h>
 #include <rocksdb/env.h>
 
+#include <array>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <chrono>
@@ -12,6 +14,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "machine.h"
@@ -19,6 +22,9 @@
 #include "support/test_support.h"
 
 namespace bib::projections {
+
+using namespace std::chrono_literals;
+
 TEST_CASE("large writes go through the memtables while too many files wait to be compacted") {
   const support::TempDir directory;
   const auto store =
@@ -141,6 +147,60 @@ TEST_CASE("a merge of small files that fails is no failure of the write before i
   }
 }
 
+namespace {
+
+// A disk on which RocksDB's own merges find no room, and all else does.
+class NoRoomInBackground final : public rocksdb::EnvWrapper {
+ public:
+  NoRoomInBackground() : rocksdb::EnvWrapper(rocksdb::Env::Default()) {}
+  rocksdb::Status NewWritableFile(const std::string& path,
+                                  std::unique_ptr<rocksdb::WritableFile>* file,
+                                  const rocksdb::EnvOptions& options) override {
+    std::array<char, 16> name{};
+    ::pthread_getname_np(::pthread_self(), name.data(), name.size());
+    if (!has_room && path.ends_with(".sst") &&
+        std::string_view(name.data()).starts_with("rocksdb:low")) {
+      ++refused;
+      return rocksdb::Status::NoSpace("no room");
+    }
+    return rocksdb::EnvWrapper::NewWritableFile(path, file, options);
+  }
+  std::atomic<bool> has_room = false;
+  std::atomic<int> refused = 0;
+};
+
+}  // namespace
+
+TEST_CASE("where merges find no room, writes are refused before RocksDB holds them up") {
+  const support::TempDir directory;
+  NoRoomInBackground env;
+  const auto store = must(RocksStore::open(directory / "state", {.env = &env}));
+  wire::Status refused;
+  int flushed = 0;
+  const auto write = [&] {
+    refused = store->write(one_row("key", fmt::format("{}", flushed)));
+    if (!refused) return true;
+    must(store->flush());
+    ++flushed;
+    return false;
+  };
+  while (env.refused == 0 && flushed < 25) REQUIRE_FALSE(write());
+  REQUIRE(support::wait_until(write, 30s));
+  CHECK(env.refused > 0);
+  CHECK(flushed < 36);  // from there on RocksDB would take none
+  CHECK(refused.error().code == wire::ErrorCode::kIo);
+  CHECK_THAT(refused.error().message, Catch::Matchers::Contains("its files cannot be merged") &&
+                                          Catch::Matchers::Contains("Free space on that disk"));
+  // The next start finds all that was written, and room.
+  store->close();
+  env.has_room = true;
+  must(store->reopen());
+  const RowPtr row = must(store->find(Family::kSessions, "key"));
+  CHECK(wire::as_text(row->value()) == fmt::format("{}", flushed - 1));
+  CHECK(support::wait_until([&] { return tables_in(directory / "state").size() < 4; }, 30s));
+  must(store->write(one_row("key", "at last")));
+}
+
 TEST_CASE("damage that RocksDB's own threads meet is known before anybody asks for the rows") {
   const support::TempDir directory;
   const std::string state = directory / "state";
@@ -160,8 +220,7 @@ TEST_CASE("damage that RocksDB's own threads meet is known before anybody asks f
   CHECK_FALSE(store->damage());
   // So many at the top are merged in the background.
   for (int round = 1; round < 8; ++round) flush_rows(round);
-  REQUIRE(
-      support::wait_until([&] { return store->damage().has_value(); }, std::chrono::seconds(30)));
+  REQUIRE(support::wait_until([&] { return store->damage().has_value(); }, 30s));
   CHECK(store->damage()->code == wire::ErrorCode::kCorrupt);
   CHECK_THAT(store->damage()->message,
              Catch::Matchers::Contains(tables.front().filename().string()));

@@ -309,7 +309,7 @@ Status SimState::verify_table(const std::string& path) {
   return check_row_file(path, bytes);
 }
 
-// Of RocksDB's memtables nothing would be left; closing it writes them, which is as legal.
+// Of RocksDB's memtables nothing is left.
 void SimState::flush_part(projections::DurableStore& store, wire::Prng& random) {
   if (on_rocksdb_) return;
   auto& twin = static_cast<Twin&>(store);
