@@ -238,9 +238,13 @@ class SimNode final : public EventTarget,
   std::map<std::uint64_t, std::shared_ptr<const engine::LogLocations>> lost_logs_;
   wire::HardState durable_hard_state_;
   static constexpr wire::LogIndex kNoCut{UINT64_MAX};
-  wire::LogIndex cut_ = kNoCut;             // a write that was cut off may have truncated from here
-  std::deque<wire::LogIndex> append_ends_;  // of the last few appends, oldest first
-  wire::LogIndex maybe_cut_to_;             // a compaction may have been cut off
+  wire::LogIndex cut_ = kNoCut;  // a write that was cut off may have truncated from here
+  struct Appends {
+    std::deque<wire::LogIndex> ends;  // of the last few that wrote anything, oldest first
+    std::uint64_t syncs = 0;          // of the log, so far in this run
+  };
+  Appends appends_;
+  wire::LogIndex maybe_cut_to_;  // a compaction may have been cut off
   wire::LogIndex decided_;
   struct DiskDamage {
     bool of_log = false;   // found at the next start: the node is lost

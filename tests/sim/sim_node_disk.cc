@@ -20,7 +20,7 @@ void SimNode::wipe() {
   lost_logs_[log_id_] = std::exchange(durable_log_, nullptr);
   durable_hard_state_ = {};
   joins_ = false;
-  append_ends_.clear();
+  appends_.ends.clear();
   cut_ = kNoCut;
   maybe_cut_to_ = LogIndex();
   decided_ = LogIndex();
@@ -52,18 +52,20 @@ void SimNode::on_durable_writes(const std::vector<engine::LogStoreWrite>& writes
   for (const engine::LogStoreWrite& write : writes) {
     if (write.hard_state) durable_hard_state_ = *write.hard_state;
     if (write.truncate_from) {
-      while (!append_ends_.empty() && append_ends_.back() >= *write.truncate_from) {
-        append_ends_.pop_back();
+      while (!appends_.ends.empty() && appends_.ends.back() >= *write.truncate_from) {
+        appends_.ends.pop_back();
       }
     }
     if (write.reset) {
-      append_ends_.clear();
+      appends_.ends.clear();
       decided_ = LogIndex();
     }
   }
   const wire::LogPosition last = process_->log->store().last();
-  append_ends_.push_back(last.index);
-  if (append_ends_.size() > kAppendEndsKept) append_ends_.pop_front();
+  // What changes nothing writes nothing, so it claims nothing of what was written before.
+  const std::uint64_t syncs = process_->log->store().counters().syncs;
+  if (std::exchange(appends_.syncs, syncs) != syncs) appends_.ends.push_back(last.index);
+  if (appends_.ends.size() > kAppendEndsKept) appends_.ends.pop_front();
   world_.trace.note(index_, writes.back().append_sequence, last.index.value());
   world_.trace.line(name_, "durable: {}/t{}, term {} vote {}", last.index.value(),
                     last.term.value(), durable_hard_state_.term.value(),
@@ -94,8 +96,8 @@ void SimNode::on_cut_in_doubt(LogIndex base) {
 
 bool SimNode::rot() {
   BIB_CHECK(!process_);
-  if (damage_.of_log || !durable_log_ || append_ends_.size() < kAppendEndsKept) return false;
-  const LogIndex last = std::min(append_ends_.front(), durable_log_->last().index);
+  if (damage_.of_log || !durable_log_ || appends_.ends.size() < kAppendEndsKept) return false;
+  const LogIndex last = std::min(appends_.ends.front(), durable_log_->last().index);
   const LogIndex first = std::max(durable_log_->base().index, maybe_cut_to_) + 1;
   if (last < first) return false;
   const LogIndex index(world_.random.between(first.value(), last.value()));
