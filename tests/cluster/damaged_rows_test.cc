@@ -5,7 +5,6 @@
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "steps.h"
@@ -64,23 +63,8 @@ void cut_log(const Cluster& cluster, std::size_t node) {
       20s));
 }
 
-void flip_bit(const fs::path& path, std::size_t offset) {
-  std::string bytes = support::read_file(path);
-  REQUIRE(offset < bytes.size());
-  bytes[offset] = static_cast<char>(bytes[offset] ^ 4);
-  // In place: other names of the file see it, too.
-  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-  file.seekp(static_cast<std::streamoff>(offset));
-  file.put(bytes[offset]);
-  REQUIRE(file.good());
-}
-
 std::vector<fs::path> tables_in(const fs::path& directory) {
-  std::vector<fs::path> tables;
-  for (const auto& entry : fs::directory_iterator(directory)) {
-    if (entry.path().extension() == ".sst") tables.push_back(entry.path());
-  }
-  return tables;
+  return support::files_of(directory, ".sst");
 }
 
 // The directory's largest file of rows.
@@ -109,7 +93,7 @@ void require_well(const Cluster& cluster) {
 
 void damage_table(const fs::path& table) {
   for (std::size_t offset = 5000; offset + 5000 < fs::file_size(table); offset += 10'000) {
-    flip_bit(table, offset);
+    support::flip_bit(table, offset);
   }
 }
 
@@ -129,7 +113,7 @@ TEST_CASE("a node joins although the leader's newest snapshot is damaged: anothe
   bool is_missing = false;
   SECTION("a bit has flipped") {
     // Of a file that the rows have for themselves.
-    flip_bit(snapshot / "manifest", 100);
+    support::flip_bit(snapshot / "manifest", 100);
   }
   SECTION("a file is missing") {
     fs::remove(largest_table(snapshot / "state"));
@@ -183,7 +167,7 @@ TEST_CASE("a leader whose rows are damaged hands over when a snapshot shows it")
   write_keys(cluster);
   const std::size_t node = leader_of(cluster);
   REQUIRE(create_snapshot(cluster, node).exit_code == 0);
-  flip_bit(largest_table(cluster.data(node) / "state"), 3000);
+  support::flip_bit(largest_table(cluster.data(node) / "state"), 3000);
   must_bib(cluster, {"config", "set", "one", "more"});
   CHECK(fails_to_make_snapshot(cluster, node));
   REQUIRE(cluster.process(node).wait(20s) == 1);

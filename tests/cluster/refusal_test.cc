@@ -1,7 +1,6 @@
 // Bad tokens, bad configurations, damaged logs: refused with words that help.
 #include <catch2/catch.hpp>
 #include <chrono>
-#include <fstream>
 
 #include "cluster.h"
 #include "wire/peer/join_token.h"
@@ -36,14 +35,6 @@ std::filesystem::path first_segment(const std::filesystem::path& data) {
     if (file.path().filename() == "00000000000000000001.seg") return file.path();
   }
   throw std::runtime_error("no segment");
-}
-
-void flip_bit(const std::filesystem::path& file, std::streamoff offset) {
-  std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
-  stream.seekg(offset);
-  const char byte = static_cast<char>(stream.get());
-  stream.seekp(offset);
-  stream.put(static_cast<char>(byte ^ 0x10));
 }
 
 }  // namespace
@@ -93,7 +84,7 @@ TEST_CASE("a bit that flipped in the log keeps the node from starting and is nam
   const std::string bytes = support::read_file(segment);
   const std::size_t block = bytes.find("BBLK", 4096);
   REQUIRE(block != std::string::npos);
-  flip_bit(segment, static_cast<std::streamoff>(block) + 100);
+  support::flip_bit(segment, block + 100);
   cluster.start(0);
   CHECK(cluster.process(0).wait(20s) == 1);
   const std::string log = cluster.node_log(0);

@@ -69,8 +69,8 @@ void make_node(const fs::path& root) {
 }
 
 fs::path some_table(const fs::path& root) {
-  for (const auto& file : fs::directory_iterator(root / "state")) {
-    if (file.path().extension() == ".sst" && file.file_size() > 0) return file.path();
+  for (const fs::path& table : support::files_of(root / "state", ".sst")) {
+    if (fs::file_size(table) > 0) return table;
   }
   FAIL("there is no file of rows");
   return {};

@@ -78,6 +78,25 @@ void write_file(const std::filesystem::path& file, std::string_view bytes) {
   if (!out) throw std::runtime_error("cannot write " + file.string());
 }
 
+std::vector<std::filesystem::path> files_of(const std::filesystem::path& folder,
+                                            std::string_view extension) {
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() == extension) files.push_back(entry.path());
+  }
+  return files;
+}
+
+void flip_bit(const std::filesystem::path& file, std::uintmax_t offset) {
+  std::fstream bytes(file, std::ios::in | std::ios::out | std::ios::binary);
+  bytes.seekg(static_cast<std::streamoff>(offset));
+  const int byte = bytes.get();
+  bytes.seekp(static_cast<std::streamoff>(offset));
+  bytes.put(static_cast<char>(byte ^ 4));
+  bytes.close();
+  if (!bytes) throw std::runtime_error("cannot change " + file.string());
+}
+
 std::size_t count_of(std::string_view text, std::string_view part) {
   std::size_t count = 0;
   for (std::size_t at = text.find(part); at != std::string_view::npos;

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace bib::support {
 
@@ -47,6 +49,13 @@ void skip(std::string_view reason);
 // The whole file; both end the test with an exception if the file system refuses.
 std::string read_file(const std::filesystem::path& file);
 void write_file(const std::filesystem::path& file, std::string_view bytes);
+
+// The folder's files with that extension (".sst"), not those below it, in no order.
+std::vector<std::filesystem::path> files_of(const std::filesystem::path& folder,
+                                            std::string_view extension);
+// One bit of the byte there, in place: other names of the file see it, too. Throws as above, also
+// where the file ends before it.
+void flip_bit(const std::filesystem::path& file, std::uintmax_t offset);
 
 // How often the part occurs in the text.
 std::size_t count_of(std::string_view text, std::string_view part);

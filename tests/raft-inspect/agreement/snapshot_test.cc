@@ -2,7 +2,6 @@
 // call the same things damage.
 #include <catch2/catch.hpp>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -151,14 +150,6 @@ class Data {
     return text.find(part) != std::string::npos;
   }
 
-  void flip(const fs::path& path, std::streamoff offset) {
-    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-    file.seekg(offset);
-    const char byte = static_cast<char>(file.get());
-    file.seekp(offset);
-    file.put(static_cast<char>(byte ^ 1));
-  }
-
   support::TempDir dir;
   std::uint64_t base = 0;
   std::string text;
@@ -192,7 +183,7 @@ TEST_CASE("node and tool agree on what is damage to a log that begins in the mid
     fs::remove(note);
   }
   SECTION("the note is damaged") {
-    data.flip(note, 24);
+    support::flip_bit(note, 24);
   }
   SECTION("the note is of another log") {
     support::write_file(
@@ -242,7 +233,7 @@ TEST_CASE("node and tool agree on a log that has lost what was committed in it")
   }
   SECTION("the note is torn") {
     write(7, 61, 1);
-    data.flip(note, 25);
+    support::flip_bit(note, 25);
     CHECK(data.inspect({"verify"}) == 0);
     CHECK(data.said("checksum"));
     CHECK(data.starts());
@@ -321,12 +312,8 @@ TEST_CASE("a replay without a snapshot to begin from is a check that could not b
 TEST_CASE("damage to a snapshot is found by its file's checksum, and by its rows' digests") {
   Data data;
   SECTION("a file's byte") {
-    for (const auto& file : fs::directory_iterator(data.dir / "snapshots" / "40-1" / "state")) {
-      if (file.path().extension() == ".sst") {
-        data.flip(file.path(), 30);
-        break;
-      }
-    }
+    const fs::path state = data.dir / "snapshots" / "40-1" / "state";
+    support::flip_bit(support::files_of(state, ".sst").at(0), 30);
     CHECK(data.inspect({"verify"}) == 3);
     CHECK(data.said("the manifest says"));
   }
@@ -335,7 +322,7 @@ TEST_CASE("damage to a snapshot is found by its file's checksum, and by its rows
     CHECK(data.inspect({"verify"}) == 3);
   }
   SECTION("the manifest's byte") {
-    data.flip(data.dir / "snapshots" / "40-1" / "manifest", 40);
+    support::flip_bit(data.dir / "snapshots" / "40-1" / "manifest", 40);
     CHECK(data.inspect({"verify"}) == 3);
     CHECK(data.said("checksum"));
   }
