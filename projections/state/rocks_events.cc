@@ -17,7 +17,7 @@ std::optional<wire::Error> RocksEvents::damage() const {
 
 bool RocksEvents::lacks_room() const {
   const std::scoped_lock lock(mutex_);
-  return lacks_room_;
+  return !without_room_.empty();
 }
 
 void RocksEvents::closes() {
@@ -29,7 +29,7 @@ void RocksEvents::closes() {
 void RocksEvents::forget() {
   const std::scoped_lock lock(mutex_);
   damage_.reset();
-  lacks_room_ = false;
+  without_room_.clear();
   closes_ = false;
   begun_.clear();  // where it is closed, RocksDB does not tell of their ends
   install_.clear();
@@ -71,15 +71,14 @@ void RocksEvents::end_ingestion() {
   changed_.notify_all();
 }
 
-void RocksEvents::await_ingestion(int job) {
-  std::unique_lock lock(mutex_);
+void RocksEvents::await_ingestion(int job, std::unique_lock<std::mutex>& lock) {
   changed_.wait(lock, [this] { return !is_ingesting_; });
   install_.insert(job);
 }
 
 void RocksEvents::OnCompactionBegin(rocksdb::DB* /*db*/, const rocksdb::CompactionJobInfo& job) {
-  await_ingestion(job.job_id);
-  const std::scoped_lock lock(mutex_);
+  std::unique_lock lock(mutex_);
+  await_ingestion(job.job_id, lock);
   begun_.insert(job.job_id);
 }
 
@@ -90,11 +89,8 @@ void RocksEvents::OnSubcompactionBegin(const rocksdb::SubcompactionJobInfo& part
 }
 
 void RocksEvents::OnSubcompactionCompleted(const rocksdb::SubcompactionJobInfo& part) {
-  {
-    const std::scoped_lock lock(mutex_);
-    if (!begun_.contains(part.job_id)) return;
-  }
-  await_ingestion(part.job_id);
+  std::unique_lock lock(mutex_);
+  if (begun_.contains(part.job_id)) await_ingestion(part.job_id, lock);
 }
 
 void RocksEvents::OnCompactionCompleted(rocksdb::DB* /*db*/,
@@ -103,9 +99,9 @@ void RocksEvents::OnCompactionCompleted(rocksdb::DB* /*db*/,
   begun_.erase(job.job_id);
   install_.erase(job.job_id);
   changed_.notify_all();
-  if (job.status.ok()) lacks_room_ = false;
+  if (job.status.ok()) without_room_.erase(job.cf_id);
   if (!projections::lacks_room(job.status)) return;
-  lacks_room_ = true;
+  without_room_.insert(job.cf_id);
   changed_.wait_for(lock, kRoomPause, [this] { return closes_; });
 }
 

@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -31,7 +32,7 @@ class RocksEvents final : public rocksdb::EventListener {
 
   // The first damage that anybody has met. Any thread.
   std::optional<wire::Error> damage() const;
-  // A merge found no room, and none has succeeded since. Any thread.
+  // The last merge of some family found no room. Any thread.
   bool lacks_room() const;
   // Before it is closed, for whoever waits here; and after it: another one may lie there soon.
   void closes();
@@ -52,21 +53,22 @@ class RocksEvents final : public rocksdb::EventListener {
   void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason reason, rocksdb::Status status,
                             bool* recovers) override;
   // Between the first two callbacks, a job may turn out to be a mere move, which is put in place at
-  // once. After one that found no room, RocksDB's thread pauses: it would fill the disk each
-  // second.
+  // once. After one that found no room, RocksDB's thread pauses (which merges for all families):
+  // it would fill the disk each second.
   void OnCompactionBegin(rocksdb::DB* db, const rocksdb::CompactionJobInfo& job) override;
   void OnSubcompactionBegin(const rocksdb::SubcompactionJobInfo& part) override;
   void OnSubcompactionCompleted(const rocksdb::SubcompactionJobInfo& part) override;
   void OnCompactionCompleted(rocksdb::DB* db, const rocksdb::CompactionJobInfo& job) override;
 
  private:
-  void await_ingestion(int job);
+  // Holds the lock, but for while it waits.
+  void await_ingestion(int job, std::unique_lock<std::mutex>& lock);
 
   const std::string directory_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::optional<wire::Error> damage_;
-  bool lacks_room_ = false;
+  std::set<std::uint32_t> without_room_;  // families whose last merge found none
   bool closes_ = false;
   bool is_ingesting_ = false;
   std::set<int> begun_;    // jobs of RocksDB's own threads; not those that the store asks for

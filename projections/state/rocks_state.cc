@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -89,6 +90,8 @@ rocksdb::ColumnFamilyOptions family_options(const RocksOptions& options,
   // Rows that change often coalesce in level 0: half as many bytes are merged into level 1.
   result.level0_file_num_compaction_trigger = 8;
   result.level0_slowdown_writes_trigger = static_cast<int>(options.top_files_max);
+  // Never: writes would wait without end, and without a word, for merges that find no room.
+  result.level0_stop_writes_trigger = std::numeric_limits<int>::max();
   result.target_file_size_base = 32U << 20;
   result.max_bytes_for_level_base = 64U << 20;
   return result;
@@ -329,7 +332,12 @@ void RocksStore::close() {
 
 wire::Status RocksStore::reopen() {
   BIB_CHECK(impl_ == nullptr);
-  BIB_TRY(impl_, open_impl(directory_, options_, events_));
+  auto opened = open_impl(directory_, options_, events_);
+  if (!opened) {
+    events_->forget();
+    return tl::unexpected(opened.error());
+  }
+  impl_ = std::move(*opened);
   return {};
 }
 
@@ -380,7 +388,7 @@ std::shared_ptr<const StateReader> RocksStore::view() const {
 }
 
 wire::Status RocksStore::write(std::span<const RowPtr> rows) {
-  // RocksDB would wait for merges in the end, without a word.
+  // The rows that are read would be spread over ever more files.
   if (events_->lacks_room() && impl_->most_top_files() >= options_.top_files_max) {
     return impl_->check(rocksdb::Status::NoSpace("its files cannot be merged"), "writing rows");
   }
