@@ -148,7 +148,7 @@ void PeerSide::on_refused(wire::NodeId by, const wire::PeerHelloReply& reply) {
   if (!is_believed(by, reply)) return;
   if (is_removal) return leave_as_removed(reply.membership_index, to_string(by));
   if (reply.refusal == wire::HelloRefusal::kLogLost) {
-    parts_.fail({ErrorCode::kCorrupt,
+    parts_.fail({ErrorCode::kRefused,
                  fmt::format("{} refuses this node: {}", to_string(by), reply.error.message)});
   }
 }
@@ -178,7 +178,7 @@ void PeerSide::on_claimed(const wire::PeerHello& hello) {
         to_string(config.node_id), wire::kHowToRejoin);
   }
   parts_.fail(
-      {ErrorCode::kCorrupt,
+      {ErrorCode::kRefused,
        fmt::format(
            "node {} counts this node among the members of another cluster '{}' ({}), but {} holds "
            "a cluster of this node alone: its disk was lost, and it has founded a second cluster. "

@@ -66,7 +66,7 @@ TEST_CASE("a founder whose disk was wiped stops once it has founded a second clu
   std::filesystem::remove_all(cluster.data(0));
   REQUIRE(support::wait_until([&] { return leads(cluster); }, 20s));
   cluster.start(0);
-  REQUIRE(cluster.process(0).wait(30s) == 1);
+  REQUIRE(cluster.process(0).wait(30s) == 10);
   CHECK_THAT(cluster.node_log(0), Contains("it has founded a second cluster"));
   write(cluster, "2");
 }
@@ -95,7 +95,7 @@ TEST_CASE("a follower whose disk was rolled back is refused by the leader that i
   std::filesystem::copy(scratch / "copy", cluster.data(follower),
                         std::filesystem::copy_options::recursive);
   cluster.start(follower);
-  REQUIRE(cluster.process(follower).wait(30s) == 1);
+  REQUIRE(cluster.process(follower).wait(30s) == 10);
   CHECK_THAT(cluster.node_log(follower), Contains("its disk was rolled back"));
   write(cluster, "2");
 }

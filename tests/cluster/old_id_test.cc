@@ -105,7 +105,7 @@ TEST_CASE("the old disk of a member that has joined again under its id is refuse
   const wire::Term term = cluster.view(leader_of(cluster))->term;
 
   cluster.start(old);
-  REQUIRE(cluster.process(old).wait(30s) == 1);
+  REQUIRE(cluster.process(old).wait(30s) == 10);
   const std::string log = cluster.node_log(old);
   CHECK_THAT(log, Contains("disk was lost or replaced"));
   CHECK_THAT(log, Contains("bib cluster member remove " + id));
