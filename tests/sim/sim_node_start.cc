@@ -201,6 +201,7 @@ Status SimNode::open_and_run(wire::ClusterId cluster, std::vector<wire::Member> 
   cut_ = kNoCut;
   maybe_cut_to_ = LogIndex();
   process.store = std::move(state.store);
+  appends_.syncs = state.log->counters().syncs;
   process.log = std::make_unique<SimLog>(*this, *this, std::move(state.log), state.log_reader);
   process.log->stall(disk_stalls_until_);
   process.store_thread = std::make_unique<SimStoreThread>(*this, *process.store);
