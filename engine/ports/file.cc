@@ -2,34 +2,39 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
+#include <memory>
 #include <utility>
 
 #include "wire/base/check.h"
+#include "wire/base/little_endian.h"
 
 namespace bib::engine {
 
 using wire::Result;
 
 AlignedBuffer::AlignedBuffer(std::size_t size) : size_(size) {
-  const std::size_t rounded = (size + kAlignment - 1) / kAlignment * kAlignment;
-  if (rounded == 0) return;
-  data_ = static_cast<std::uint8_t*>(std::aligned_alloc(kAlignment, rounded));
-  BIB_CHECK(data_ != nullptr, "out of memory for {} bytes", rounded);
-  std::memset(data_, 0, rounded);
+  if (size == 0) return;
+  std::size_t space = wire::round_up(size, kAlignment) + kAlignment;
+  memory_ = std::calloc(space, 1);
+  BIB_CHECK(memory_ != nullptr, "out of memory for {} bytes", space);
+  void* first = memory_;
+  data_ = static_cast<std::uint8_t*>(std::align(kAlignment, size, first, space));
 }
 
 AlignedBuffer::AlignedBuffer(AlignedBuffer&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : memory_(std::exchange(other.memory_, nullptr)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
 
 AlignedBuffer& AlignedBuffer::operator=(AlignedBuffer&& other) noexcept {
+  std::swap(memory_, other.memory_);
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
   return *this;
 }
 
 AlignedBuffer::~AlignedBuffer() {
-  std::free(data_);
+  std::free(memory_);
 }
 
 wire::Status remove_if_there(FileSystem& files, const std::string& path) {

@@ -26,7 +26,8 @@
 
 namespace bib::engine {
 
-// Memory that direct I/O takes. Freshly made, it is zero.
+// Memory that direct I/O takes. Freshly made, it is zero, and none of it has been touched, where
+// the system gives such memory: to touch 64 MiB may take longer than to read them from a disk.
 class AlignedBuffer {
  public:
   static constexpr std::size_t kAlignment = 4096;
@@ -42,6 +43,7 @@ class AlignedBuffer {
   wire::ByteView view() const { return {data_, size_}; }
 
  private:
+  void* memory_ = nullptr;
   std::uint8_t* data_ = nullptr;
   std::size_t size_ = 0;
 };

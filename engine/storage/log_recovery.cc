@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <string>
 #include <utility>
 
 #include "wire/base/little_endian.h"
@@ -70,25 +74,90 @@ Result<Listing> list_log(FileSystem& files, const std::string& directory) {
   return listing;
 }
 
-// Reads a segment, or its first `bytes_max` bytes, into the buffer. Direct, where it can be: the
-// page cache may hold what a failed write never brought to the disk. kCorrupt: too large to be one.
-Result<ByteView> read_segment(FileSystem& files, const std::string& directory,
-                              std::uint64_t segment, std::size_t bytes_max, AlignedBuffer& buffer) {
-  const std::string path = join_path(directory, wire::segment_file_name(segment));
-  BIB_TRY(auto file, files.open(path, {.mode = OpenMode::kRead, .direct = true}));
-  BIB_TRY(const std::uint64_t size, file->size());
-  if (size > wire::kSegmentSizeMax) {
+struct OpenSegment {
+  std::unique_ptr<File> file;
+  std::uint64_t size = 0;
+  std::string path;
+
+  // As much of `out` as lies within the file; what is beyond becomes zero.
+  Status read(std::uint64_t offset, std::span<std::uint8_t> out) const {
+    const std::size_t wanted = std::min<std::uint64_t>(out.size(), size - offset);
+    BIB_TRY(const std::size_t count, file->read(offset, out));
+    if (count < wanted) {
+      return wire::fail(ErrorCode::kIo, "{} ended at {} while it was read, not at {}", path,
+                        offset + count, offset + wanted);
+    }
+    if (wanted < out.size()) std::memset(&out[wanted], 0, out.size() - wanted);
+    return {};
+  }
+};
+
+// Reads segments, one after another, into the same memory: fresh memory costs more than the disk,
+// so what is zero to the end of the newest one is not brought there. Older ones are full, and
+// looking for zeros in them would be another wait for the disk. Direct, where it can be: the page
+// cache may hold what a failed write never brought to the disk.
+class SegmentReader {
+ public:
+  SegmentReader(FileSystem& files, const std::string& directory, std::uint64_t newest)
+      : files_(files), directory_(directory), newest_(newest) {}
+
+  // A segment, or its first `bytes_max` bytes; until the next call. kCorrupt: too large to be one.
+  Result<ByteView> read(std::uint64_t segment, std::size_t bytes_max);
+  // What was read last has zeros only from there on.
+  std::size_t zeros_from() const { return used_; }
+
+ private:
+  static constexpr std::size_t kPiece = 4U << 20;
+
+  Result<std::size_t> find_zeros(const OpenSegment& segment, std::size_t size);
+
+  FileSystem& files_;
+  const std::string& directory_;
+  const std::uint64_t newest_;
+  std::optional<std::size_t> newest_zeros_;  // where they begin, once it was read as a whole
+  AlignedBuffer buffer_, piece_;
+  std::size_t used_ = 0;  // the rest of the buffer is zero
+};
+
+Result<ByteView> SegmentReader::read(std::uint64_t number, std::size_t bytes_max) {
+  OpenSegment segment;
+  segment.path = join_path(directory_, wire::segment_file_name(number));
+  BIB_TRY(segment.file, files_.open(segment.path, {.mode = OpenMode::kRead, .direct = true}));
+  BIB_TRY(segment.size, segment.file->size());
+  if (segment.size > wire::kSegmentSizeMax) {
     return wire::fail(ErrorCode::kCorrupt, "the file is larger than a segment can be");
   }
-  const std::size_t wanted = std::min<std::size_t>(size, bytes_max);
-  const std::size_t rounded = wire::round_up(wanted, AlignedBuffer::kAlignment);
-  if (buffer.size() < rounded) buffer = AlignedBuffer(rounded);
-  BIB_TRY(const std::size_t count, file->read(0, std::span(buffer.data(), rounded)));
-  if (count < wanted) {
-    return wire::fail(ErrorCode::kIo, "{} ended at {} while it was read, not at {}", path, count,
-                      wanted);
+  const std::size_t rounded =
+      wire::round_up(std::min<std::size_t>(segment.size, bytes_max), AlignedBuffer::kAlignment);
+  if (buffer_.size() < rounded) {
+    buffer_ = AlignedBuffer(rounded);
+    used_ = 0;
   }
-  return buffer.view().first(std::min<std::size_t>(count, size));
+  std::size_t zeros = rounded;
+  if (number == newest_ && bytes_max >= segment.size) {
+    if (!newest_zeros_) {
+      BIB_TRY(newest_zeros_, find_zeros(segment, rounded));
+    }
+    zeros = std::min(*newest_zeros_, rounded);
+  }
+  const std::size_t before = std::exchange(used_, std::max(used_, zeros));
+  BIB_TRY_VOID(segment.read(0, std::span(buffer_.data(), zeros)));
+  if (before > zeros) std::memset(buffer_.data() + zeros, 0, before - zeros);
+  used_ = zeros;
+  return buffer_.view().first(std::min<std::size_t>(rounded, segment.size));
+}
+
+// From where on there are none but zeros up to `size`, in whole pieces.
+Result<std::size_t> SegmentReader::find_zeros(const OpenSegment& segment, std::size_t size) {
+  while (size > kPiece) {
+    const std::size_t begin = (size - 1) / kPiece * kPiece;
+    if (piece_.size() == 0) piece_ = AlignedBuffer(kPiece);
+    const std::span<std::uint8_t> piece(piece_.data(), size - begin);
+    BIB_TRY_VOID(segment.read(begin, piece));
+    if (!wire::is_zero(piece)) break;
+    size = begin;
+  }
+  return size;
 }
 
 // What `decode` makes of the note `name`; nothing where there is none. kIo, or what `decode` says.
@@ -193,10 +262,10 @@ Result<std::optional<wire::LogIdentity>> read_identity(FileSystem& files,
   BIB_TRY(const Listing listing, list_log(files, directory));
   if (listing.segments.empty()) return std::nullopt;
   const std::uint64_t number = listing.segments.front();
-  AlignedBuffer buffer;
+  SegmentReader reader(files, directory, listing.segments.back());
   Result<wire::SegmentHeader> header = wire::fail(ErrorCode::kCorrupt, "not read");
   for (const std::size_t bytes_max : {kHeaderRead, std::size_t{wire::kSegmentHeaderSizeMax}}) {
-    const auto bytes = read_segment(files, directory, number, bytes_max, buffer);
+    const auto bytes = reader.read(number, bytes_max);
     if (!bytes && bytes.error().code == ErrorCode::kIo) return tl::unexpected(bytes.error());
     header = bytes ? wire::read_segment_header(*bytes) : tl::unexpected(bytes.error());
     if (header) return wire::identity_of(*header);
@@ -218,12 +287,13 @@ Result<LogContents> recover_log(FileSystem& files, const std::string& directory)
   if (listing.segments.empty() && start && !*start) return std::move(contents);
 
   wire::LogWalk walk(wire::LogWalk::Policy::kStopAtDamage, recovery);
-  AlignedBuffer buffer;  // one segment; kept, because fresh memory costs more than the disk
+  const std::uint64_t newest = listing.segments.empty() ? 0 : listing.segments.back();
+  SegmentReader reader(files, directory, newest);
   walk.begin(start, listing.segments);
   while (const auto number = walk.next()) {
-    const auto bytes = read_segment(files, directory, *number, wire::kSegmentSizeMax, buffer);
+    const auto bytes = reader.read(*number, wire::kSegmentSizeMax);
     if (!bytes && bytes.error().code == ErrorCode::kIo) return tl::unexpected(bytes.error());
-    walk.take(bytes);
+    walk.take(bytes, reader.zeros_from());
   }
   walk.end();
   if (recovery.damage) return refusal(directory, *recovery.damage);

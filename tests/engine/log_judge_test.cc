@@ -29,7 +29,10 @@ LogStoreOptions small_blocks() {
 // A log and the model of it, with each state that the log was in, oldest first.
 class History {
  public:
-  explicit History(std::uint64_t seed) : prng_(seed) { open(); }
+  explicit History(std::uint64_t seed, std::uint64_t segment_bytes = 0) : prng_(seed) {
+    if (segment_bytes > 0) options_.segment_bytes = segment_bytes;
+    open();
+  }
 
   void write() {
     const LogStoreWrite write = random_write(model_, prng_);
@@ -53,11 +56,12 @@ class History {
  private:
   void open() {
     store_.reset();
-    auto opened = LogStore::open(files, kLogDirectory, small_blocks());
+    auto opened = LogStore::open(files, kLogDirectory, options_);
     REQUIRE(opened);
     store_ = std::move(opened->store);
   }
 
+  LogStoreOptions options_ = small_blocks();
   wire::Prng prng_;
   LogModel model_;
   std::unique_ptr<LogStore> store_;
@@ -115,11 +119,16 @@ bool judge(FaultyFileSystem& files, const std::vector<std::string>& states, std:
   return true;
 }
 
-std::string some_segment(const FaultyFileSystem& files, wire::Prng& prng) {
+std::vector<std::string> segments_of(const FaultyFileSystem& files) {
   std::vector<std::string> segments;
   for (const std::string& path : files.paths()) {
     if (path.ends_with(".seg")) segments.push_back(path);
   }
+  return segments;
+}
+
+std::string some_segment(const FaultyFileSystem& files, wire::Prng& prng) {
+  const std::vector<std::string> segments = segments_of(files);
   return segments[prng.below(segments.size())];
 }
 
@@ -202,6 +211,28 @@ TEST_CASE("whatever is done to a log's files, it is refused or holds what was wr
   // Both happened, so that the test can fail either way.
   CHECK(started > 10);
   CHECK(refused > 100);
+}
+
+TEST_CASE(
+    "megabytes of zeros after a log's end are judged as a whole: what lies in them is found") {
+  constexpr std::uint64_t kSize = 12U << 20;
+  History history(1, kSize);
+  for (int n = 0; n < 30; ++n) history.write();
+  const auto offset = GENERATE(as<std::uint64_t>(), kSize / 2, (4U << 20) - 1, 4U << 20,
+                               (8U << 20) - 1, 8U << 20, kSize - 4096, kSize - 1);
+  const auto disk = history.files.copy();
+  const std::string last = segments_of(*disk).back();
+  REQUIRE(disk->content(last).size() == kSize);
+  REQUIRE(disk->content(last)[offset] == 0);
+  disk->flip_bit(last, offset, 3);
+  const auto contents = recover_log(*disk, kLogDirectory);
+  REQUIRE(contents);
+  CHECK(contents->debris_end == offset + 1);
+  CHECK(judge(*disk, history.states, 0));
+  // It was cleared.
+  const auto again = recover_log(*disk, kLogDirectory);
+  REQUIRE(again);
+  CHECK(again->debris_end == again->end_offset);
 }
 
 }  // namespace bib::engine

@@ -1,9 +1,11 @@
 // LogWalk: each thing that a log can be found with, under both policies.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <map>
 
 #include "log_samples.h"
 #include "wire/base/membership.h"
+#include "wire/base/prng.h"
 #include "wire/log/log_walk.h"
 
 namespace bib::wire {
@@ -75,10 +77,17 @@ struct Log {
 };
 
 struct Walked final : LogVisitor {
-  explicit Walked(const Log& log, LogWalk::Policy policy = LogWalk::Policy::kGoOn) {
+  // `hints`: what is zero to the end of a file is said to be, in whole KiB.
+  explicit Walked(const Log& log, LogWalk::Policy policy = LogWalk::Policy::kGoOn,
+                  bool hints = false) {
     LogWalk walk(policy, *this);
     walk.begin(log.start, log.numbers());
-    while (const auto number = walk.next()) walk.take(ByteView(log.files.at(*number)));
+    while (const auto number = walk.next()) {
+      const ByteView bytes(log.files.at(*number));
+      std::size_t end = bytes.size();
+      while (end >= 1024 && is_zero(bytes.subspan(end - 1024))) end -= 1024;
+      walk.take(bytes, hints ? end : UINT64_MAX);
+    }
     walk.end();
     state = walk.state();
   }
@@ -402,6 +411,36 @@ TEST_CASE("damage inside a segment is reported with what is readable after it") 
   CHECK(stopped.findings.front().index == LogIndex(6));
   CHECK(mentions(stopped.findings.front().what,
                  "readable again at offset " + std::to_string(writer.offsets[2])));
+}
+
+TEST_CASE("what is known to be zero changes nothing of what is found") {
+  Prng prng(5);
+  std::size_t damages = 0;
+  for (int round = 0; round < 300; ++round) {
+    CAPTURE(round);
+    Log log;
+    auto& bytes = log.files[1 + prng.below(3)];
+    for (std::uint64_t n = prng.below(3); n > 0; --n) {
+      bytes[prng.below(bytes.size())] ^= static_cast<std::uint8_t>(1U << prng.below(8));
+    }
+    if (prng.below(3) == 0) std::fill(bytes.begin() + prng.below(bytes.size()), bytes.end(), 0);
+    if (prng.below(4) == 0) bytes.resize(prng.below(bytes.size()));
+    const Walked whole(log);
+    const Walked hinted(log, LogWalk::Policy::kGoOn, true);
+    CHECK(hinted.entries == whole.entries);
+    REQUIRE(hinted.findings.size() == whole.findings.size());
+    for (std::size_t i = 0; i < whole.findings.size(); ++i) {
+      CHECK(hinted.findings[i].what == whole.findings[i].what);
+      CHECK(hinted.findings[i].offset == whole.findings[i].offset);
+    }
+    REQUIRE(hinted.segments.size() == whole.segments.size());
+    for (std::size_t i = 0; i < whole.segments.size(); ++i) {
+      CHECK(hinted.segments[i].end == whole.segments[i].end);
+      CHECK(hinted.segments[i].debris_end == whole.segments[i].debris_end);
+    }
+    damages += whole.damages();
+  }
+  CHECK(damages > 30);
 }
 
 TEST_CASE("a log's end that looks damaged is shown to the caller before it is judged") {

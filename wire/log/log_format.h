@@ -203,6 +203,8 @@ struct SegmentScan {
 struct ScanOptions {
   bool is_last = true;         // the newest segment; an older one must be sealed
   bool verify_entries = true;  // entries' own checksums too
+  // From there on all bytes are known to be zeros, and are not looked at again.
+  std::uint64_t zeros_from = UINT64_MAX;
   // The term of an entry of an earlier segment, for kTruncate records that reach back before this
   // one's start. Where it is empty or answers nothing, last_term is 0 until the next entry.
   std::function<std::optional<Term>(LogIndex)> term_of = {};

@@ -248,8 +248,8 @@ void Scanner::end_without_block(const std::string& why) {
 bool Scanner::damaged_by_later_claim(const std::string& why) {
   const std::uint32_t step = scan_.header.alignment;
   const std::uint64_t missing = scan_.next_sequence;
-  for (std::uint64_t offset = scan_.end_offset + step; offset + kBlockHeaderSize <= file_.size();
-       offset += step) {
+  for (std::uint64_t offset = scan_.end_offset + step;
+       offset < options_.zeros_from && offset + kBlockHeaderSize <= file_.size(); offset += step) {
     if (!is_ours(file_.data() + offset)) continue;
     const auto block = verify_block(file_.subspan(offset), step);
     if (!block || block->durable_sequence < missing) continue;
@@ -271,7 +271,8 @@ bool Scanner::is_torn() const {
   const std::uint32_t step = scan_.header.alignment;
   bool anything = false;
   bool older_blocks = false;
-  for (std::uint64_t offset = scan_.end_offset; offset < file_.size(); offset += step) {
+  const std::uint64_t end = std::min<std::uint64_t>(file_.size(), options_.zeros_from);
+  for (std::uint64_t offset = scan_.end_offset; offset < end; offset += step) {
     const ByteView rest = file_.subspan(offset);
     const ByteView sector = rest.first(std::min<std::size_t>(rest.size(), step));
     anything = anything || std::any_of(sector.begin(), sector.end(),

@@ -19,18 +19,6 @@
 namespace bib::wire {
 namespace {
 
-// The offset after the last byte that is not zero; `from` when all are.
-std::size_t end_of_content(ByteView bytes, std::size_t from) {
-  constexpr std::size_t kChunk = 4096;
-  static constexpr std::array<std::uint8_t, kChunk> kZeros{};
-  std::size_t end = bytes.size();
-  while (end >= from + kChunk && std::memcmp(&bytes[end - kChunk], kZeros.data(), kChunk) == 0) {
-    end -= kChunk;
-  }
-  while (end > from && bytes[end - 1] == 0) --end;
-  return std::max(end, from);
-}
-
 // A segment never changes its size and keeps a block's room at its end, so a last write can be torn
 // but not cut off by the end of the file.
 bool was_cut_short(ByteView bytes, const SegmentScan& scan) {
@@ -107,10 +95,23 @@ std::optional<std::uint64_t> LogWalk::next() const {
   return looks_ahead_ ? queue_.back() : queue_.front();
 }
 
-void LogWalk::take(const Result<ByteView>& bytes) {
+void LogWalk::take(const Result<ByteView>& bytes, std::uint64_t zeros_from) {
   BIB_CHECK(next().has_value());
+  zeros_from_ = zeros_from;
   if (!std::exchange(looks_ahead_, false)) return take_segment(bytes);
   if (bytes) set_blank_aside(*bytes);  // if not, it is said in its turn
+}
+
+// The offset after the last byte that is not zero; `from` when all are.
+std::size_t LogWalk::end_of_content(ByteView bytes, std::size_t from) const {
+  constexpr std::size_t kChunk = 4096;
+  static constexpr std::array<std::uint8_t, kChunk> kZeros{};
+  std::size_t end = std::min<std::uint64_t>(bytes.size(), zeros_from_);
+  while (end >= from + kChunk && std::memcmp(&bytes[end - kChunk], kZeros.data(), kChunk) == 0) {
+    end -= kChunk;
+  }
+  while (end > from && bytes[end - 1] == 0) --end;
+  return std::max(end, from);
 }
 
 // A new segment gets its name before the one before it is sealed; a crash in between leaves it
@@ -282,18 +283,19 @@ void LogWalk::go_on_at(LogPosition position) {
 
 // ---- its records
 
-Result<SegmentScan> LogWalk::scan(ByteView bytes, bool is_last,
+Result<SegmentScan> LogWalk::scan(ByteView bytes, std::uint64_t zeros_from, bool is_last,
                                   const std::function<Status(const Record&)>& visit) const {
   const ScanOptions options{
-      .is_last = is_last, .verify_entries = true, .term_of = [this](LogIndex index) {
-        return state_.terms.term_at(index);
-      }};
+      .is_last = is_last,
+      .verify_entries = true,
+      .zeros_from = zeros_from,
+      .term_of = [this](LogIndex index) { return state_.terms.term_at(index); }};
   return scan_segment(bytes, options, visit);
 }
 
 std::optional<std::uint64_t> LogWalk::damage_in_last(ByteView bytes) const {
   if (!next_is_last()) return std::nullopt;
-  const auto seen = scan(bytes, true, {});
+  const auto seen = scan(bytes, UINT64_MAX, true, {});
   if (!seen) return std::nullopt;  // take() says why
   if (seen->end != SegmentEnd::kDamaged && !was_cut_short(bytes, *seen)) return std::nullopt;
   return seen->end_offset;
@@ -303,7 +305,7 @@ void LogWalk::take_records(WalkedSegment& segment, ByteView bytes, bool is_last)
   if (stopped_) return;
   segment.first_ordinal = ordinal_;
   visitor_.begin(segment, state_);
-  const auto seen = scan(bytes, is_last, [&](const Record& record) -> Status {
+  const auto seen = scan(bytes, zeros_from_, is_last, [&](const Record& record) -> Status {
     take_record(segment, record);
     if (stopped_) return fail(ErrorCode::kCorrupt, "the walk stopped");
     return {};

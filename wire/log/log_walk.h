@@ -143,8 +143,9 @@ class LogWalk {
 
   // The segment to read now; nothing when all were taken, or when the walk stopped.
   std::optional<std::uint64_t> next() const;
-  // Its whole file, or why it cannot be read.
-  void take(const Result<ByteView>& bytes);
+  // Its whole file, or why it cannot be read. From `zeros_from` on the caller knows that it holds
+  // zeros only.
+  void take(const Result<ByteView>& bytes, std::uint64_t zeros_from = UINT64_MAX);
   // The next segment is the log's last, and these bytes look damaged, which they may also do while
   // a node writes them: where they do. The caller may read them again.
   std::optional<std::uint64_t> damage_in_last(ByteView bytes) const;
@@ -161,6 +162,7 @@ class LogWalk {
   LogIndex next_index() const { return state_.last().index + 1; }
 
   void look_ahead();
+  std::size_t end_of_content(ByteView bytes, std::size_t from) const;
   void set_blank_aside(ByteView last);
   void settle_blank();
   void take_segment(const Result<ByteView>& bytes);
@@ -171,7 +173,7 @@ class LogWalk {
   void check_join(const WalkedSegment& segment);
   void join(WalkedSegment& segment);
   void go_on_at(LogPosition position);
-  Result<SegmentScan> scan(ByteView bytes, bool is_last,
+  Result<SegmentScan> scan(ByteView bytes, std::uint64_t zeros_from, bool is_last,
                            const std::function<Status(const Record&)>& visit) const;
   void take_records(WalkedSegment& segment, ByteView bytes, bool is_last);
   void take_record(WalkedSegment& segment, const Record& record);
@@ -191,7 +193,8 @@ class LogWalk {
   std::optional<LogStart> start_;
   std::deque<std::uint64_t> queue_;
   std::optional<std::uint64_t> blank_;
-  std::uint64_t expected_ = 1;  // the next segment's number
+  std::uint64_t expected_ = 1;             // the next segment's number
+  std::uint64_t zeros_from_ = UINT64_MAX;  // in the one in hand
   LogState state_;
   std::uint64_t ordinal_ = 0;
   bool looks_ahead_ = false;      // next() is the last segment, to see whether it is blank
