@@ -4,16 +4,13 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
-#include <deque>
-#include <functional>
-#include <map>
-#include <set>
 #include <utility>
 #include <vector>
 
 #include "engine/storage/log_store.h"
 #include "faulty_file_system.h"
 #include "log_model.h"
+#include "node_ports.h"
 #include "wire/log/entry.h"
 
 using namespace bib;
@@ -26,58 +23,6 @@ using wire::Position;
 namespace {
 
 constexpr std::size_t kMiB = 1U << 20;
-
-struct Jobs final : Executor {
-  struct Job {
-    std::function<void()> work;
-    std::function<void()> done;
-  };
-  std::deque<Job> waiting;
-
-  void run(std::function<void()> work, std::function<void()> done) override {
-    waiting.push_back({std::move(work), std::move(done)});
-  }
-  bool run_one() {
-    if (waiting.empty()) return false;
-    const Job job = std::move(waiting.front());
-    waiting.pop_front();
-    job.work();
-    job.done();
-    return true;
-  }
-};
-
-struct Sent {
-  Asker asker;
-  FrameKind kind;
-  std::vector<std::uint8_t> body;
-};
-
-// What is sent waits until the test takes it.
-struct Clients final : ClientPort {
-  void answer(Asker asker, FrameKind kind, wire::ByteView body) override {
-    answer_partly(asker, kind, body);
-  }
-  void answer_partly(Asker asker, FrameKind kind, wire::ByteView body) override {
-    outgoing[asker.session] += body.size();
-    sent.push_back({asker, kind, {body.begin(), body.end()}});
-  }
-  bool is_open(SessionId) const override { return true; }
-  std::size_t outgoing_bytes(SessionId session) const override {
-    const auto found = outgoing.find(session);
-    return found == outgoing.end() ? 0 : found->second;
-  }
-  std::size_t outgoing_bytes() const override {
-    std::size_t bytes = 0;
-    for (const auto& [session, waiting] : outgoing) bytes += waiting;
-    return bytes;
-  }
-  void stop_listening() override {}
-  void flush() override {}
-
-  std::map<SessionId, std::size_t> outgoing;
-  std::vector<Sent> sent;
-};
 
 struct Rig {
   explicit Rig(EventFeedOptions options = {}) {
@@ -116,25 +61,22 @@ struct Rig {
     clients.outgoing[static_cast<SessionId>(session)] = 0;
     feed->on_session_drained(static_cast<SessionId>(session));
   }
-  void run_jobs() {
-    while (jobs.run_one()) {
-    }
-  }
+  void run_jobs() { jobs.run_all(); }
   // Every client reads at once, until nothing happens any more.
   void run_with_readers(const std::vector<std::uint64_t>& sessions) {
     std::size_t before = SIZE_MAX;
-    while (before != clients.sent.size() || !jobs.waiting.empty()) {
-      before = clients.sent.size();
+    while (before != clients.answers.size() || !jobs.waiting.empty()) {
+      before = clients.answers.size();
       run_jobs();
       for (const std::uint64_t session : sessions) drain(session);
     }
   }
   std::vector<Position> seen_by(std::uint64_t session) const {
     std::vector<Position> positions;
-    for (const Sent& sent : clients.sent) {
-      if (sent.asker.session != static_cast<SessionId>(session)) continue;
-      REQUIRE(sent.kind == FrameKind::kEventsReply);
-      const auto reply = wire::decode_events_reply(sent.body);
+    for (const Answer& answer : clients.answers) {
+      if (answer.asker.session != static_cast<SessionId>(session)) continue;
+      REQUIRE(answer.kind == FrameKind::kEventsReply);
+      const auto reply = wire::decode_events_reply(answer.body);
       REQUIRE(reply);
       for (const auto& event : reply->events) positions.push_back(event.position);
     }
@@ -142,23 +84,22 @@ struct Rig {
   }
   std::size_t largest() const {
     std::size_t most = 0;
-    for (const Sent& sent : clients.sent) most = std::max(most, sent.body.size());
+    for (const Answer& answer : clients.answers) most = std::max(most, answer.body.size());
     return most;
   }
 
   FaultyFileSystem files;
   std::unique_ptr<LogStore> log;
   std::shared_ptr<LogReader> reader;
-  Jobs jobs;
-  Clients clients;
+  ManualJobs jobs;
+  RecordedClients clients;
   std::unique_ptr<EventFeed> feed;
   std::uint64_t last = 0;
   std::size_t stored = 0;
 };
 
-wire::Error refusal_of(const Sent& sent) {
-  REQUIRE(sent.kind == FrameKind::kErrorReply);
-  const auto reply = wire::decode_error_reply(sent.body).value();
+wire::Error refusal_of(const Answer& answer) {
+  const wire::ErrorReply reply = error_of(answer);
   return {reply.code, std::string(reply.message)};
 }
 
@@ -301,28 +242,28 @@ TEST_CASE("more readers of events than allowed are refused, and one that ends ma
   rig.ask(1, true);
   rig.ask(1, true);
   rig.ask(1, true);
-  REQUIRE(rig.clients.sent.size() == 1);
-  wire::Error error = refusal_of(rig.clients.sent.back());
+  REQUIRE(rig.clients.answers.size() == 1);
+  wire::Error error = refusal_of(rig.clients.answers.back());
   CHECK(error.code == ErrorCode::kOverloaded);
   CHECK(error.message.find("limits.feeds_per_client") != std::string::npos);
   rig.ask(2, true);
   rig.ask(3, true);
-  REQUIRE(rig.clients.sent.size() == 2);
-  error = refusal_of(rig.clients.sent.back());
+  REQUIRE(rig.clients.answers.size() == 2);
+  error = refusal_of(rig.clients.answers.back());
   CHECK(error.code == ErrorCode::kOverloaded);
   CHECK(error.message.find("limits.feeds)") != std::string::npos);
   CHECK(rig.feed->overloaded() == 2);
   rig.feed->on_session_end(static_cast<SessionId>(1));
   rig.ask(3, true);
   rig.run_with_readers({2, 3});
-  CHECK(rig.clients.sent.back().kind == FrameKind::kEventsReply);
+  CHECK(rig.clients.answers.back().kind == FrameKind::kEventsReply);
 }
 
 TEST_CASE("who follows is told once that there is nothing more yet") {
   Rig rig;
   rig.ask(1, true);
-  REQUIRE(rig.clients.sent.size() == 1);
-  const auto reply = wire::decode_events_reply(rig.clients.sent[0].body);
+  REQUIRE(rig.clients.answers.size() == 1);
+  const auto reply = wire::decode_events_reply(rig.clients.answers[0].body);
   REQUIRE(reply);
   CHECK(reply->events.empty());
   CHECK_FALSE(reply->end);
@@ -330,6 +271,6 @@ TEST_CASE("who follows is told once that there is nothing more yet") {
   rig.append(1, 100);
   rig.show();
   rig.run_with_readers({1});
-  CHECK(rig.clients.sent.size() == 2);
+  CHECK(rig.clients.answers.size() == 2);
   check_all_seen(rig, 1, 1);
 }

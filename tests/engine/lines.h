@@ -12,6 +12,7 @@ namespace bib::engine {
 struct Lines final : Logger {
   Lines() : Logger(LogLevel::kInfo) {}
   std::vector<std::string> lines;
+  std::size_t errors = 0;  // of them
 
   std::size_t count(std::string_view with) const {
     std::size_t found = 0;
@@ -22,7 +23,8 @@ struct Lines final : Logger {
   }
 
  private:
-  void write(LogLevel, std::string_view area, std::string_view message) override {
+  void write(LogLevel level, std::string_view area, std::string_view message) override {
+    if (level == LogLevel::kError) ++errors;
     lines.push_back(fmt::format("{}: {}", area, message));
   }
 };

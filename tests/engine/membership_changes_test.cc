@@ -4,12 +4,12 @@
 
 #include <catch2/catch.hpp>
 #include <memory>
-#include <set>
 #include <utility>
 #include <vector>
 
 #include "driver_sides.h"
 #include "engine/uv/stderr_logger.h"
+#include "node_ports.h"
 #include "projections/apply/projector.h"
 #include "projections/state/state.h"
 
@@ -27,51 +27,7 @@ const NodeId kSelf(1);
 const NodeId kSecond(2);
 const NodeId kThird(3);
 
-struct ManualTurns final : Turns {
-  std::uint64_t now_ms() const override { return now; }
-  void continue_soon() override {}
-  void poll_soon() override {}
-
-  std::uint64_t now = 1000;
-};
-
-struct Network final : PeerPort {
-  void send(const PeerMessage& message) override { said.push_back(message); }
-  void send(const wire::SnapshotRequest&) override {}
-  void send(const wire::SnapshotPart&) override {}
-  void set_members(const std::vector<wire::Member>&) override {}
-  bool is_connected(NodeId peer) const override { return connected.contains(peer); }
-  void flush() override {}
-  void count(std::vector<wire::Counter>&) const override {}
-
-  std::vector<PeerMessage> said;
-  std::set<NodeId> connected{kSecond, kThird};
-};
-
-struct Answer {
-  FrameKind kind = FrameKind::kErrorReply;
-  std::vector<std::uint8_t> body;
-};
-
-struct Clients final : ClientPort {
-  void answer(Asker, FrameKind kind, wire::ByteView body) override {
-    answers.push_back({kind, {body.begin(), body.end()}});
-  }
-  void answer_partly(Asker, FrameKind, wire::ByteView) override { FAIL("an answer in parts"); }
-  bool is_open(SessionId) const override { return true; }
-  std::size_t outgoing_bytes(SessionId) const override { return 0; }
-  std::size_t outgoing_bytes() const override { return 0; }
-  void stop_listening() override {}
-  void flush() override {}
-
-  std::vector<Answer> answers;
-};
-
 // The views in what these return point into the answer.
-wire::ErrorReply error_of(const Answer& answer) {
-  REQUIRE(answer.kind == FrameKind::kErrorReply);
-  return wire::decode_error_reply(answer.body).value();
-}
 wire::ChangeMembershipReply change_of(const Answer& answer) {
   REQUIRE(answer.kind == FrameKind::kChangeMembershipReply);
   return wire::decode_change_membership_reply(answer.body).value();
@@ -147,16 +103,7 @@ class Leader final : public LogSink, public QuietApplier, public QuietSnapshots 
     return asked_for;
   }
 
-  // Takes what was said to this peer out of what is on its way.
-  std::vector<PeerMessage> take(NodeId to, MessageKind kind) {
-    std::vector<PeerMessage> taken;
-    std::erase_if(network.said, [&](const PeerMessage& message) {
-      if (message.to != to || message.kind != kind) return false;
-      taken.push_back(message);
-      return true;
-    });
-    return taken;
-  }
+  std::vector<PeerMessage> take(NodeId to, MessageKind kind) { return network.take(to, kind); }
   int consent_to(const std::vector<PeerMessage>& messages) {
     int asked_for = 0;
     for (const PeerMessage& message : messages) {
@@ -219,8 +166,8 @@ class Leader final : public LogSink, public QuietApplier, public QuietSnapshots 
   }
 
   ManualTurns turns;
-  Network network;
-  Clients clients;
+  RecordedPeers network;
+  RecordedClients clients;
   std::unique_ptr<MembershipChanges> changes;
   std::unique_ptr<RaftDriver> driver;
   int reads_refused = 0;
