@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -14,11 +15,21 @@ using wire::Result;
 
 AlignedBuffer::AlignedBuffer(std::size_t size) : size_(size) {
   if (size == 0) return;
-  std::size_t space = wire::round_up(size, kAlignment) + kAlignment;
-  memory_ = std::calloc(space, 1);
-  BIB_CHECK(memory_ != nullptr, "out of memory for {} bytes", space);
-  void* first = memory_;
-  data_ = static_cast<std::uint8_t*>(std::align(kAlignment, size, first, space));
+  const std::size_t rounded = wire::round_up(size, kAlignment);
+  memory_ = std::aligned_alloc(kAlignment, rounded);
+  BIB_CHECK(memory_ != nullptr, "out of memory for {} bytes", rounded);
+  data_ = static_cast<std::uint8_t*>(std::memset(memory_, 0, rounded));
+}
+
+AlignedBuffer AlignedBuffer::untouched(std::size_t size) {
+  AlignedBuffer buffer;
+  std::size_t space = size + kAlignment;
+  buffer.memory_ = std::calloc(space, 1);
+  BIB_CHECK(buffer.memory_ != nullptr, "out of memory for {} bytes", space);
+  void* first = buffer.memory_;
+  buffer.data_ = static_cast<std::uint8_t*>(std::align(kAlignment, size, first, space));
+  buffer.size_ = size;
+  return buffer;
 }
 
 AlignedBuffer::AlignedBuffer(AlignedBuffer&& other) noexcept

@@ -26,14 +26,16 @@
 
 namespace bib::engine {
 
-// Memory that direct I/O takes. Freshly made, it is zero, and none of it has been touched, where
-// the system gives such memory: to touch 64 MiB may take longer than to read them from a disk.
+// Memory that direct I/O takes. Freshly made, it is zero.
 class AlignedBuffer {
  public:
   static constexpr std::size_t kAlignment = 4096;
 
   AlignedBuffer() = default;
   explicit AlignedBuffer(std::size_t size);
+  // Zero as well, but new from the system where that gives such memory: what is never touched costs
+  // nothing, and what is touched costs more. For much of which little may be needed.
+  static AlignedBuffer untouched(std::size_t size);
   AlignedBuffer(AlignedBuffer&& other) noexcept;
   AlignedBuffer& operator=(AlignedBuffer&& other) noexcept;
   ~AlignedBuffer();

@@ -130,7 +130,8 @@ Result<ByteView> SegmentReader::read(std::uint64_t number, std::size_t bytes_max
   const std::size_t rounded =
       wire::round_up(std::min<std::size_t>(segment.size, bytes_max), AlignedBuffer::kAlignment);
   if (buffer_.size() < rounded) {
-    buffer_ = AlignedBuffer(rounded);
+    // What is not larger than a piece is touched as a whole.
+    buffer_ = rounded > kPiece ? AlignedBuffer::untouched(rounded) : AlignedBuffer(rounded);
     used_ = 0;
   }
   std::size_t zeros = rounded;
