@@ -178,6 +178,7 @@ case $what in
   mutants)
     step deps deps
     step "build mutants" build mutants
+    step "test mutants" run_tests mutants --tests-regex '^mutants: planted bugs that no seed finds '
     step "mutants" build/mutants/bin/bib_sim --mutants
     ;;
   coverage)

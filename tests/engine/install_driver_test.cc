@@ -180,6 +180,23 @@ TEST_CASE("an installed snapshot resets the log to begin after it, and what foll
   CHECK(node.applied == std::vector<std::uint64_t>{1, 2, 51, 52, 53});
 }
 
+TEST_CASE("what the log's files have is not read while a snapshot may replace it") {
+  Node node;
+  node.append(1, 4, 2);
+  node.sync();
+  CHECK(node.driver->readable_index() == LogIndex(4));
+  REQUIRE(node.driver->begin_install(at(50)));
+  CHECK(node.driver->readable_index() == LogIndex());
+  node.driver->finish_install(at(50), kMembership);
+  node.run();
+  CHECK(node.driver->readable_index() == LogIndex());  // the log does not begin after it yet
+  node.sync();
+  CHECK(node.driver->readable_index() == LogIndex(50));
+  node.append(51, 53, 53);
+  node.sync();
+  CHECK(node.driver->readable_index() == LogIndex(53));
+}
+
 TEST_CASE("a snapshot that the log continues leaves the log, and is durable with it") {
   Node node;
   node.append(1, 4, 2);

@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
 #include <cstdio>
 
+#include "mutants/planted.h"
 #include "wire/base/mutant.h"
 
 #ifdef BIB_MUTANTS
@@ -13,26 +12,6 @@
 namespace bib::sim {
 
 namespace {
-
-struct Planted {
-  unsigned rule;
-  wire::Mutant mutant;
-  std::string_view name;  // without the k
-  const char* what;
-};
-
-constexpr auto kPlanted = std::to_array<Planted>({
-#define BIB_PLANTED(rule, name, what) \
-  {rule, wire::Mutant::name, std::string_view(#name).substr(1), what},
-    BIB_MUTANT_LIST(BIB_PLANTED)
-#undef BIB_PLANTED
-});
-
-const Planted* find_planted(std::string_view name) {
-  const auto* found = std::find_if(kPlanted.begin(), kPlanted.end(),
-                                   [&](const Planted& one) { return one.name == name; });
-  return found == kPlanted.end() ? nullptr : found;
-}
 
 // The processes that run the seeds are forked from this one.
 RunResult run_with(wire::Mutant mutant, std::uint64_t seeds, unsigned jobs) {
