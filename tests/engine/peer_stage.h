@@ -152,8 +152,9 @@ struct Stage {
     REQUIRE(loop.run());
     CHECK_FALSE(timed_out);
   }
+  // What the diallers were told stays as long as the stage.
   void end() {
-    diallers.clear();
+    for (const auto& dialler : diallers) dialler->connection.reset();
     network.reset();
     deadline.reset();
     loop.stop();
