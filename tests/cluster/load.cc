@@ -9,7 +9,9 @@ namespace bib::cluster {
 
 using namespace std::chrono_literals;
 
-Load::Load(const Cluster& cluster, std::size_t clients) : cluster_(cluster) {
+// The servers are asked for here: a test may add nodes while the clients' threads begin.
+Load::Load(const Cluster& cluster, std::size_t clients)
+    : cluster_(cluster), servers_(cluster.servers()) {
   for (std::size_t i = 0; i < clients; ++i) {
     Client& client = *clients_.emplace_back(std::make_unique<Client>());
     client.key = "load/" + std::to_string(i);
@@ -19,7 +21,7 @@ Load::Load(const Cluster& cluster, std::size_t clients) : cluster_(cluster) {
 
 void Load::run(Client& client) {
   cli::ClientOptions options;
-  options.servers = cluster_.servers();
+  options.servers = servers_;
   options.timeout = 60s;
   cli::Client connection(options);
   std::uint64_t number = 0;

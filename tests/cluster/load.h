@@ -46,6 +46,7 @@ class Load {
   void run(Client& client);
 
   const Cluster& cluster_;
+  const std::vector<cli::ServerAddress> servers_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::atomic<std::uint64_t> failures_ = 0;
   std::atomic<bool> stop_ = false;
