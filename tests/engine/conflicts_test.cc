@@ -74,12 +74,7 @@ struct World {
 };
 
 wire::Membership three() {
-  wire::Membership membership;
-  for (const NodeId id : {kSelf, kLeader, kThird}) {
-    membership.voters.push_back(id);
-    membership.members.push_back({id, "a:1", "a:2", true, 100 + id.value()});
-  }
-  return membership;
+  return voters({kSelf, kLeader, kThird});
 }
 
 wire::NodeConfig config_of(NodeId self) {

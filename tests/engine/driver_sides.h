@@ -2,6 +2,7 @@
 // test derives from them and overrides what it looks at. And what its peers say.
 #pragma once
 
+#include <initializer_list>
 #include <optional>
 
 #include "engine/node/raft_driver.h"
@@ -34,6 +35,16 @@ struct QuietClock : Clock {
 
   std::uint64_t steady_us = 1;
 };
+
+// These nodes, all voters; the log of node N has the id 100 + N.
+inline wire::Membership voters(std::initializer_list<wire::NodeId> ids) {
+  wire::Membership membership;
+  for (const wire::NodeId id : ids) {
+    membership.voters.push_back(id);
+    membership.members.push_back({id, "a:1", "a:2", true, 100 + id.value()});
+  }
+  return membership;
+}
 
 // The entries from .. to of term 1, after entry from - 1 of the same, as that term's leader sends
 // them.

@@ -22,12 +22,7 @@ const NodeId kLeader(2);
 const NodeId kOther(3);
 
 wire::Membership three_voters() {
-  wire::Membership membership;
-  for (const NodeId id : {kSelf, kLeader, kOther}) {
-    membership.voters.push_back(id);
-    membership.members.push_back({.id = id, .raft_address = "a:1", .api_address = "a:2"});
-  }
-  return membership;
+  return voters({kSelf, kLeader, kOther});
 }
 
 class Node final : public LogSink, public PeerSender, public QuietApplier, public QuietSnapshots {
@@ -35,6 +30,7 @@ class Node final : public LogSink, public PeerSender, public QuietApplier, publi
   Node() {
     consensus::RaftConfig config;
     config.self = kSelf;
+    config.own_log = 100 + kSelf.value();
     config.seed = 1;
     consensus::Restored restored;
     restored.hard_state.term = Term(1);

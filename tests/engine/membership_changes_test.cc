@@ -48,13 +48,8 @@ class Leader final : public LogSink, public QuietApplier, public QuietSnapshots 
     config.own_log = 100 + kSelf.value();
     config.commit_notify_ticks = 1000;
     config.reads_waiting_max = reads_waiting_max;
-    wire::Membership membership;
-    for (const NodeId id : {kSelf, kSecond, kThird}) {
-      membership.voters.push_back(id);
-      membership.members.push_back({id, "a:1", "a:2", true, 100 + id.value()});
-    }
     consensus::Restored restored;
-    restored.memberships = {{wire::LogIndex(), membership}};
+    restored.memberships = {{wire::LogIndex(), voters({kSelf, kSecond, kThird})}};
     RaftDriverOptions options;
     options.cluster = test_options().cluster;
     driver = std::make_unique<RaftDriver>(config, restored, options, *this, network, *this, *this,

@@ -27,12 +27,9 @@ const NodeId kLearner(4);
 
 // Node 1 of voters 1, 2 and 3; 4 listens and wants a vote.
 wire::Membership three_and_a_learner() {
-  wire::Membership membership;
-  membership.voters = {kSelf, NodeId(2), NodeId(3)};
+  wire::Membership membership = voters({kSelf, NodeId(2), NodeId(3), kLearner});
+  membership.voters.pop_back();
   membership.learners = {kLearner};
-  for (std::uint64_t id = 1; id <= 4; ++id) {
-    membership.members.push_back({NodeId(id), "a:1", "a:2", true, 100 + id});
-  }
   return membership;
 }
 
