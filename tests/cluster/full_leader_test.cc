@@ -81,7 +81,7 @@ struct Stage {
     const std::string script = (scratch / "run").string();
     cluster.use_places({{.runner = {"/bin/sh", script}}});
     cluster.add_node({"--cluster"});
-    disk = std::make_unique<SmallDisk>(cluster.data(0), 64);
+    disk = std::make_unique<SmallDisk>(cluster.data(0), 128);
     support::write_file(script, "exec " + disk->enter() + " \"$@\"\n");
     cluster.start(0);
     for (int i = 0; i < 2; ++i) {
@@ -136,15 +136,15 @@ TEST_CASE("a leader of three whose disk is full ends and says why; the others go
 TEST_CASE(
     "a leader of three whose disk is nearly full refuses writes until it need not take them") {
   if (!can_mount()) return support::skip("nothing can be mounted here");
-  constexpr std::uint64_t kLeft = std::uint64_t{12} << 20;
-  Stage stage(small_segments("16MiB"));
+  constexpr std::uint64_t kLeft = std::uint64_t{40} << 20;
+  Stage stage(small_segments("48MiB"));
   Cluster& cluster = stage.cluster;
   stage.disk->fill(kLeft);
   REQUIRE(support::wait_until(
       [&] { return cluster.node_log(0).find("is nearly full") != std::string::npos; }, 60s));
   const Finished set = cluster.bib({"--timeout", "1s", "config", "set", "key", "value"});
   CHECK(set.exit_code != 0);
-  CHECK_THAT(set.err, Contains("less than limits.disk_reserve (16MiB)") &&
+  CHECK_THAT(set.err, Contains("less than limits.disk_reserve (48MiB)") &&
                           Contains("Make room there") &&
                           Contains("the disk of node " + to_string(cluster.id(0))));
   SECTION("another voter, with more room, is made the leader") {
